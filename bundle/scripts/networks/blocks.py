@@ -1,0 +1,163 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Convolution blocks that the encoder and the bridge are built of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["C2f", "Bottleneck", "SPPF", "ConvNormAct", "ConvTransposeNormAct", "check_at_least"]
+
+# Shapes: B batch, C channels, H x W feature map. All blocks take and return (B, C, H, W).
+
+
+def check_at_least(minimum: int, **values: int) -> None:
+    """Refuse settings below their minimum.
+
+    Args:
+        minimum: the smallest value that makes sense.
+        values: the settings by name.
+
+    Raises:
+        ValueError: if any value is smaller than ``minimum``; names the setting and both values.
+    """
+    for name, value in values.items():
+        if value < minimum:
+            raise ValueError(f"{name} must be at least {minimum}: got {value}.")
+
+
+class C2f(nn.Module):
+    """Split, refine one half step by step, and merge every step: the CSP block of YOLOv8.
+
+    Args:
+        in_channels: width of the input.
+        out_channels: width of the output; must be even, half of it is the width of each piece.
+        depth: number of bottlenecks.
+        shortcut: whether each bottleneck adds its input.
+
+    Raises:
+        ValueError: if a width or the depth is below 1, or ``out_channels`` is odd.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, depth: int, shortcut: bool) -> None:
+        super().__init__()
+        check_at_least(1, in_channels=in_channels, out_channels=out_channels, depth=depth)
+        if out_channels % 2:
+            raise ValueError(
+                f"out_channels must be a multiple of 2 to be split in halves: got {out_channels}; "
+                f"use {out_channels + 1}."
+            )
+        half = out_channels // 2
+        self.split = ConvNormAct(in_channels, 2 * half)
+        self.bottlenecks = nn.ModuleList([Bottleneck(half, shortcut) for _ in range(depth)])
+        self.merge = ConvNormAct((2 + depth) * half, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pieces = list(self.split(x).chunk(2, dim=1))
+        for bottleneck in self.bottlenecks:
+            pieces.append(bottleneck(pieces[-1]))
+        return self.merge(torch.cat(pieces, dim=1))
+
+
+class Bottleneck(nn.Module):
+    """Two 3x3 convolutions of one width.
+
+    Args:
+        channels: width of input and output.
+        shortcut: whether to add the input to the result.
+    """
+
+    def __init__(self, channels: int, shortcut: bool) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.conv1 = ConvNormAct(channels, channels, kernel_size=3)
+        self.conv2 = ConvNormAct(channels, channels, kernel_size=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        refined = self.conv2(self.conv1(x))
+        return x + refined if self.shortcut else refined
+
+
+class SPPF(nn.Module):
+    """Fast spatial pyramid pooling: three chained 5x5 maxima see 5, 9 and 13 pixels wide.
+
+    Args:
+        channels: width of input and output; must be even.
+
+    Raises:
+        ValueError: if ``channels`` is odd or below 1.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        check_at_least(1, channels=channels)
+        if channels % 2:
+            raise ValueError(f"channels must be a multiple of 2 to be halved: got {channels}; use {channels + 1}.")
+        self.reduce = ConvNormAct(channels, channels // 2)
+        self.pool = nn.MaxPool2d(kernel_size=5, stride=1, padding=2)
+        self.merge = ConvNormAct(2 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = self.reduce(x)
+        middle = self.pool(near)
+        far = self.pool(middle)
+        return self.merge(torch.cat([near, middle, far, self.pool(far)], dim=1))
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch normalization, SiLU; "same" padding, so only the stride changes the size.
+
+    Args:
+        in_channels: width of the input.
+        out_channels: width of the output.
+        kernel_size: odd side of the kernel in pixels.
+        stride: step of the kernel in pixels.
+
+    Raises:
+        ValueError: if a width, the kernel or the stride is below 1.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        check_at_least(
+            1, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride
+        )
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.act = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+
+class ConvTransposeNormAct(nn.Module):
+    """Upsample by a transposed convolution without bias or overlap, then batch normalization and SiLU.
+
+    Args:
+        in_channels: width of the input.
+        out_channels: width of the output.
+        scale: factor by which height and width grow; kernel and stride both.
+
+    Raises:
+        ValueError: if a width or the scale is below 1.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
+        super().__init__()
+        check_at_least(1, in_channels=in_channels, out_channels=out_channels, scale=scale)
+        self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=scale, stride=scale, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.act = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x)))

@@ -1,0 +1,97 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The bridge of QTSeg: what passes between encoder and decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import ConvNormAct, ConvTransposeNormAct
+
+__all__ = ["MLFD", "LevelMix", "NoBridge"]
+
+# Shapes: B batch, C channels. Maps come fine to coarse: S0 at /8, S1 at /16, S2 at /32 of the image.
+
+
+class MLFD(nn.Module):
+    """Multi-level feature distribution: every level hears of the other two (paper, section "MLFD").
+
+    Args:
+        in_channels: widths of the three maps, fine to coarse; the outputs have the same. Multiples of 4.
+
+    Raises:
+        ValueError: if there are not three widths, or one is no positive multiple of 4.
+
+    Example::
+
+        bridge = MLFD([64, 128, 256])
+        maps = bridge((torch.zeros(2, 64, 8, 8), torch.zeros(2, 128, 4, 4), torch.zeros(2, 256, 2, 2)))
+        assert maps[2].shape == (2, 256, 2, 2)
+    """
+
+    def __init__(self, in_channels: Sequence[int]) -> None:
+        super().__init__()
+        if len(in_channels) != 3:
+            raise ValueError(f"in_channels must hold 3 widths, fine to coarse: got {len(in_channels)}, {in_channels}.")
+        for width in in_channels:
+            if width < 4 or width % 4:
+                raise ValueError(
+                    f"every width in in_channels must be a positive multiple of 4, to be dealt out in quarters: "
+                    f"got {width}; use {max(4, (width + 3) // 4 * 4)}."
+                )
+        self.sf0 = LevelMix(in_channels, level=0)
+        self.sf1 = LevelMix(in_channels, level=1)
+        self.sf2 = LevelMix(in_channels, level=2)
+
+    def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Mix the levels; shapes stay as they are."""
+        return self.sf0(maps), self.sf1(maps), self.sf2(maps)
+
+
+class LevelMix(nn.Module):
+    """One level of the bridge: half of its channels from its own map, a quarter from each of the others.
+
+    Args:
+        in_channels: widths of the three maps, fine to coarse.
+        level: the level whose size and width the result has; 0 is fine, 2 is coarse.
+    """
+
+    def __init__(self, in_channels: Sequence[int], level: int) -> None:
+        super().__init__()
+        own, other = in_channels[level] // 2, in_channels[level] // 4
+        pieces = [
+            _resample(width, own if source == level else other, steps=level - source)
+            for source, width in enumerate(in_channels)
+        ]
+        self.from_s0, self.from_s1, self.from_s2 = pieces
+
+    def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        s0, s1, s2 = maps
+        return torch.cat([self.from_s0(s0), self.from_s1(s1), self.from_s2(s2)], dim=1)
+
+
+class NoBridge(nn.Module):
+    """Hand the encoder's maps on unchanged: the paper's ablation, "decoder without MLFD"."""
+
+    def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        return maps
+
+
+def _resample(in_channels: int, out_channels: int, steps: int) -> nn.Module:
+    """Build the piece that moves a map ``steps`` levels: positive to coarser, negative to finer, 0 stays."""
+    if steps < 0:
+        return ConvTransposeNormAct(in_channels, out_channels, scale=2**-steps)
+    # Two levels down is one 3x3 step of 4 pixels, which sees 9 of the 16 pixels: kept for checkpoint parity.
+    return ConvNormAct(in_channels, out_channels, kernel_size=3 if steps else 1, stride=2**steps)

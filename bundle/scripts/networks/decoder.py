@@ -1,0 +1,201 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The decoder of QTSeg: one query token per class grows into that class's mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import CrossAttention, DualMixAttention, FourierPositions
+from .blocks import check_at_least
+
+__all__ = ["MaskDecoder", "DecoderStage", "TokenMLP", "Upsample"]
+
+# Shapes: B batch, T mask tokens, C channels, H x W feature map.
+# Stages and maps count fine to coarse: 0 at /8, 1 at /16, 2 at /32 of the image.
+
+
+class MaskDecoder(nn.Module):
+    """Multi-query mask decoder (paper, section "Mask decoder").
+
+    Learned tokens, one per class, pass three stages from coarse to fine; their products with the
+    finest features are the masks.
+
+    Args:
+        in_channels: widths of the three maps, fine to coarse; even.
+        out_channels: number of masks T, the background counted: 2 for a binary task.
+        depths: attention blocks of stage 0 (fine), 1 and 2 (coarse).
+        num_heads: attention heads; must divide half of each width.
+        mlp_dim: hidden width of the tokens' MLP in each block.
+
+    Raises:
+        ValueError: if there are not three widths and three depths, ``out_channels`` is below 2, a depth or
+            another setting is below 1, a width is odd, or ``num_heads`` does not divide half of a width.
+
+    Example::
+
+        decoder = MaskDecoder([64, 128, 256], out_channels=2)
+        logits = decoder((torch.zeros(1, 64, 8, 8), torch.zeros(1, 128, 4, 4), torch.zeros(1, 256, 2, 2)))
+        assert logits.shape == (1, 2, 32, 32)
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        *,
+        depths: Sequence[int] = (1, 2, 3),
+        num_heads: int = 8,
+        mlp_dim: int = 2048,
+    ) -> None:
+        super().__init__()
+        if len(in_channels) != 3:
+            raise ValueError(f"in_channels must hold 3 widths, fine to coarse: got {len(in_channels)}, {in_channels}.")
+        if len(depths) != 3:
+            raise ValueError(f"depths must hold 3 numbers, one per stage, fine to coarse: got {len(depths)}, {depths}.")
+        if out_channels < 2:
+            raise ValueError(
+                f"out_channels counts the background, so it must be at least 2: got {out_channels}; "
+                "use 2 for a binary task."
+            )
+        fine, middle, coarse = in_channels
+        # What each stage hands on: to stage 0 the width of stage 0, ...; stage 0 itself goes up twice.
+        hands_on = [(fine // 2, fine), (fine,), (middle,)]
+        self.tokens = nn.Parameter(torch.randn(out_channels, coarse))
+        self.stages = nn.ModuleList(
+            [
+                DecoderStage(width, widths, out_channels, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
+                for width, widths, depth in zip(in_channels, hands_on, depths)
+            ]
+        )
+
+    def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Decode three maps into masks.
+
+        Args:
+            maps: (B, C0, H/8, W/8), (B, C1, H/16, W/16), (B, C2, H/32, W/32).
+
+        Returns:
+            Logits at half of the image's size: (B, T, H/2, W/2).
+        """
+        s0, s1, s2 = maps
+        tokens = self.tokens.unsqueeze(0).expand(s2.shape[0], -1, -1)
+        tokens, features = self.stages[2](tokens, s2)
+        tokens, features = self.stages[1](tokens, s1 + features)
+        tokens, features = self.stages[0](tokens, s0 + features)
+        return (tokens @ features.flatten(2)).unflatten(-1, features.shape[-2:])  # BxTxHW -> BxTxHxW
+
+
+class DecoderStage(nn.Module):
+    """One query-token stage: attend, then hand finer features and narrower tokens on.
+
+    Args:
+        in_channels: width of incoming tokens and features.
+        out_channels: widths of the features after each doubling of their size; the tokens leave with the last.
+        num_tokens: number of tokens T; each has its own MLP.
+        depth: number of attention blocks.
+        num_heads: attention heads; must divide ``in_channels // 2``.
+        mlp_dim: hidden width of the tokens' MLP in each block.
+
+    Raises:
+        ValueError: if a setting is below 1 or ``num_heads`` does not divide the attention width.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: Sequence[int],
+        num_tokens: int,
+        *,
+        depth: int,
+        num_heads: int,
+        mlp_dim: int,
+    ) -> None:
+        super().__init__()
+        check_at_least(1, num_tokens=num_tokens, depth=depth)
+        self.positions = FourierPositions(in_channels)
+        self.blocks = nn.ModuleList([DualMixAttention(in_channels, num_heads, mlp_dim) for _ in range(depth)])
+        self.tokens_to_features = CrossAttention(in_channels, num_heads)
+        self.token_norm = nn.LayerNorm(in_channels)
+        self.token_mlps = nn.ModuleList([TokenMLP(in_channels, out_channels[-1]) for _ in range(num_tokens)])
+        widths = [in_channels, *out_channels]
+        self.upsample = nn.Sequential(*[Upsample(before, after) for before, after in zip(widths, widths[1:])])
+
+    def forward(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the stage.
+
+        Args:
+            tokens: (B, T, in_channels).
+            features: (B, in_channels, H, W).
+
+        Returns:
+            Tokens (B, T, out_channels[-1]) and features (B, out_channels[-1], H*2^k, W*2^k) for k ``out_channels``.
+        """
+        height, width = features.shape[-2:]
+        positions = self.positions(features)  # (1, H*W, C)
+        sequence = features.flatten(2).transpose(1, 2)  # BxCxHxW -> BxHWxC
+        attended = tokens
+        for block in self.blocks:
+            attended, sequence = block(attended, sequence, positions, height, width)
+        attended = self.token_norm(
+            attended + self.tokens_to_features(attended + tokens, sequence + positions, sequence)
+        )
+        features = sequence.transpose(1, 2).unflatten(-1, (height, width))  # BxHWxC -> BxCxHxW
+        return self._project(attended), self.upsample(features)
+
+    def _project(self, tokens: Tensor) -> Tensor:
+        projected = []
+        for token, mlp in enumerate(self.token_mlps):
+            projected.append(mlp(tokens[:, token]))
+        return torch.stack(projected, dim=1)
+
+
+class TokenMLP(nn.Module):
+    """Three linear layers that carry one token to the next stage.
+
+    Args:
+        in_channels: width of the token and of the hidden layers.
+        out_channels: width expected by the next stage.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(in_channels, in_channels)
+        self.linear2 = nn.Linear(in_channels, in_channels)
+        self.linear3 = nn.Linear(in_channels, out_channels)
+
+    def forward(self, token: Tensor) -> Tensor:
+        """Carry a token (B, in_channels) on; returns (B, out_channels)."""
+        return self.linear3(F.relu(self.linear2(F.relu(self.linear1(token)))))
+
+
+class Upsample(nn.Module):
+    """Double the size of a map: transposed convolution, layer normalization over channels, GELU.
+
+    Args:
+        in_channels: width of the input.
+        out_channels: width of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+        self.norm = nn.LayerNorm(out_channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample (B, in_channels, H, W) to (B, out_channels, 2H, 2W)."""
+        x = self.conv(x).permute(0, 2, 3, 1)  # BxCxHxW -> BxHxWxC
+        return F.gelu(self.norm(x)).permute(0, 3, 1, 2)

@@ -1,0 +1,96 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The encoder of QTSeg: three feature maps from an image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import SPPF, C2f, ConvNormAct, check_at_least
+
+__all__ = ["FPNEncoder"]
+
+# Shapes: B batch, C channels, H x W image, n base width (``features``).
+
+
+class FPNEncoder(nn.Module):
+    """Feature pyramid encoder: the YOLOv8-nano backbone with its path-aggregation neck (paper, section "Encoder").
+
+    The backbone climbs from fine to coarse (P3, P4, P5). The neck first carries meaning down
+    (N4, S0), then detail back up (S1, S2).
+
+    Args:
+        in_channels: channels of the image.
+        features: base width n; the three maps are 4n, 8n and 16n wide (``out_channels``).
+
+    Raises:
+        ValueError: if ``in_channels`` or ``features`` is below 1.
+
+    Example::
+
+        encoder = FPNEncoder(in_channels=3)
+        fine, middle, coarse = encoder(torch.zeros(1, 3, 64, 96))
+        assert fine.shape == (1, 64, 8, 12)
+    """
+
+    def __init__(self, in_channels: int, *, features: int = 16) -> None:
+        super().__init__()
+        check_at_least(1, in_channels=in_channels, features=features)
+        n = features
+        self.out_channels = (4 * n, 8 * n, 16 * n)
+
+        self.stem = nn.Sequential(
+            ConvNormAct(in_channels, n, kernel_size=3, stride=2),
+            ConvNormAct(n, 2 * n, kernel_size=3, stride=2),
+            C2f(2 * n, 2 * n, depth=1, shortcut=True),
+        )
+        self.p3 = nn.Sequential(
+            ConvNormAct(2 * n, 4 * n, kernel_size=3, stride=2),
+            C2f(4 * n, 4 * n, depth=2, shortcut=True),
+        )
+        self.p4 = nn.Sequential(
+            ConvNormAct(4 * n, 8 * n, kernel_size=3, stride=2),
+            C2f(8 * n, 8 * n, depth=2, shortcut=True),
+        )
+        self.p5 = nn.Sequential(
+            ConvNormAct(8 * n, 16 * n, kernel_size=3, stride=2),
+            C2f(16 * n, 16 * n, depth=1, shortcut=True),
+            SPPF(16 * n),
+        )
+
+        self.upsample = nn.Upsample(scale_factor=2.0, mode="nearest")
+        self.n4 = C2f(16 * n + 8 * n, 8 * n, depth=1, shortcut=False)
+        self.s0 = C2f(8 * n + 4 * n, 4 * n, depth=1, shortcut=False)
+        self.s0_down = ConvNormAct(4 * n, 4 * n, kernel_size=3, stride=2)
+        self.s1 = C2f(4 * n + 8 * n, 8 * n, depth=1, shortcut=False)
+        self.s1_down = ConvNormAct(8 * n, 8 * n, kernel_size=3, stride=2)
+        self.s2 = C2f(8 * n + 16 * n, 16 * n, depth=1, shortcut=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode an image.
+
+        Args:
+            image: (B, in_channels, H, W); H and W divisible by 32.
+
+        Returns:
+            S0 (B, 4n, H/8, W/8), S1 (B, 8n, H/16, W/16), S2 (B, 16n, H/32, W/32).
+        """
+        p3 = self.p3(self.stem(image))
+        p4 = self.p4(p3)
+        p5 = self.p5(p4)
+
+        n4 = self.n4(torch.cat([self.upsample(p5), p4], dim=1))
+        s0 = self.s0(torch.cat([self.upsample(n4), p3], dim=1))
+        s1 = self.s1(torch.cat([self.s0_down(s0), n4], dim=1))
+        s2 = self.s2(torch.cat([self.s1_down(s1), p5], dim=1))
+        return s0, s1, s2
