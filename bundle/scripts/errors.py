@@ -1,0 +1,76 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Errors that users can cure themselves, told in one sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+__all__ = ["InputError", "explain_failures"]
+
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
+
+
+class InputError(ValueError):
+    """What the user gave is wrong: a file, a folder or a setting.
+
+    The message is one or two sentences that name the file, the value found and the cure, with no blank line in it.
+    """
+
+
+def explain_failures() -> None:
+    """Let an uncaught ``InputError`` end the program with ``error: <message>`` instead of a traceback.
+
+    MONAI wraps what a config or a transform raises in RuntimeErrors of its own, whose last line says nothing about the
+    input; the whole chain of causes is therefore searched. Any other exception goes to the hook that was there before.
+    The exit status stays 1. A second call changes nothing.
+
+    Example::
+
+        >>> explain_failures()
+        >>> raise RuntimeError("Failed to evaluate ConfigExpression") from InputError("cat.png has 3 pages.")
+        error: cat.png has 3 pages.
+    """
+    if not isinstance(sys.excepthook, _ExplainingHook):
+        sys.excepthook = _ExplainingHook(sys.excepthook)
+
+
+class _ExplainingHook:
+    def __init__(self, previous: Hook) -> None:
+        self.previous = previous
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        for link in _chain(error):
+            message = _input_error_in(link)
+            if message is not None:
+                print(f"error: {message}", file=sys.stderr)
+                return
+        self.previous(kind, error, trace)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+
+
+def _input_error_in(error: BaseException) -> str | None:
+    # A DataLoader worker sends only the text of its traceback, in which a blank line or the end follows the message.
+    name = re.escape(f"{InputError.__module__}.{InputError.__qualname__}")
+    sent = re.search(rf"^{name}: (.*?)(?:\n\n|\Z)", str(error), re.DOTALL | re.MULTILINE)
+    if sent is not None:
+        return sent.group(1).rstrip()
+    return str(error) if isinstance(error, InputError) else None

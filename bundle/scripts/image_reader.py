@@ -1,0 +1,187 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Readers for MONAI's LoadImaged: 2D images and masks with every pixel in its place, in (H, W) order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from monai.data import ImageReader
+from monai.utils import MetaKeys, ensure_tuple
+from numpy.typing import NDArray
+from PIL import Image
+
+from .errors import InputError
+from .image_headers import SUFFIXES, image_size
+from .masks import MAX_CLASSES, label_ids
+from .pixels import Pixels, read_pixels
+
+__all__ = ["ImageFileReader", "MaskFileReader", "image_size"]
+
+
+class ImageFileReader(ImageReader):
+    """Read a PNG, JPEG, TIFF, BMP or GIF as intensities of a fixed number of channels, whatever the file stores.
+
+    Rows come first, in contrast to MONAI's PILReader, which exchanges rows and columns. Grey images are replicated,
+    palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped and the color
+    below it kept, and EXIF orientation is applied.
+
+    Images of up to 8 bits stay as they are, uint8 in [0, 255]. Deeper ones (16 bits, integer and float TIFF) have no
+    common range: each is stretched from its own minimum and maximum to float32 in [0, 255]; a constant one becomes 0.
+
+    Args:
+        channels: 3 for RGB, 1 for grey (ITU-R 601 luma of colors).
+        max_pixels: the largest height x width to decode; guards against small files that would fill the memory.
+
+    Raises:
+        InputError: if ``channels`` is not 1 or 3, or ``max_pixels`` is not positive. Reading raises it for files that
+            cannot be read, and names the file and the cure.
+
+    Example::
+
+        from monai.transforms import LoadImaged
+
+        load = LoadImaged(keys="image", reader=ImageFileReader(), dtype=None, ensure_channel_first=True)  # (3, H, W)
+    """
+
+    def __init__(self, *, channels: int = 3, max_pixels: int = 200_000_000) -> None:
+        if channels not in (1, 3):
+            raise InputError(f"channels is {channels}; use 3 for RGB or 1 for grey")
+        if max_pixels < 1:
+            raise InputError(f"max_pixels is {max_pixels}; give the number of pixels that an image may have")
+        self.channels = channels
+        self.max_pixels = max_pixels
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Whether all of the file names end as those of a supported format, in any case."""
+        return all(Path(name).suffix.lower() in SUFFIXES for name in ensure_tuple(filename))
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
+        """Take the path(s) on to ``get_data``, which decodes: LoadImage hides the errors that this method raises."""
+        return [str(path) for path in ensure_tuple(data)]
+
+    def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Decode the image.
+
+        Args:
+            img: what ``read`` returned.
+
+        Returns:
+            (H, W, channels) uint8 or float32 in [0, 255], and the meta data that MONAI expects.
+        """
+        if len(img) != 1:
+            raise InputError(f"an image is one file, but {len(img)} are listed: {', '.join(img[:3])}; list one")
+        values = _intensities(read_pixels(img[0], self.max_pixels), self.channels)
+        return values, _meta(values.shape[:2], channel_dim=-1)
+
+
+class MaskFileReader(ImageFileReader):
+    """Read a mask as label ids, by the rules of :py:func:`.masks.label_ids`.
+
+    With two classes, a list of files is read as the parts of one mask, such as one file per object: each by the rules
+    of two classes, then combined by OR.
+
+    Args:
+        num_classes: number of classes with the background, 2 to 256.
+        max_pixels: as for images.
+
+    Raises:
+        InputError: if ``num_classes`` is out of range. Reading raises it for files that cannot be read or break the
+            rules, and names the file, the values found and the cure.
+
+    Example::
+
+        from monai.transforms import LoadImaged
+
+        load = LoadImaged(keys="label", reader=MaskFileReader(2), dtype=None, ensure_channel_first=True)  # (1, H, W)
+    """
+
+    def __init__(self, num_classes: int, *, max_pixels: int = 200_000_000) -> None:
+        super().__init__(channels=1, max_pixels=max_pixels)
+        if not 2 <= num_classes <= MAX_CLASSES:
+            raise InputError(f"num_classes is {num_classes}; it counts the background, so use 2 to {MAX_CLASSES}")
+        self.num_classes = num_classes
+
+    def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Decode the mask.
+
+        Args:
+            img: what ``read`` returned.
+
+        Returns:
+            (H, W) uint8 ids in 0..num_classes-1, and the meta data that MONAI expects.
+        """
+        if len(img) > 1 and self.num_classes != 2:
+            raise InputError(
+                f"{img[0]} is one of {len(img)} parts of a mask, which are read for 2 classes only; "
+                f"save one mask file with the ids 0 to {self.num_classes - 1}"
+            )
+        ids = self._ids(img[0])
+        for path in img[1:]:
+            part = self._ids(path)
+            if part.shape != ids.shape:
+                raise InputError(
+                    f"{path} is {_width_by_height(part)} but {img[0]} is {_width_by_height(ids)}; "
+                    "the parts of a mask must have the same size"
+                )
+            ids |= part
+        return ids, _meta(ids.shape, channel_dim=float("nan"))  # MONAI's word for "no channel"
+
+    def _ids(self, path: str) -> NDArray[np.uint8]:
+        return label_ids(read_pixels(path, self.max_pixels), self.num_classes, path)
+
+
+def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:
+    """Stored pixels as (H, W, channels), uint8 or float32 in [0, 255]."""
+    values = pixels.values * np.uint8(255 // pixels.full_scale) if pixels.full_scale < 255 else pixels.values
+    if pixels.palette is not None:
+        values = pixels.palette[values]
+    if values.ndim == 2:
+        values = values[..., None]
+    values = values[..., : 3 if values.shape[-1] >= 3 else 1]  # drops alpha
+    if values.shape[-1] > channels:
+        values = _luma(values)
+    if values.dtype != np.uint8:
+        values = _stretched(values)
+    return np.repeat(values, channels // values.shape[-1], axis=-1)
+
+
+def _luma(values: NDArray[Any]) -> NDArray[Any]:
+    """ITU-R 601 luma of (H, W, 3), as (H, W, 1)."""
+    if values.dtype == np.uint8:
+        return np.asarray(Image.fromarray(values).convert("L"))[..., None]
+    return values @ np.array([[0.299], [0.587], [0.114]])
+
+
+def _stretched(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Minimum to maximum, over all channels together, onto [0, 255]."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return np.zeros(values.shape, dtype=np.float32)
+    return ((values.astype(np.float64) - low) * (255 / (high - low))).astype(np.float32)
+
+
+def _meta(shape: tuple[int, ...], channel_dim: float) -> dict[str, Any]:
+    # The 2D identity keeps MONAI from assuming 3D, and (H, W) indices are what our coordinates are.
+    return {
+        MetaKeys.SPATIAL_SHAPE: np.array(shape),
+        MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,
+        MetaKeys.AFFINE: np.eye(3),
+        MetaKeys.ORIGINAL_AFFINE: np.eye(3),
+    }
+
+
+def _width_by_height(values: NDArray[Any]) -> str:
+    return f"{values.shape[1]} x {values.shape[0]} pixels"
