@@ -10,9 +10,9 @@
 # limitations under the License.
 """Folders of images and masks as checked lists of pairs, and their division into folds.
 
-Configs name ``read_layout``, ``images_in`` and ``split``. A list has one dictionary an image: ``{"image": path, "label": path}``, where the label
-is a list of paths if the mask comes in parts. Only headers are read here: every file must be a readable image, and
-every mask as large as its image.
+Configs name ``read_layout``, ``images_in`` and ``split``. A list has one dictionary an image:
+``{"image": path, "label": path}``, where the label is a list of paths if the mask comes in parts. Only headers are
+read here: every file must be a readable image, and every mask as large as its image.
 """
 
 from __future__ import annotations

@@ -35,12 +35,6 @@ def explain_failures() -> None:
     MONAI wraps what a config or a transform raises in RuntimeErrors of its own, whose last line says nothing about the
     input; the whole chain of causes is therefore searched. Any other exception goes to the hook that was there before.
     The exit status stays 1. A second call changes nothing.
-
-    Example::
-
-        >>> explain_failures()
-        >>> raise RuntimeError("Failed to evaluate ConfigExpression") from InputError("cat.png has 3 pages.")
-        error: cat.png has 3 pages.
     """
     if not isinstance(sys.excepthook, _ExplainingHook):
         sys.excepthook = _ExplainingHook(sys.excepthook)

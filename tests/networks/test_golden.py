@@ -13,16 +13,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
+from torch import Tensor
+
 from golden import filled_release, golden_cases
-from monai.losses import DiceCELoss
 from scripts.checkpoints import convert_release
 from scripts.networks.qtseg import QTSeg
-from torch import Tensor
+from workflows import CONFIGS
 
 CASES = {case["name"]: case for case in golden_cases()}
 PARTS = {"encoder": "image_encoder", "bridge": "bridge", "decoder": "mask_decoder"}
@@ -80,7 +83,8 @@ def test_loss_and_gradients(name: str) -> None:
     network = filled_network(case).train()
     batch, _, height, width = case["input_shape"]
     labels = np.random.RandomState(expected["label_seed"]).uniform(0, 1, (batch, 1, height, width)) > 0.6
-    criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, smooth_nr=1e-6, smooth_dr=1e-6)
+    declared = json.loads((CONFIGS / "train.json").read_text())["train"]["loss"]
+    criterion = ConfigParser(declared).get_parsed_content()
     loss = criterion(network(image(case)), torch.from_numpy(labels.astype(np.int64)))
     loss.backward()
     assert loss.item() == pytest.approx(expected["loss_ce_plus_dice"], rel=0, abs=1e-5)

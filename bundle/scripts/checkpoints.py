@@ -1,0 +1,233 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Weights files: read them, start from them, convert the published ones.
+
+On the command line, ``python -m scripts.checkpoints SOURCE TARGET`` converts a file of the published QTSeg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import pickle
+import re
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .errors import InputError
+from .release import convert_release, is_release, listed
+
+__all__ = ["convert_release", "read_weights", "load_encoder", "load_weights", "main"]
+
+logger = logging.getLogger("qtseg")
+
+PathLike = str | os.PathLike[str]
+
+# What torch.load was seen to raise on damaged files and on files of other kinds.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    AssertionError,
+    struct.error,
+)
+_TOKENS = "decoder.tokens"
+_PER_CLASS = re.compile(r"decoder\.(tokens$|stages\.\d+\.token_mlps\.)")
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "frequencies")
+
+
+def read_weights(path: PathLike) -> dict[str, Tensor]:
+    """Read a weights file: a state dict of ours, or a file of the published QTSeg, which is converted.
+
+    Args:
+        path: the file; only tensors and plain containers are loaded, never code.
+
+    Returns:
+        Tensors by our names, on the CPU.
+
+    Raises:
+        InputError: if there is no such file, it cannot be read safely, or it holds something else; says what.
+    """
+    weights = _read_state_dict(path)
+    return _converted(weights, path) if is_release(weights) else weights
+
+
+def load_encoder(network: nn.Module, path: PathLike) -> None:
+    """Start the encoder of ``network`` from a file; the rest keeps its values.
+
+    Args:
+        network: a network with a part named ``encoder``.
+        path: the weights of an encoder or of a whole model, in any form that ``read_weights`` takes.
+
+    Raises:
+        InputError: if the file is not there, cannot be read, or does not fit; names the file, the keys and both shapes.
+    """
+    prefix = "encoder."
+    weights = {key: value for key, value in read_weights(path).items() if key.startswith(prefix)}
+    target = {key: value for key, value in network.state_dict().items() if key.startswith(prefix)}
+    _check_fit(weights, target, path)
+    encoder = network.get_submodule("encoder")
+    encoder.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items()}, strict=True)
+
+
+def load_weights(network: nn.Module, path: PathLike) -> list[str]:
+    """Start ``network`` from a whole model.
+
+    A file for another number of classes fits too: the tokens and their MLPs, which exist once per class, then keep
+    the values that the network has, and a warning is logged.
+
+    Args:
+        network: a QTSeg network.
+        path: the weights of a whole model, in any form that ``read_weights`` takes.
+
+    Returns:
+        The keys that were not loaded, because the number of classes differs; empty if all were.
+
+    Raises:
+        InputError: if the file is not there, cannot be read, or does not fit; names the file, the keys and both shapes.
+    """
+    weights, target = read_weights(path), network.state_dict()
+    fresh = [key for key in target if _PER_CLASS.match(key)] if _classes_differ(weights, target) else []
+    shared = {key: value for key, value in weights.items() if not (fresh and _PER_CLASS.match(key))}
+    start = shared | {key: target[key] for key in fresh}
+    _check_fit(start, target, path)
+    network.load_state_dict(start, strict=True)
+    if fresh:
+        logger.warning(
+            f"{path} is for {len(weights[_TOKENS])} classes and the network has {len(target[_TOKENS])}: "
+            f"{_TOKENS} and decoder.stages.*.token_mlps ({len(fresh)} entries) keep their initialization."
+        )
+    return fresh
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Convert a file of the published QTSeg: the command ``python -m scripts.checkpoints``.
+
+    Args:
+        arguments: the command line without the program's name; by default the process's own.
+
+    Returns:
+        The exit status: 0, or 1 after an error, which is printed to stderr in one sentence.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.checkpoints",
+        description="Convert a weights file of the published QTSeg into a state dict of this bundle's.",
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="weights file of the published QTSeg")
+    parser.add_argument("target", type=Path, metavar="TARGET", help="file to write")
+    parser.add_argument("--force", action="store_true", help="overwrite TARGET")
+    args = parser.parse_args(arguments)
+    try:
+        found = _convert_file(args.source, args.target, args.force)
+    except (OSError, InputError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    print(f"{args.target}: {found}")
+    return 0
+
+
+def _convert_file(source: Path, target: Path, force: bool) -> str:
+    """Convert ``source`` into ``target`` and say what was found."""
+    if target.exists() and not force:
+        raise InputError(f"{target} exists; choose another TARGET, or overwrite it with --force.")
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent} is no folder; make it first.")
+    weights = _read_state_dict(source)
+    if not is_release(weights):
+        raise InputError(f"{source} has this bundle's names already; use it as it is.")
+    weights = _converted(weights, source)
+    found = _summary(weights)
+    # Written aside first: an interrupted run leaves no half file under the final name.
+    partial = target.with_name(f"{target.name}.partial")
+    torch.save(weights, partial)
+    partial.replace(target)
+    return found
+
+
+def _summary(weights: Mapping[str, Tensor]) -> str:
+    parameters = sum(value.numel() for key, value in weights.items() if not key.endswith(_BUFFERS))
+    width, channels = weights["encoder.stem.0.conv.weight"].shape[:2]
+    found = f"{parameters:,} parameters, {channels} input channels, width {width}"
+    if _TOKENS not in weights:
+        return f"encoder, {found}"
+    bridge = "with" if any(key.startswith("bridge.") for key in weights) else "without"
+    return f"whole model {bridge} bridge, {found}, {len(weights[_TOKENS])} classes"
+
+
+def _read_state_dict(path: PathLike) -> dict[str, Tensor]:
+    """Read a state dict, ours or the release's, without converting it."""
+    if not Path(path).is_file():
+        raise InputError(f"{path} is no file; give the path of a weights file.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise InputError(
+            f"{path} cannot be read as weights: it is damaged, no PyTorch file, or holds Python objects beside "
+            "tensors, which could run code; save the state dict alone, with torch.save(network.state_dict(), path)."
+        ) from error
+
+    weights = content.get("state_dict_model", content) if isinstance(content, Mapping) else content
+    if not isinstance(weights, Mapping):
+        held = f"an object of type {type(weights).__name__}"
+    elif not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
+        held = f"a dictionary that is no state dict, with the keys {listed(list(weights))}"
+    elif not (is_release(weights) or any(key.startswith(("encoder.", "decoder.")) for key in weights)):
+        held = f"a state dict with the keys {listed(list(weights))}" if weights else "an empty state dict"
+    else:
+        return dict(weights)
+    raise InputError(f"{path} holds {held}; expected the weights of this bundle's QTSeg or of the published one.")
+
+
+def _converted(weights: Mapping[str, Tensor], path: PathLike) -> dict[str, Tensor]:
+    try:
+        return convert_release(weights)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _classes_differ(weights: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> bool:
+    """Tell whether the tokens differ in number, and in nothing else."""
+    if _TOKENS not in weights or _TOKENS not in target:
+        return False
+    theirs, ours = weights[_TOKENS], target[_TOKENS]
+    return theirs.shape[1:] == ours.shape[1:] and len(theirs) != len(ours)
+
+
+def _check_fit(weights: Mapping[str, Tensor], target: Mapping[str, Tensor], path: PathLike) -> None:
+    """Refuse weights that are not, key by key and shape by shape, those of ``target``."""
+
+    def shape(state: Mapping[str, Tensor], key: str) -> str:
+        return str(tuple(state[key].shape)) if key in state else "missing"
+
+    faults = [
+        f"{key} is {shape(weights, key)} in the file and {shape(target, key)} in the network"
+        for key in {**target, **weights}
+        if shape(weights, key) != shape(target, key)
+    ]
+    if faults:
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise InputError(
+            f"{path} does not fit the network: {'; '.join(faults[:3])}{more}. "
+            "Build the network with the settings that the weights were trained with."
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Checks of a run's knobs and files before its first epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.data import CacheDataset
+
+from .errors import InputError
+
+__all__ = ["check_files", "check_knobs", "image_size", "switch"]
+
+_STRIDE = 32  # of the encoder's coarsest features
+
+
+def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
+    """The size that images are fitted to, checked.
+
+    Args:
+        spatial_size: (H, W) in pixels, or one number for a square.
+
+    Returns:
+        (H, W) in pixels.
+
+    Raises:
+        InputError: if it is not one or two positive whole numbers divisible by 32.
+    """
+    sides = [spatial_size, spatial_size] if isinstance(spatial_size, int) else spatial_size
+    if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
+        raise InputError(f"spatial_size is {spatial_size!r}; give [height, width] in pixels, such as [512, 512]")
+    if any(side % _STRIDE for side in sides):
+        cure = [-(-side // _STRIDE) * _STRIDE for side in sides]
+        raise InputError(f"spatial_size is {list(sides)}; both must be divisible by {_STRIDE}: use {cure}")
+    return sides[0], sides[1]
+
+
+def switch(**knob: bool | str) -> bool:
+    """A knob that is on or off; the command line hands ``true`` and ``false`` on as words.
+
+    Args:
+        knob: its name and value.
+
+    Returns:
+        Whether it is on.
+
+    Raises:
+        InputError: if the value is neither.
+    """
+    ((name, value),) = knob.items()
+    words = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}; it must be true or false")
+    return value
+
+
+def check_knobs(knobs: Mapping[str, Any]) -> None:
+    """Check the values that no other part checks before the first epoch.
+
+    Args:
+        knobs: names and resolved values.
+
+    Raises:
+        InputError: naming the knob, its value and the cure.
+    """
+    image_size(knobs["spatial_size"])
+    if knobs["out_channels"] == 1:
+        raise InputError("out_channels is 1; it counts the background, so use 2 for one kind of object")
+    at_least_one = dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), 1)
+    for name, least in {**at_least_one, "out_channels": 2, "num_workers": 0, "freeze_epochs": 0}.items():
+        value = knobs[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+    for name in ("learning_rate", "weight_decay", "cache_rate"):
+        value = knobs[name]
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
+            raise InputError(f"{name} is {value!r}; it must be a number of at least 0")
+    if knobs["cache_rate"] > 1:
+        raise InputError(f"cache_rate is {knobs['cache_rate']}; it is the share of images kept in memory, from 0 to 1")
+    if knobs["amp"] and not torch.cuda.is_available():
+        raise InputError("amp is true, but there is no CUDA device to use it on; set --amp false")
+
+
+def check_files(dataset: CacheDataset, load: Sequence[Callable[[Any], Any]]) -> None:
+    """Read once what the cache has not read, so that a bad file stops the run before its first epoch and not in it.
+
+    Args:
+        dataset: a dataset whose first ``cache_num`` items have been read.
+        load: the transforms that read an item's files.
+
+    Raises:
+        InputError: by the reader, naming the file.
+    """
+    for item in dataset.data[dataset.cache_num :]:
+        for transform in load:
+            item = transform(item)

@@ -1,0 +1,78 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Handlers of the training loop that MONAI and ignite lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import monai.handlers
+from ignite.engine import Engine, Events
+from torch import nn
+
+__all__ = ["FreezeEncoder", "ValidationHandler"]
+
+
+class FreezeEncoder:
+    """Keep a pretrained encoder as it is for the first epochs: neither weights nor BatchNorm statistics change.
+
+    The published run freezes an encoder that starts from pretrained weights for 50 epochs (paper, section on training).
+
+    Args:
+        encoder: the part of the network to freeze.
+        epochs: number of epochs at the start of training in which it is frozen; 0 never freezes.
+    """
+
+    def __init__(self, encoder: nn.Module, epochs: int) -> None:
+        self.encoder = encoder
+        self.epochs = epochs
+        self.hook: Any = None
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer.
+
+        Args:
+            engine: the trainer.
+        """
+        engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        frozen = engine.state.epoch <= self.epochs
+        if frozen and self.hook is None:
+            # the trainer calls network.train() before every step, so the mode is set where the encoder is entered
+            self.hook = self.encoder.register_forward_pre_hook(lambda module, _: module.eval() and None)
+            self.encoder.requires_grad_(False)
+        if not frozen and self.hook is not None:
+            self.hook.remove()
+            self.hook = None
+            self.encoder.requires_grad_(True)
+
+
+class ValidationHandler(monai.handlers.ValidationHandler):
+    """MONAI's handler, which validates every ``interval`` epochs, and always after the last epoch too.
+
+    The best model is saved by the validation, so training for any number of epochs leaves a model behind.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer.
+
+        Args:
+            engine: the trainer.
+        """
+
+        def due(engine: Engine, epoch: int) -> bool:
+            return epoch % self.interval == 0 or epoch == engine.state.max_epochs
+
+        engine.add_event_handler(Events.EPOCH_COMPLETED(event_filter=due), self)
+        if self.exec_at_start:
+            engine.add_event_handler(Events.STARTED, self)

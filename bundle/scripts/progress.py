@@ -1,0 +1,136 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a run tells its user: what was found at the start, one line an epoch, and where everything is at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine
+from monai.engines import Evaluator
+from torch import nn
+from torch.optim import Optimizer
+
+__all__ = ["EpochLine", "describe_end", "describe_masks", "describe_start"]
+
+_logger = logging.getLogger("qtseg")
+
+
+def describe_start(
+    *,
+    source: str,
+    train_data: Sequence[Mapping[str, Any]],
+    val_data: Sequence[Mapping[str, Any]],
+    network: nn.Module,
+    device: torch.device,
+    hyperparameters: Mapping[str, Any],
+) -> None:
+    """Log what was found: images, fold sizes, classes, device, parameters, and the resolved knobs.
+
+    Args:
+        source: where the images come from.
+        train_data: the training part.
+        val_data: the validation part.
+        network: the network to be trained.
+        device: where it will be trained.
+        hyperparameters: names and resolved values of the knobs.
+    """
+    if idist.get_rank() > 0:
+        return
+    h = hyperparameters
+    parameters = sum(p.numel() for p in network.parameters())
+    fold = f"fold {h['fold']} of {h['num_folds']}"
+    _logger.info(f"data:     {source}: {len(train_data)} images to train, {len(val_data)} to validate ({fold})")
+    _logger.info(f"network:  {type(network).__name__}, {parameters:,} parameters, {h['out_channels']} classes")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    _logger.info(f"device:   {device} ({name}), {idist.get_world_size()} process(es), amp {h['amp']}")
+    _logger.info("settings: " + ", ".join(f"{key} {value}" for key, value in h.items()))
+
+
+def describe_end(
+    *,
+    validator: Evaluator,
+    ckpt_dir: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    tracking_uri: str,
+    otsu_dice: float | None = None,
+) -> None:
+    """Log the best validation score, where everything is, and the commands that show it.
+
+    Args:
+        validator: the evaluator used for validation.
+        ckpt_dir: folder of the best model.
+        output_dir: folder of everything else.
+        tracking_uri: MLflow's store.
+        otsu_dice: what Otsu's threshold reaches on the same images; None where that is no fair comparison.
+    """
+    if idist.get_rank() > 0:
+        return
+    state = validator.state
+    _logger.info(f"best validation Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}")
+    if otsu_dice is not None:
+        _logger.info(f"for comparison, Otsu's threshold reaches {otsu_dice:.4f} on them (the images are synthetic)")
+    _logger.info(f"best model:  {os.path.join(ckpt_dir, 'model.pt')}")
+    _logger.info(f"all results: {output_dir}")
+    _logger.info(f"curves:      mlflow ui --backend-store-uri {tracking_uri}    or: tensorboard --logdir {output_dir}")
+    _logger.info(
+        "scores:      python -m monai.bundle run evaluating"
+        " --config_file \"['configs/train.json','configs/evaluate.json']\""
+    )
+    _logger.info(
+        "masks:       python -m monai.bundle run inferring --config_file configs/inference.json --dataset_dir IMAGES"
+    )
+
+
+def describe_masks(images: Sequence[Any], output_dir: str | os.PathLike) -> None:
+    """Log how many masks were written, and where.
+
+    Args:
+        images: the images that were segmented.
+        output_dir: folder of the masks.
+    """
+    _logger.info(f"{len(images)} masks: {output_dir} (8-bit palette PNG; pixel values are label ids)")
+
+
+class EpochLine:
+    """Log one line an epoch: training loss, the validation's scores if there was one, learning rate and time.
+
+    Passed to :py:class:`monai.handlers.StatsHandler` as ``epoch_print_logger``.
+
+    Args:
+        validator: the evaluator used for validation.
+        optimizer: the trainer's optimizer.
+    """
+
+    def __init__(self, validator: Evaluator, optimizer: Optimizer) -> None:
+        self.validator = validator
+        self.optimizer = optimizer
+
+    def __call__(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: the trainer, its epoch complete.
+        """
+        epoch, seconds = engine.state.epoch, engine.state.times["EPOCH_COMPLETED"]
+        line = f"epoch {epoch:>3}/{engine.state.max_epochs}  loss {engine.state.metrics['train_loss']:.4f}"
+        validated = self.validator.state
+        if validated.epoch == epoch and validated.metrics:
+            scores = "  ".join(f"{name} {value:.4f}" for name, value in validated.metrics.items())
+            line += f"  {scores}  (best {validated.best_metric:.4f}, epoch {validated.best_metric_epoch})"
+            seconds += validated.times["COMPLETED"]
+        rate = self.optimizer.param_groups[0]["lr"]
+        _logger.info(f"{line}  lr {rate:.1e}  {seconds:.1f} s")

@@ -1,0 +1,142 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""MLflow: one run a training, with its settings, curves, pictures of validation overlays and the final model."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import mlflow
+import numpy as np
+from ignite.engine import Engine, Events
+from monai.bundle import ConfigParser
+from monai.handlers import MLFlowHandler
+
+from .pictures import draw_panel
+
+__all__ = ["RunTracker", "ValidationTracker", "write_executed_config"]
+
+
+def write_executed_config(path: str | os.PathLike) -> str:
+    """Write the config that is being executed, overlays and command-line values merged, as JSON.
+
+    To be named in a config. MONAI gives no handle on the parser of a config, but the parser is among the callers.
+
+    Args:
+        path: file to write; its folder is made. Only the first process of a job writes.
+
+    Returns:
+        The path as a string.
+
+    Raises:
+        RuntimeError: if not called from a config.
+    """
+    frame = inspect.currentframe()
+    while frame is not None and not isinstance(frame.f_locals.get("self"), ConfigParser):
+        frame = frame.f_back
+    if frame is None:
+        raise RuntimeError("write_executed_config() is to be called by a MONAI bundle config")
+    if idist.get_rank() == 0:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        # values set from Python code (a handler object, say) are not JSON: their text stands for them
+        ConfigParser.export_config_file(frame.f_locals["self"].get(), path, indent=2, default=str)
+    return str(path)
+
+
+class RunTracker(MLFlowHandler):
+    """MONAI's MLflow handler, which also marks the run as failed when the engine stops with an error.
+
+    Args:
+        kwargs: as of :py:class:`monai.handlers.MLFlowHandler`.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an engine, before any handler that raises the exception again (as StatsHandler does).
+
+        Args:
+            engine: trainer or evaluator.
+        """
+        super().attach(engine)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
+
+    def exception_raised(self, engine: Engine, error: BaseException) -> None:
+        """End the run as FAILED and raise the error again.
+
+        Args:
+            engine: the engine that stopped.
+            error: what stopped it.
+        """
+        if self.cur_run is not None:
+            status = mlflow.entities.RunStatus.to_string(mlflow.entities.RunStatus.FAILED)
+            self.client.set_terminated(self.cur_run.info.run_id, status)
+        raise error
+
+
+class ValidationTracker(MLFlowHandler):
+    """Log the validation's scores to the training's run, and every few validations a picture of its first images.
+
+    Each row of the picture shows an image, its label and the prediction. The picture is also kept in ``pictures_dir``.
+
+    Args:
+        pictures_dir: folder for the pictures, made when the first is drawn.
+        picture_interval: number of validations from one picture to the next; the first has one.
+        num_pictures: rows of a picture.
+        kwargs: as of :py:class:`monai.handlers.MLFlowHandler`.
+    """
+
+    # max_epochs and epoch_length are the trainer's to log; a validation before the first epoch would log its own
+    default_tracking_params: list[str] = []
+
+    def __init__(
+        self, pictures_dir: str | os.PathLike, *, picture_interval: int = 5, num_pictures: int = 4, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pictures_dir = Path(pictures_dir)
+        self.picture_interval = picture_interval
+        self.num_pictures = num_pictures
+        self.validations = 0
+        self.rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the evaluator used for validation.
+
+        Args:
+            engine: the evaluator.
+        """
+        super().attach(engine)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._clear)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_picture)
+
+    def _clear(self) -> None:
+        self.rows = []
+
+    def _collect(self, engine: Engine) -> None:
+        wanted = self.num_pictures if self.validations % self.picture_interval == 0 else 0
+        outputs: Any = engine.state.output  # MONAI's evaluator leaves one dictionary an image
+        for output in outputs[: max(0, wanted - len(self.rows))]:
+            # label and pred are one-hot (K, H, W)
+            image, label, pred = (output[key].cpu().numpy() for key in ("image", "label", "pred"))
+            self.rows.append((image, label.argmax(0), pred.argmax(0)))
+
+    def _log_picture(self, engine: Engine) -> None:
+        self.validations += 1
+        if not self.rows or self.cur_run is None:
+            return
+        self.pictures_dir.mkdir(parents=True, exist_ok=True)
+        path = self.pictures_dir / f"validation_epoch_{engine.state.epoch:04d}.png"
+        draw_panel(self.rows).save(path)
+        self.client.log_artifact(self.cur_run.info.run_id, str(path), artifact_path="validation")

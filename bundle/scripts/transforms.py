@@ -1,0 +1,140 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The two transforms of the published recipe that MONAI lacks: fitting by the longest side, and per-image min-max."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import InvertibleTransform, MapTransform, Resize, Transform
+from monai.transforms.spatial.functional import resize
+from monai.utils import TraceKeys, ensure_tuple_rep
+
+__all__ = ["Fit", "Fitd", "MinMax", "MinMaxd"]
+
+
+class Fit(Resize):
+    """Scale an image by one factor for both axes, so that it just fits into ``spatial_size``.
+
+    Unlike :py:class:`monai.transforms.Resize` with ``size_mode="longest"`` the target may be a rectangle, 8-bit images
+    stay 8-bit (rounded, so that they cache compactly), and the inverse of area averaging is smooth: probabilities go
+    back to the original size by bilinear interpolation where they are enlarged, by area where they are reduced.
+
+    Args:
+        spatial_size: (H, W) in pixels that the image must fit into; the paper uses 512 x 512.
+        mode: interpolation, "area" for images and "nearest" for label ids.
+    """
+
+    def __init__(self, spatial_size: Sequence[int] | int, mode: str = "area") -> None:
+        super().__init__(spatial_size=spatial_size, mode=mode)
+        self.target = ensure_tuple_rep(spatial_size, 2)
+
+    def __call__(self, img: torch.Tensor, mode: str | None = None) -> torch.Tensor:  # type: ignore[override]
+        """
+        Args:
+            img: (C, H, W), any dtype.
+            mode: overrides the constructor's ``mode``.
+
+        Returns:
+            (C, h, w) with h and w within ``spatial_size`` and one of them equal; uint8 for uint8 input, else float32.
+        """
+        size = img.shape[1:]
+        scale = min(target / side for target, side in zip(self.target, size))
+        fitted = tuple(max(1, round(side * scale)) for side in size)
+        info = self.get_transform_info()
+        resized = resize(img, fitted, mode or self.mode, None, torch.float32, 2, False, None, False, info)
+        return resized.round().to(torch.uint8) if img.dtype == torch.uint8 else resized
+
+    def inverse_transform(self, data: torch.Tensor, transform: dict[str, Any]) -> torch.Tensor:
+        info = transform[TraceKeys.EXTRA_INFO]
+        enlarges = max(transform[TraceKeys.ORIG_SIZE]) > max(data.shape[1:])
+        if info["mode"] == "area" and enlarges:
+            info["mode"], info["align_corners"] = "bilinear", False
+        return super().inverse_transform(data, transform)
+
+
+class Fitd(MapTransform, InvertibleTransform):
+    """Dictionary form of :py:class:`Fit`.
+
+    Args:
+        keys: keys of (C, H, W) tensors.
+        spatial_size: (H, W) in pixels that each must fit into.
+        mode: interpolation, one for all keys or one a key.
+        allow_missing_keys: do not raise where a key is missing.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        spatial_size: Sequence[int] | int,
+        mode: Sequence[str] | str = "area",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.mode = ensure_tuple_rep(mode, len(self.keys))
+        self.fit = Fit(spatial_size)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        fitted = dict(data)
+        for key, mode in self.key_iterator(fitted, self.mode):
+            fitted[key] = self.fit(fitted[key], mode=mode)
+        return fitted
+
+    def inverse(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        inverted = dict(data)
+        for key in self.key_iterator(inverted):
+            inverted[key] = self.fit.inverse(inverted[key])
+        return inverted
+
+
+class MinMax(Transform):
+    """Scale the intensities of one image so that its minimum becomes -1 and its maximum 1, all channels together.
+
+    :py:class:`monai.transforms.ScaleIntensity` multiplies a constant image by ``minv`` instead: a white 8-bit image
+    would become -255. Here a constant image becomes -1 everywhere.
+    """
+
+    def __call__(self, img: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            img: (C, H, W), any numeric dtype.
+
+        Returns:
+            (C, H, W) float32 in [-1, 1].
+        """
+        img = img.to(torch.float32)
+        low, high = img.min(), img.max()
+        if low == high:
+            return torch.full_like(img, -1.0)
+        return (img - low) * (2.0 / (high - low)) - 1.0
+
+
+class MinMaxd(MapTransform):
+    """Dictionary form of :py:class:`MinMax`.
+
+    Args:
+        keys: keys of (C, H, W) tensors.
+        allow_missing_keys: do not raise where a key is missing.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.min_max = MinMax()
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        scaled = dict(data)
+        for key in self.key_iterator(scaled):
+            scaled[key] = self.min_max(scaled[key])
+        return scaled

@@ -1,0 +1,66 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The weights that a run starts from, as its knobs name them."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from torch import nn
+
+from .checkpoints import load_encoder, load_weights
+from .errors import InputError
+
+__all__ = ["load_trained", "start_from"]
+
+_logger = logging.getLogger("qtseg")
+
+
+def start_from(
+    network: nn.Module, *, weights: str | os.PathLike | None = None, encoder_weights: str | os.PathLike | None = None
+) -> None:
+    """Load what a training starts from; without either file the network keeps its random initialization.
+
+    Args:
+        network: the network to be trained, changed in place.
+        weights: a whole model, ours or the published release's. With another number of classes the tokens and their
+            MLPs stay freshly initialized, which is logged.
+        encoder_weights: a file that holds an encoder, ours or the published release's.
+
+    Raises:
+        InputError: if both files are given, or one does not fit the network.
+    """
+    if weights is not None and encoder_weights is not None:
+        raise InputError("weights and encoder_weights are both set; a whole model holds an encoder already: drop one")
+    if weights is not None:
+        load_weights(network, weights)
+        _logger.info(f"starting from {weights}")
+    if encoder_weights is not None:
+        load_encoder(network, encoder_weights)
+        _logger.info(f"starting with the encoder of {encoder_weights}")
+
+
+def load_trained(network: nn.Module, path: str | os.PathLike) -> None:
+    """Load a trained model for evaluation or inference; every weight must be in the file.
+
+    Args:
+        network: the network to be used, changed in place.
+        path: the model, ours or the published release's.
+
+    Raises:
+        InputError: if there is no such file, or it does not fit the network, also if only the classes differ.
+    """
+    if not os.path.isfile(path):
+        raise InputError(f"{path} is not there; train a model first, or name the folder of one by --ckpt_dir")
+    if load_weights(network, path):
+        raise InputError(f"{path} has another number of classes than the network; set --out_channels to the model's")

@@ -1,0 +1,225 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The configs hold together: every name resolves, and what the format makes us write twice is the same twice."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import logging
+import re
+from pathlib import Path
+
+import monai.bundle
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.bundle.config_item import ComponentLocator
+from monai.utils import optional_import
+from packaging.requirements import Requirement
+
+from workflows import BUNDLE, CONFIGS
+
+ALL = sorted(CONFIGS.rglob("*.json"))
+ROOT = BUNDLE.parent
+
+
+def read(name: str) -> dict:
+    return json.loads((CONFIGS / f"{name}.json").read_text())
+
+
+def components(config, path=""):
+    """Every component in a config, with its path."""
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield path, config
+        for key, value in config.items():
+            yield from components(value, f"{path}#{key}")
+    elif isinstance(config, list):
+        for index, value in enumerate(config):
+            yield from components(value, f"{path}#{index}")
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(CONFIGS)))
+def test_every_target_resolves(path):
+    locator = ComponentLocator()
+    for place, component in components(json.loads(path.read_text())):
+        target = component["_target_"]
+        if "." in target:
+            module, name = target.rsplit(".", 1)
+            _, found = optional_import(module, name=name)
+            assert found, f"{place}: {target}"
+        else:
+            assert locator.get_component_module_name(target), f"{place}: {target}"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train",),
+        ("train", "evaluate"),
+        ("inference",),
+        ("train", "multi_gpu_train"),
+        ("train", "evaluate", "multi_gpu_evaluate"),
+        ("train", "datasets/dsb2018", "evaluate"),
+    ],
+    ids="+".join,
+)
+def test_every_reference_is_defined(names):
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / f"{name}.json") for name in names])
+    parser.parse()
+    for item in parser.ref_resolver.items.values():
+        for reference in re.findall(r"@([\w#:]+)", item.get_config()) if isinstance(item.get_config(), str) else []:
+            assert reference in parser, f"{item.get_id()}: @{reference}"
+
+
+def test_metrics_that_are_named_elsewhere_are_defined():
+    evaluate = read("evaluate")
+    scores = [*evaluate["validate#key_metric"], *evaluate["validate#additional_metrics"]]
+    for prefix in evaluate["validate#handlers"][0]["protocols"]:
+        assert any(score.startswith(prefix) for score in scores)
+    assert "train_loss" in read("train")["train"]["key_metric"]  # the line an epoch prints it
+
+
+def test_every_knob_is_listed_and_nothing_else():
+    train = read("train")
+    resolved = {"spatial_size": "$list(@image_size)", "amp": "@uses_amp"}
+    for name, value in train["hyperparameters"].items():
+        assert value == resolved.get(name, f"@{name}")
+    assert set(train["hyperparameters"]) <= set(train)
+    knobs = "dataset_dir spatial_size batch_size max_epochs learning_rate weight_decay val_interval fold num_folds"
+    knobs += " num_workers cache_rate amp seed weights encoder_weights freeze_epochs out_channels"
+    assert set(knobs.split()) <= set(train["hyperparameters"])
+    assert {"output_dir", "ckpt_dir"} <= set(train)
+
+
+def test_copies_that_the_format_forces_are_equal():
+    train, inference = read("train"), read("inference")
+    assert train["network_def"] == inference["network_def"]
+    one_process, several = read("multi_gpu_train"), read("multi_gpu_evaluate")
+    for name in ("device", "initialize", "finalize", "validate#sampler"):
+        assert one_process[name] == several[name]
+    image_loader, *_, normalize = inference["preprocessing"]["transforms"]
+    assert image_loader == train["load"][0] and normalize == train["normalize"][0]["transforms"][0]
+    ours = [t for t in read("evaluate")["validate#postprocessing"]["transforms"] if t["_target_"] == "Invertd"]
+    theirs = [t for t in inference["postprocessing"]["transforms"] if t["_target_"] == "Invertd"]
+    assert [{**t, "transform": None} for t in ours] == [{**t, "transform": None} for t in theirs]
+
+
+def test_the_best_model_and_the_training_state_lie_apart():
+    train = read("train")
+    assert train["validate"]["handlers"][0]["save_dir"] == "@ckpt_dir"
+    savers = [h for h in train["train"]["handlers"] if h["_target_"] == "CheckpointSaver"]
+    assert [saver["save_dir"] for saver in savers] == ["@output_dir"]
+
+
+def test_handlers_of_one_process_are_off_in_the_others():
+    train = read("train")
+    for place, component in components(train):
+        name = component["_target_"].rsplit(".", 1)[-1]
+        if name.endswith(("Saver", "StatsHandler", "Tracker", "SaveSettings")):
+            assert component["_disabled_"] == "$not @is_main_process", place
+
+
+REQUIRED = (
+    "version changelog monai_version pytorch_version numpy_version "
+    "required_packages_version task description authors copyright data_source data_type intended_use references "
+    "network_data_format image_classes label_classes pred_classes name schema"
+)
+TENSOR = "type format modality num_channels spatial_shape dtype value_range is_patch_data channel_def"
+
+
+def test_metadata_has_every_field_of_the_specification():
+    metadata = read("metadata")
+    assert set(REQUIRED.split()) <= set(metadata)
+    for tensors in metadata["network_data_format"].values():
+        for tensor in tensors.values():
+            assert set(TENSOR.split()) == set(tensor)
+            assert len(tensor["channel_def"]) == tensor["num_channels"]
+    assert list(metadata["network_data_format"]["inputs"]) == ["image"]
+    assert list(metadata["network_data_format"]["outputs"]) == ["pred"]
+
+
+def test_versions_agree():
+    metadata = read("metadata")
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert metadata["version"] == setup["metadata"]["version"]
+    assert metadata["version"] == next(iter(metadata["changelog"]))
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [Requirement(line) for line in lines if not line.startswith("#")]
+    newest = {"python_version": "3.11"}
+    pins = {r.name: str(r.specifier)[2:] for r in pinned if r.marker is None or r.marker.evaluate(newest)}
+    named = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
+    for package, field in named.items():
+        assert pins[package] == metadata[field]
+    for package, version in metadata["required_packages_version"].items():
+        assert pins[package] == version
+    requirements = [Requirement(line) for line in setup["options"]["install_requires"].split("\n") if line.strip()]
+    requirements += [Requirement(line) for line in setup["options.extras_require"]["test"].split("\n") if line.strip()]
+    for requirement in requirements:
+        for pin in (pin for pin in pinned if pin.name == requirement.name):  # one a Python version
+            assert requirement.specifier.contains(str(pin.specifier)[2:]), requirement
+        assert requirement.name in pins
+
+
+def test_network_in_and_out_are_as_the_metadata_says(monkeypatch):
+    monkeypatch.chdir(BUNDLE)
+    monai.bundle.verify_net_in_out(
+        net_id="network_def",
+        meta_file="configs/metadata.json",
+        config_file="configs/inference.json",
+        device="cpu",
+        n=2,
+        ckpt_dir="nowhere",
+    )
+
+
+def test_torchscript_export_gives_the_same_logits(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(BUNDLE)
+    monai.bundle.ckpt_export(
+        net_id="network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(trained.ckpt_dir / "model.pt"),
+        meta_file="configs/metadata.json",
+        config_file=["configs/inference.json"],
+        ckpt_dir=str(trained.ckpt_dir),
+        input_shape=[1, 3, 64, 64],
+    )
+    scripted = torch.jit.load(tmp_path / "model.ts")
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / "inference.json"))
+    parser["ckpt_dir"] = str(trained.ckpt_dir)
+    network = parser.get_parsed_content("network_def").eval()
+    network.load_state_dict(torch.load(trained.ckpt_dir / "model.pt", weights_only=True))
+    image = torch.rand(1, 3, 96, 64) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(scripted(image), network(image), atol=1e-4, rtol=1e-4)
+
+
+def test_the_log_goes_to_standard_output_without_the_libraries_chatter():
+    config = configparser.RawConfigParser()
+    config.read(CONFIGS / "logging.conf")
+    assert config["logger_root"]["level"] == "WARNING" and config["logger_qtseg"]["level"] == "INFO"
+    assert config["handler_console"]["args"] == "(sys.stdout,)"
+    assert logging.getLevelName(config["handler_console"]["level"]) == logging.INFO
+
+
+def test_nothing_personal_is_in_the_configs():
+    for path in ALL:
+        assert not re.search(r'"(/|~|[A-Z]:\\)', path.read_text()), path
+
+
+def test_the_license_is_in_the_bundle():
+    assert (BUNDLE / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert Path(BUNDLE / "docs" / "data_license.txt").is_file()

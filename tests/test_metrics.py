@@ -1,0 +1,73 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.metrics import DiceMetric, MeanIoU
+from monai.networks.utils import one_hot
+
+from scripts.metrics import ConfusionScore
+
+
+def score(name: str, pred: torch.Tensor, label: torch.Tensor, classes: int = 2, **kwargs) -> torch.Tensor:
+    """Per-image, per-class scores of (B, H, W) label ids."""
+    metric = ConfusionScore(name, **kwargs)
+    metric(one_hot(pred[:, None], classes), one_hot(label[:, None], classes))
+    return metric.get_buffer()
+
+
+@pytest.fixture
+def masks() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randint(0, 3, (5, 16, 24), generator=generator) for _ in range(2))
+
+
+def test_dice_and_iou_agree_with_monai(masks):
+    pred, label = masks
+    onehot = [one_hot(m[:, None], 3) for m in masks]
+    for name, reference in [("dice", DiceMetric(include_background=False)), ("iou", MeanIoU(include_background=False))]:
+        reference(*onehot)
+        torch.testing.assert_close(score(name, pred, label, 3).float(), reference.get_buffer())
+        metric = ConfusionScore(name)
+        metric(*onehot)
+        torch.testing.assert_close(metric.aggregate().float(), reference.aggregate())
+
+
+def test_mae_and_accuracy_by_hand(masks):
+    pred, label = masks[0] > 0, masks[1] > 0
+    wrong = (pred != label).double().mean((1, 2))
+    torch.testing.assert_close(score("mae", pred.long(), label.long())[:, 0], wrong)
+    torch.testing.assert_close(score("accuracy", pred.long(), label.long())[:, 0], 1 - wrong)
+
+
+EMPTY, FULL = torch.zeros(1, 4, 5, dtype=torch.long), torch.ones(1, 4, 5, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    "pred, label, plain, paper",
+    [(EMPTY, EMPTY, 1.0, 1.0), (FULL, EMPTY, 0.0, 2 / 22), (EMPTY, FULL, 0.0, 2 / 22), (FULL, FULL, 1.0, 1.0)],
+)
+def test_misses_count_as_they_are_except_in_the_paper_protocol(pred, label, plain, paper):
+    assert score("dice", pred, label).item() == pytest.approx(plain)
+    assert score("dice", pred, label, paper_protocol=True).item() == pytest.approx(paper)
+
+
+def test_paper_protocol_changes_nothing_but_missing_overlap(masks):
+    pred, label = masks[0] % 2, masks[1] % 2
+    for name in ("dice", "iou", "mae", "accuracy"):
+        torch.testing.assert_close(score(name, pred, label), score(name, pred, label, paper_protocol=True))
+
+
+def test_unknown_score_is_refused():
+    with pytest.raises(ValueError, match="f1"):
+        ConfusionScore("f1")

@@ -1,0 +1,89 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import SaveImaged
+from PIL import Image
+
+from scripts.pictures import PALETTE, SaveOverlayd, draw_overlay, draw_panel
+
+
+def save(ids: torch.Tensor, source: str, folder) -> None:
+    SaveImaged(
+        "pred",
+        output_dir=str(folder),
+        output_postfix="",
+        output_ext=".png",
+        output_dtype=torch.uint8,
+        writer="scripts.pictures.PalettePNGWriter",
+        resample=False,
+        separate_folder=False,
+        print_log=False,
+    )({"pred": MetaTensor(ids, meta={"filename_or_obj": source})})
+
+
+@pytest.mark.parametrize("name", ["a.png", "with space.jpeg", "dots.in.name.tif", "größe.PNG"])
+def test_saved_masks_are_palette_png_with_label_ids(tmp_path, name):
+    ids = torch.zeros(1, 5, 9, dtype=torch.uint8)
+    ids[0, 0, 8], ids[0, 4, 0] = 1, 200
+    save(ids, f"/somewhere/{name}", tmp_path)
+    (path,) = tmp_path.iterdir()
+    assert path.name == name.rsplit(".", 1)[0] + ".png"
+    with Image.open(path) as mask:
+        assert mask.mode == "P" and mask.size == (9, 5)
+        assert np.array_equal(np.asarray(mask), ids[0].numpy())
+        colors = np.asarray(mask.convert("RGB"))
+    assert colors[0, 8].tolist() == PALETTE[1].tolist() and colors[4, 0].tolist() == PALETTE[200].tolist()
+
+
+def test_palette_colors_differ_from_background_and_each_other():
+    assert PALETTE[0].tolist() == [0, 0, 0]
+    assert len({tuple(color) for color in PALETTE.tolist()}) == 256
+
+
+def test_overlay_changes_labeled_pixels_only():
+    image = np.linspace(0, 1, 3 * 20 * 30).reshape(3, 20, 30)
+    ids = np.zeros((20, 30), int)
+    ids[5:15, 10:20] = 2
+    plain, overlay = draw_overlay(image, np.zeros_like(ids)), draw_overlay(image, ids)
+    assert overlay.shape == (20, 30, 3) and overlay.dtype == np.uint8
+    assert np.array_equal((overlay != plain).any(-1), ids > 0)
+    assert overlay[5, 10].tolist() == PALETTE[2].tolist()  # the outline is opaque
+
+
+def test_panel_has_a_row_an_example_and_three_columns():
+    image, ids = np.zeros((1, 10, 20)), np.zeros((10, 20), int)
+    ids[:5] = 1
+    panel = draw_panel([(image, ids, ids), (image, ids, 0 * ids)], gap=2)
+    assert panel.size == (3 * 22, 2 * 12)
+    pixels = np.asarray(panel)
+    assert pixels[4, 5].tolist() == [0, 0, 0]  # the image
+    assert pixels[4, 27].tolist() == pixels[4, 49].tolist() == PALETTE[1].tolist()  # outlines of label and prediction
+    assert pixels[16, 49].tolist() == [0, 0, 0]  # the second prediction is empty
+
+
+def test_overlays_are_drawn_on_the_image_as_it_was(tmp_path):
+    pixels = np.full((6, 11, 3), 40, np.uint8)
+    pixels[0, 10] = (255, 0, 0)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    ids = torch.zeros(1, 6, 11, dtype=torch.uint8)
+    ids[0, 5, 0] = 1
+    data = {"pred": MetaTensor(ids, meta={"filename_or_obj": str(tmp_path / "image.png")})}
+    SaveOverlayd("pred", tmp_path / "overlays")(data)
+    with Image.open(tmp_path / "overlays" / "image.png") as overlay:
+        drawn = np.asarray(overlay)
+    assert drawn[5, 0].tolist() == PALETTE[1].tolist()
+    assert drawn[0, 10, 0] == 255 and drawn[0, 10, 1] == 0

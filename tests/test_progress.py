@@ -1,0 +1,87 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from scripts.progress import EpochLine, describe_end, describe_masks, describe_start
+
+HYPERPARAMETERS = {"fold": 1, "num_folds": 5, "out_channels": 2, "amp": False, "batch_size": 8}
+
+
+@pytest.fixture
+def log(caplog):
+    caplog.set_level(logging.INFO, logger="qtseg")
+    return caplog
+
+
+def test_the_start_says_what_was_found(log):
+    describe_start(
+        source="my_data",
+        train_data=[{}] * 8,
+        val_data=[{}] * 2,
+        network=nn.Linear(10, 100),
+        device=torch.device("cpu"),
+        hyperparameters=HYPERPARAMETERS,
+    )
+    assert "my_data: 8 images to train, 2 to validate (fold 1 of 5)" in log.text
+    for text in ("1,100 parameters", "2 classes", "cpu", "batch_size 8"):
+        assert text in log.text
+
+
+def epoch_line(log, validated_epoch: int) -> str:
+    validator = SimpleNamespace(
+        state=SimpleNamespace(
+            epoch=validated_epoch,
+            metrics={"val_dice": 0.75},
+            best_metric=0.8,
+            best_metric_epoch=2,
+            times={"COMPLETED": 1.0},
+        )
+    )
+    state = SimpleNamespace(epoch=4, max_epochs=9, metrics={"train_loss": 0.5}, times={"EPOCH_COMPLETED": 2.0})
+    EpochLine(validator, torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.01))(SimpleNamespace(state=state))
+    (record,) = log.records
+    return record.getMessage()
+
+
+def test_an_epoch_is_one_line(log):
+    line = epoch_line(log, validated_epoch=4)
+    assert line.split() == (
+        "epoch 4/9 loss 0.5000 val_dice 0.7500 (best 0.8000, epoch 2) lr 1.0e-02 3.0 s".split()
+    )  # fmt: skip
+
+
+def test_an_epoch_without_validation_repeats_no_old_score(log):
+    line = epoch_line(log, validated_epoch=2)
+    assert "val_dice" not in line and line.endswith("2.0 s")
+
+
+def test_the_end_says_where_everything_is_and_how_to_look_at_it(log):
+    validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.912, best_metric_epoch=7))
+    places = {"ckpt_dir": "the_models", "output_dir": "the_results", "tracking_uri": "sqlite:///x.db"}
+    describe_end(validator=validator, **places)
+    for text in ("0.9120 at epoch 7", "the_models/model.pt", "the_results", "mlflow ui", "sqlite:///x.db", "evaluate"):
+        assert text in log.text
+    assert "Otsu" not in log.text
+    describe_end(validator=validator, otsu_dice=0.701, **places)
+    assert "0.7010" in log.text and "synthetic" in log.text
+
+
+def test_masks_are_counted(log):
+    describe_masks([1, 2, 3], "masks")
+    assert "3 masks: masks" in log.text

@@ -1,0 +1,59 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ignite.engine import Engine, Events
+
+from scripts.errors import InputError
+from scripts.settings import PUBLISHED, SaveSettings, read_settings
+
+
+def test_without_a_file_the_published_setting_is_used(tmp_path):
+    assert read_settings(tmp_path) == PUBLISHED
+
+
+def test_settings_follow_the_best_model(tmp_path):
+    scores = iter([0.5, 0.4, 0.6])
+    written = []
+    engine = Engine(lambda engine, batch: None)
+
+    @engine.on(Events.EPOCH_COMPLETED)
+    def compare(engine):
+        score = next(scores)
+        if score > getattr(engine.state, "best_metric", -1):
+            engine.state.best_metric, engine.state.best_metric_epoch = score, engine.state.epoch
+
+    SaveSettings(tmp_path, {**PUBLISHED, "spatial_size": [64, 96], "fold": 3}).attach(engine)
+
+    @engine.on(Events.EPOCH_COMPLETED)
+    def look(engine):
+        written.append((tmp_path / "model.json").is_file())
+        (tmp_path / "model.json").rename(tmp_path / f"{engine.state.epoch}.json") if written[-1] else None
+
+    engine.run([0], max_epochs=3)
+    assert written == [True, False, True]
+    (tmp_path / "3.json").rename(tmp_path / "model.json")
+    assert read_settings(tmp_path)["spatial_size"] == [64, 96]
+    assert read_settings(tmp_path)["fold"] == 3
+
+
+@pytest.mark.parametrize(
+    "text, message", [("{", "not valid JSON"), (json.dumps({"fold": 0}), "spatial_size"), ("[]", "lacks")]
+)
+def test_a_broken_file_is_named(tmp_path, text, message):
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read_settings(tmp_path)
+    assert str(tmp_path / "model.json") in str(error.value)

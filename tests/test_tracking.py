@@ -1,0 +1,96 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import json
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.bundle import ConfigParser
+from monai.utils import path_to_sqlite_uri
+from PIL import Image
+
+from scripts.tracking import RunTracker, ValidationTracker, write_executed_config
+
+
+@pytest.fixture
+def store(tmp_path) -> dict[str, str]:
+    uri = path_to_sqlite_uri(str(tmp_path / "mlruns.db"))
+    return {"tracking_uri": uri, "experiment_name": "qtseg", "run_name": "train_1"}
+
+
+def runs(store) -> list:
+    client = mlflow.MlflowClient(store["tracking_uri"])
+    return client.search_runs([client.get_experiment_by_name("qtseg").experiment_id])
+
+
+def test_a_run_that_fails_is_marked_so_and_the_error_goes_on(store):
+    def step(engine, batch):
+        raise ValueError("out of luck")
+
+    trainer = Engine(step)
+    RunTracker(**store, iteration_log=False).attach(trainer)
+    with pytest.raises(ValueError, match="out of luck"):
+        trainer.run([0], max_epochs=1)
+    assert [run.info.status for run in runs(store)] == ["FAILED"]
+
+
+def test_validation_joins_the_run_with_scores_and_pictures(store, tmp_path):
+    onehot = torch.stack([torch.zeros(6, 8), torch.ones(6, 8)])
+    trainer = Engine(lambda engine, batch: None)
+    validator = Engine(lambda engine, batch: [{"image": torch.rand(3, 6, 8), "label": onehot, "pred": onehot}] * 2)
+    tracker = ValidationTracker(
+        tmp_path / "pictures", picture_interval=2, num_pictures=3, iteration_log=False, **store
+    )
+    tracker.attach(validator)
+
+    @validator.on(Events.EPOCH_COMPLETED)
+    def score(engine):
+        engine.state.metrics["val_dice"] = 0.5
+
+    RunTracker(**store, iteration_log=False, close_on_complete=True).attach(trainer)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine):
+        validator.state.epoch, validator.state.max_epochs = engine.state.epoch - 1, engine.state.epoch
+        validator.run([0, 1])
+
+    trainer.run([0], max_epochs=4)
+    (run,) = runs(store)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"max_epochs": "4", "epoch_length": "1"}  # the trainer's, not the validator's
+    pictures = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert pictures == ["validation_epoch_0001.png", "validation_epoch_0003.png"]
+    logged = mlflow.MlflowClient(store["tracking_uri"]).list_artifacts(run.info.run_id, "validation")
+    assert [item.path.rsplit("/", 1)[1] for item in logged] == pictures
+    with Image.open(tmp_path / "pictures" / pictures[0]) as picture:
+        assert np.asarray(picture).shape == (3 * 10, 3 * 12, 3)
+
+
+def test_the_executed_config_holds_what_was_set_from_outside(tmp_path):
+    path = tmp_path / "new" / "executed.json"
+    target = {"_target_": "scripts.tracking.write_executed_config", "path": str(path)}
+    parser = ConfigParser({"max_epochs": 350, "double": "$2 * @max_epochs", "executed": target})
+    parser["max_epochs"] = 3
+    parser["callable"] = print  # what Python code may set, and JSON cannot hold
+    parser.parse()
+    assert parser.get_parsed_content("executed") == str(path)
+    written = json.loads(path.read_text())
+    assert written["max_epochs"] == 3 and written["double"] == "$2 * @max_epochs" and "print" in written["callable"]
+
+
+def test_the_executed_config_needs_a_config(tmp_path):
+    with pytest.raises(RuntimeError, match="by a MONAI bundle config"):
+        write_executed_config(tmp_path / "x.json")

@@ -1,0 +1,105 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, SpatialPadd
+
+from scripts.transforms import Fit, Fitd, MinMax, MinMaxd
+
+
+def ramp(height: int, width: int, channels: int = 1) -> torch.Tensor:
+    """A smooth 8-bit image, brighter to the right and to the bottom."""
+    rows, columns = torch.linspace(0, 100, height), torch.linspace(0, 155, width)
+    return (rows[:, None] + columns[None]).round().to(torch.uint8).expand(channels, -1, -1).clone()
+
+
+@pytest.mark.parametrize(
+    "size, target, fitted",
+    [
+        ((100, 200), (64, 64), (32, 64)),
+        ((200, 100), (64, 64), (64, 32)),
+        ((64, 64), (64, 64), (64, 64)),
+        ((30, 20), (64, 64), (64, 43)),
+        ((100, 200), (64, 96), (48, 96)),
+        ((1000, 3), (32, 32), (32, 1)),
+    ],
+)
+def test_fit_keeps_the_aspect_ratio(size, target, fitted):
+    image = MetaTensor(ramp(*size, channels=3))
+    result = Fit(target)(image)
+    assert result.shape == (3, *fitted)
+    assert result.dtype == torch.uint8
+
+
+def test_fit_averages_areas_and_rounds():
+    image = MetaTensor(torch.tensor([[[0, 1], [1, 1]], [[10, 10], [10, 13]]], dtype=torch.uint8))
+    assert Fit(1)(image).flatten().tolist() == [1, 11]  # 0.75 and 10.75
+
+
+def test_fit_takes_no_new_label_ids():
+    generator = torch.Generator().manual_seed(0)
+    ids = MetaTensor(torch.randint(0, 2, (1, 90, 70), generator=generator, dtype=torch.uint8) * 7)
+    assert set(Fit((32, 32), mode="nearest")(ids).unique().tolist()) == {0, 7}
+
+
+def test_fit_leaves_float_images_unrounded():
+    image = MetaTensor(torch.rand(1, 10, 10))
+    result = Fit(5)(image)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.mean().item(), image.mean().item())
+
+
+@pytest.mark.parametrize("size", [(100, 180), (180, 100), (40, 25), (64, 64)])
+def test_inverse_returns_to_the_original_size_and_place(size):
+    data = {"image": MetaTensor(ramp(*size))}
+    fit = Compose([Fitd("image", (64, 64)), SpatialPadd("image", (64, 64), method="end")])
+    fitted = fit(data)
+    assert fitted["image"].shape == (1, 64, 64)
+    fitted["pred"] = MetaTensor(fitted["image"].float())
+    inverted = Invertd("pred", transform=fit, orig_keys="image", nearest_interp=False)(fitted)["pred"]
+    assert inverted.shape == (1, *size)
+    assert (inverted - data["image"].float()).abs().max() < 12  # of 255: no flip, no shift, no transposition
+
+
+def test_inverse_enlarges_smoothly():
+    data = {"image": MetaTensor(ramp(256, 256))}
+    fit = Compose([Fitd("image", (32, 32))])
+    fitted = fit(data)
+    fitted["pred"] = fitted["image"].float()
+    inverted = Invertd("pred", transform=fit, orig_keys="image", nearest_interp=False)(fitted)["pred"]
+    inner = inverted[0, 128, 8:-8]
+    assert len(inner.unique()) > 200  # area interpolation would give 30 steps
+
+
+def test_min_max_spans_minus_one_to_one():
+    scaled = MinMax()(ramp(20, 30, channels=3))
+    assert scaled.dtype == torch.float32
+    assert scaled.min() == -1 and scaled.max() == 1
+
+
+def test_min_max_takes_the_channels_together():
+    image = torch.stack([torch.full((4, 4), 0.0), torch.full((4, 4), 50.0), torch.full((4, 4), 200.0)])
+    assert MinMax()(image)[:, 0, 0].tolist() == [-1.0, -0.5, 1.0]
+
+
+@pytest.mark.parametrize("value", [0, 17, 255])
+def test_min_max_of_a_constant_image_is_minus_one(value):
+    assert (MinMax()(torch.full((3, 4, 4), value, dtype=torch.uint8)) == -1).all()
+
+
+def test_min_max_dictionary_touches_its_keys_only():
+    data = {"image": ramp(8, 8), "label": ramp(8, 8)}
+    scaled = MinMaxd("image")(data)
+    assert scaled["image"].max() == 1 and scaled["label"] is data["label"]

@@ -1,0 +1,357 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The journey: train, evaluate, infer; through the configs, as users run them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from PIL import Image
+from torch import nn
+
+from scripts.errors import InputError
+from scripts.networks.qtseg import QTSeg
+from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command
+
+
+class RedIsForeground(nn.Module):
+    """Stands for a trained network where a test is about pixels: red pixels are class 1."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        red = image[:, :1] - image[:, 1:2]
+        return torch.cat([torch.zeros_like(red), 20 * (red - 0.5)], dim=1)
+
+
+def read_scores(path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_leaves_a_plain_state_dict_and_its_settings(trained, blobs):
+    weights = torch.load(trained.ckpt_dir / "model.pt", weights_only=True)
+    QTSeg(3, 2).load_state_dict(weights, strict=True)
+    assert trained.settings["spatial_size"] == [64, 64]
+    assert trained.settings["dataset_dir"] == str(blobs)
+    assert not (trained.output_dir / "model.pt").exists()
+
+
+def test_training_state_lies_apart(trained):
+    state = torch.load(trained.output_dir / "training_state_final.pt", weights_only=True)
+    assert set(state) == {"network", "optimizer", "lr_scheduler"}
+
+
+def test_training_is_one_complete_mlflow_run(trained, blobs):
+    client = mlflow.MlflowClient(f"sqlite:///{trained.output_dir / 'mlruns.db'}")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "qtseg"]
+    (run_,) = client.search_runs(experiment.experiment_id)
+    assert run_.info.status == "FINISHED"
+    assert run_.info.run_name.startswith("train_")
+    assert run_.data.params["dataset_dir"] == str(blobs)
+    assert run_.data.params["max_epochs"] == "3"
+    assert {"train_loss", "val_dice", "val_iou", "val_mae", "val_accuracy"} <= set(run_.data.metrics)
+    for name, steps in {"train_loss": [1, 2, 3], "val_dice": [2, 3]}.items():
+        assert [m.step for m in client.get_metric_history(run_.info.run_id, name)] == steps
+    assert any("lr" in name for name in run_.data.metrics)
+    artifacts = {item.path for item in client.list_artifacts(run_.info.run_id)}
+    assert {"model.pt", "model.json", f"{run_.info.run_name}.json", "validation"} <= artifacts
+    (picture,) = client.list_artifacts(run_.info.run_id, "validation")
+    assert picture.path.endswith("epoch_0002.png")
+    executed = json.loads((trained.output_dir / f"{run_.info.run_name}.json").read_text())
+    assert executed["max_epochs"] == 3 and executed["train"]["trainer"]["_target_"] == "SupervisedTrainer"
+
+
+def test_the_bundle_prints_what_it_found_and_where_everything_is(blobs, tmp_path):
+    done = run_command(
+        *("run", "training", "--config_file", str(CONFIGS / "train.json"), "--bundle_root", str(BUNDLE)),
+        *("--dataset_dir", str(blobs), "--ckpt_dir", str(tmp_path / "m"), "--output_dir", str(tmp_path / "o")),
+        *("--spatial_size", "[32,64]", "--batch_size", "4", "--max_epochs", "1", "--tracking", "mlflow"),
+        cwd=tmp_path,  # not the bundle's folder
+    )
+    assert done.returncode == 0, done.stderr
+    for text in ("8 images to train, 3 to validate (fold 0 of 5)", "9,214,850 parameters", "2 classes", "device:"):
+        assert text in done.stdout
+    assert "batch_size 4" in done.stdout and "val_dice" in done.stdout
+    assert str(tmp_path / "m" / "model.pt") in done.stdout and "mlflow ui" in done.stdout
+    assert (tmp_path / "m" / "model.pt").is_file()
+    # the flag adds nothing to the run that is there without it
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'o' / 'mlruns.db'}")
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert len(runs) == 1
+    assert len(client.get_metric_history(runs[0].info.run_id, "train_loss")) == 1
+
+
+def test_evaluation_scores_at_original_size_under_both_protocols(trained, blobs, tmp_path):
+    run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path))
+    rows = read_scores(tmp_path / "evaluation" / "scores.csv")
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert [row["image"].rsplit("/", 1)[1] for row in rows] == ["case 00.jpg", "case 01.png", "case 02.jpg"]
+    plain, paper = summary["protocols"]
+    assert "original size" in plain["protocol"] and "paper" in paper["protocol"]
+    assert set(plain["scores"]) == set(paper["scores"]) == {"dice", "iou", "mae", "accuracy"}
+    for name, value in plain["scores"].items():
+        assert np.mean([float(row[name]) for row in rows]) == pytest.approx(value, abs=1e-5)
+    assert summary["fold"] == 0 and summary["num_images"] == 3
+
+
+def test_evaluation_agrees_with_the_masks_of_inference(trained, blobs, tmp_path):
+    run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path))
+    run("inference", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path / "masks"), dataset_dir=str(blobs))
+    assert len(list((tmp_path / "masks").iterdir())) == 11
+    for row in read_scores(tmp_path / "evaluation" / "scores.csv"):
+        stem = row["image"].rsplit("/", 1)[1].rsplit(".", 1)[0]
+        pred = np.asarray(Image.open(tmp_path / "masks" / f"{stem}.png")) > 0
+        label = np.asarray(Image.open(blobs / "masks" / f"{stem}.png")) > 127
+        assert float(row["mae"]) == pytest.approx((pred != label).mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("size", [(96, 64), (50, 97), (130, 40), (200, 199)])
+def test_masks_come_back_unflipped_and_untransposed(suffix, size, tmp_path):
+    width, height = size
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 4, -(width // 3) :, 0] = 255  # a red corner, at the top right
+    pixels[-1, 0] = 255  # and white, so that the image spans the range
+    (tmp_path / "images").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "images" / f"scan.{suffix}", quality=100, subsampling=0)
+    run(
+        "inference",
+        dataset_dir=str(tmp_path / "images"),
+        output_dir=str(tmp_path / "masks"),
+        spatial_size=[128, 128],
+        network_def={"_target_": "test_workflows.RedIsForeground"},
+        overlays=True,
+        run=["$@evaluator.run()"],
+    )
+    with Image.open(tmp_path / "masks" / "scan.png") as mask:
+        assert mask.size == size and mask.mode == "P"
+        predicted = np.asarray(mask)
+    expected = pixels[..., 0] > pixels[..., 1]
+    assert (predicted == expected).mean() > 0.97
+    assert predicted[0, -1] == 1 and predicted[0, 0] == predicted[-1, 0] == predicted[-1, -1] == 0
+    with Image.open(tmp_path / "masks" / "overlays" / "scan.png") as overlay:
+        assert overlay.size == size
+
+
+def write_own(folder, *, image_size=(40, 30), mask_size=(40, 30), mask_value=255, names=("a", "b", "c", "d", "e")):
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", image_size, (10, 20, 30)).save(folder / "images" / f"{name}.png")
+        mask = np.zeros(mask_size[::-1], np.uint8)
+        mask[:5, :5] = mask_value
+        Image.fromarray(mask).save(folder / "masks" / f"{name}.png")
+    return folder
+
+
+def no_folder(folder):
+    return folder / "nowhere"
+
+
+def empty_folder(folder):
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    return folder
+
+
+def image_without_mask(folder):
+    write_own(folder)
+    (folder / "masks" / "c.png").unlink()
+    return folder
+
+
+def unreadable_image(folder):
+    write_own(folder)
+    (folder / "images" / "b.png").write_bytes(b"this is not an image")
+    return folder
+
+
+def truncated_image(folder):
+    write_own(folder, image_size=(400, 300), mask_size=(400, 300))
+    path = folder / "images" / "b.png"
+    Image.fromarray(np.random.RandomState(0).randint(0, 255, (300, 400, 3)).astype(np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:20000])
+    return folder
+
+
+def mask_of_another_size(folder):
+    write_own(folder)
+    Image.new("L", (30, 40)).save(folder / "masks" / "d.png")
+    return folder
+
+
+def mask_value_out_of_range(folder):
+    return write_own(folder, mask_value=2)
+
+
+@pytest.mark.parametrize(
+    "prepare, overrides, message",
+    [
+        (no_folder, {}, "nowhere"),
+        (empty_folder, {}, "images"),
+        (image_without_mask, {}, "c.png"),
+        (unreadable_image, {}, "b.png"),
+        (truncated_image, {"cache_rate": 0.0}, "b.png"),
+        (mask_of_another_size, {}, "d.png"),
+        (mask_value_out_of_range, {}, "out_channels"),
+        (mask_value_out_of_range, {"cache_rate": 0.0}, "out_channels"),
+        (write_own, {"spatial_size": [100, 96]}, r"\[128, 96\]"),
+        (write_own, {"fold": 5}, "fold"),
+        (write_own, {"num_folds": 6}, "num_folds"),
+        (write_own, {"out_channels": 1}, "counts the background"),
+        (write_own, {"weights": "nowhere.pt"}, "nowhere.pt"),
+        (write_own, {"weights": "other_width.pt"}, "other_width.pt"),
+        (write_own, {"encoder_weights": "other_width.pt"}, "other_width.pt"),
+    ],
+)
+def test_bad_input_stops_before_the_first_epoch(prepare, overrides, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(QTSeg(3, 2, features=8).state_dict(), "other_width.pt")
+    ckpt_dir, output_dir = tmp_path / "models", tmp_path / "eval"
+    settings = {"spatial_size": [32, 32], "batch_size": 2, "max_epochs": 1, **overrides}
+    with pytest.raises(Exception) as failure:
+        run(
+            "train",
+            dataset_dir=str(prepare(tmp_path / "data")),
+            ckpt_dir=str(ckpt_dir),
+            output_dir=str(output_dir),
+            **settings,
+        )
+    errors = [error for error in causes(failure.value) if isinstance(error, InputError)]
+    assert errors, f"no InputError behind {failure.value!r}"
+    assert re.search(message, str(errors[0])), str(errors[0])
+    assert not ckpt_dir.exists() and not (output_dir / "mlruns.db").exists()
+
+
+def test_bad_input_prints_one_sentence_and_no_traceback(tmp_path):
+    done = run_command(
+        *("run", "training", "--config_file", "configs/train.json", "--dataset_dir", str(tmp_path / "nowhere")),
+        cwd=BUNDLE,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "\nerror: " in done.stderr and "nowhere" in done.stderr
+
+
+def test_fine_tuning_starts_from_a_model_and_never_keeps_a_worse_one(trained, blobs, tmp_path):
+    run(
+        "train",
+        dataset_dir=str(blobs),
+        ckpt_dir=str(tmp_path / "models"),
+        output_dir=str(tmp_path / "eval"),
+        weights=str(trained.ckpt_dir / "model.pt"),
+        spatial_size=[64, 64],
+        batch_size=4,
+        max_epochs=1,
+        learning_rate=1e-12,
+        min_learning_rate=1e-12,
+    )
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'eval' / 'mlruns.db'}")
+    (run_,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert [m.step for m in client.get_metric_history(run_.info.run_id, "val_dice")] == [0, 1]
+    assert run_.data.params["max_epochs"] == "1"
+    assert (tmp_path / "models" / "model.pt").is_file()
+
+
+def test_encoder_weights_are_frozen_and_kept(trained, blobs, tmp_path):
+    run(
+        "train",
+        dataset_dir=str(blobs),
+        ckpt_dir=str(tmp_path / "models"),
+        output_dir=str(tmp_path / "eval"),
+        encoder_weights=str(trained.ckpt_dir / "model.pt"),
+        spatial_size=[64, 64],
+        batch_size=4,
+        max_epochs=1,
+    )
+    before, after = (torch.load(f / "model.pt", weights_only=True) for f in (trained.ckpt_dir, tmp_path / "models"))
+    for key in before:
+        same = torch.equal(before[key], after[key])
+        assert same or not key.startswith("encoder."), key
+    assert not torch.equal(before["decoder.tokens"], after["decoder.tokens"])
+
+
+def test_several_classes(tmp_path):
+    random = np.random.RandomState(0)
+    for part in ("images", "labels"):
+        (tmp_path / "data" / part).mkdir(parents=True)
+    for i in range(5):
+        ids = np.zeros((40, 60), np.uint8)
+        ids[5:20, 5:25], ids[20:35, 30:55] = 1, 2
+        Image.fromarray(ids).save(tmp_path / "data" / "labels" / f"{i}.png")
+        Image.fromarray((ids * 80 + random.randint(0, 20, ids.shape)).astype(np.uint8)).save(
+            tmp_path / "data" / "images" / f"{i}.bmp"
+        )
+    folders = {"ckpt_dir": str(tmp_path / "models"), "output_dir": str(tmp_path / "eval")}
+    run(
+        "train",
+        dataset_dir=str(tmp_path / "data"),
+        out_channels=3,
+        spatial_size=64,
+        batch_size=2,
+        max_epochs=1,
+        **folders,
+    )
+    run("train", "evaluate", **folders)
+    (row,) = read_scores(tmp_path / "eval" / "evaluation" / "scores.csv")
+    assert float(row["dice"]) == pytest.approx((float(row["dice_1"]) + float(row["dice_2"])) / 2, abs=1e-5)
+
+
+@pytest.fixture
+def own_bundle(tmp_path):
+    """A copy of the bundle, for runs that write into it."""
+    root = tmp_path / "bundle"
+    for part in ("configs", "scripts"):
+        shutil.copytree(BUNDLE / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def test_required_properties_are_there(own_bundle, trained, blobs):
+    training = ConfigWorkflow(config_files_of(own_bundle, "train"), workflow_type="train", bundle_root=str(own_bundle))
+    training.initialize()
+    assert training.check_properties() == []
+    inference = ConfigWorkflow(
+        config_files_of(own_bundle, "inference"),
+        workflow_type="infer",
+        bundle_root=str(own_bundle),
+        dataset_dir=str(blobs),
+    )
+    inference.initialize()
+    assert inference.check_properties() == []
+
+
+def config_files_of(root, *names):
+    return [str(root / "configs" / f"{name}.json") for name in names]
+
+
+def test_two_processes_write_one_checkpoint_and_one_run(blobs, tmp_path):
+    files = config_files("train", "multi_gpu_train")
+    done = run_command(
+        *("run", "training", "--config_file", str(files), "--bundle_root", str(BUNDLE), "--dataset_dir", str(blobs)),
+        *("--ckpt_dir", str(tmp_path / "m"), "--output_dir", str(tmp_path / "o"), "--spatial_size", "[32,32]"),
+        *("--batch_size", "2", "--max_epochs", "1"),
+        cwd=tmp_path,
+        launcher=("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29631", "-m"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch   1/1") == 1 and "2 process(es)" in done.stdout
+    assert [path.name for path in (tmp_path / "m").iterdir() if path.suffix == ".pt"] == ["model.pt"]
+    QTSeg(3, 2).load_state_dict(torch.load(tmp_path / "m" / "model.pt", weights_only=True), strict=True)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'o' / 'mlruns.db'}")
+    assert len(client.search_runs([e.experiment_id for e in client.search_experiments()])) == 1

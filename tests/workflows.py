@@ -1,0 +1,54 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Run the bundle's configs as its users do, in this process or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import monai.bundle
+
+BUNDLE = Path(__file__).parents[1] / "bundle"
+CONFIGS = BUNDLE / "configs"
+
+
+def config_files(*names: str) -> list[str]:
+    return [str(CONFIGS / f"{name}.json") for name in names]
+
+
+def run(*names: str, run_id: str = "run", **overrides: Any) -> None:
+    """``python -m monai.bundle run`` with the named configs, in this process."""
+    hook = sys.excepthook
+    try:
+        monai.bundle.run(run_id=run_id, config_file=config_files(*names), bundle_root=str(BUNDLE), **overrides)
+    finally:
+        sys.excepthook = hook
+
+
+def run_command(*arguments: str, cwd: Path, launcher: tuple[str, ...] = ("-m",)) -> subprocess.CompletedProcess:
+    """The same as a command in a process of its own, on one thread."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *launcher, "monai.bundle", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def causes(error: BaseException | None) -> list[BaseException]:
+    """An exception and what it came from, outermost first."""
+    chain = []
+    while error is not None:
+        chain.append(error)
+        error = error.__cause__ or error.__context__
+    return chain
