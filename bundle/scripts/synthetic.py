@@ -31,6 +31,8 @@ from skimage.filters import threshold_otsu
 from skimage.io import imread, imsave
 from skimage.util import img_as_ubyte
 
+from .errors import InputError
+
 __all__ = ["DRAWING_VERSION", "MODALITIES", "Drawing", "draw", "make_dataset", "otsu_dice"]
 
 # Raise it whenever `draw` gives other pixels: sets on disk of another version are then drawn anew.
@@ -82,7 +84,7 @@ def make_dataset(root: str | os.PathLike[str], *, num_images: int = 48, seed: in
         ``root`` as a path.
 
     Raises:
-        ValueError: if an argument is too small, or if ``root`` is a file or holds anything that is not of the set.
+        InputError: if an argument is too small, or if ``root`` is a file or holds anything that is not of the set.
 
     Example:
         >>> root = make_dataset("synthetic", num_images=10)
@@ -90,7 +92,7 @@ def make_dataset(root: str | os.PathLike[str], *, num_images: int = 48, seed: in
         ['00000_fluorescence.png', '00001_stained.png']
     """
     if num_images < 10 or seed < 0:
-        raise ValueError(f"num_images is {num_images}, seed is {seed}; use 10 or more images and a seed of 0 or more.")
+        raise InputError(f"num_images is {num_images}, seed is {seed}; use 10 or more images and a seed of 0 or more.")
     folder = Path(root).resolve()
     wanted = {"version": DRAWING_VERSION, "num_images": num_images, "seed": seed}
     if not _is_complete(folder, wanted):
@@ -113,7 +115,7 @@ def otsu_dice(pairs: Iterable[tuple[str | os.PathLike[str], str | os.PathLike[st
         pairs: paths of an image (grey or RGB) and of its mask (nonzero is foreground), of equal size.
 
     Raises:
-        ValueError: if there are no pairs.
+        InputError: if there are no pairs.
     """
     scores = []
     for image_path, mask_path in pairs:
@@ -121,14 +123,14 @@ def otsu_dice(pairs: Iterable[tuple[str | os.PathLike[str], str | os.PathLike[st
         bright = image.ravel() > threshold_otsu(image)
         scores.append(1 - min(dice(bright, mask), dice(~bright, mask)))
     if not scores:
-        raise ValueError("pairs is empty; give at least one (image path, mask path).")
+        raise InputError("pairs is empty; give at least one (image path, mask path).")
     return float(np.mean(scores))
 
 
 def _inventory(folder: Path) -> tuple[set[str], dict[str, Any]]:
     """Names below ``folder`` and its manifest, ``{}`` if it has none; refuses a folder that holds anything else."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; name a new or empty folder for the synthetic set.")
+        raise InputError(f"{folder} is a file; name a new or empty folder for the synthetic set.")
     # List first: a set that another process installs in between is then explained by the manifest read later.
     found = (path for pattern in ("*", *(f"{name}/*" for name in FOLDERS)) for path in folder.glob(pattern))
     names = {path.relative_to(folder).as_posix() for path in found}
@@ -136,7 +138,7 @@ def _inventory(folder: Path) -> tuple[set[str], dict[str, Any]]:
     ours = {MANIFEST, *FOLDERS, *manifest["files"]}
     foreign = sorted(name for name in names - ours if (folder / name).exists())
     if foreign:
-        raise ValueError(
+        raise InputError(
             f"{folder} holds {foreign[0]!r}, which is not of the synthetic set ({len(foreign)} such in all); "
             "name a new or empty folder, or move what is not of the set elsewhere."
         )
@@ -191,10 +193,10 @@ def draw(rng: Generator, modality: str) -> Drawing:
         modality: one of ``MODALITIES``.
 
     Raises:
-        ValueError: if ``modality`` is unknown.
+        InputError: if ``modality`` is unknown.
     """
     if modality not in MODALITIES:
-        raise ValueError(f"modality is {modality!r}; use one of {', '.join(MODALITIES)}.")
+        raise InputError(f"modality is {modality!r}; use one of {', '.join(MODALITIES)}.")
     shape = (int(rng.integers(112, 225)), int(rng.integers(112, 225)))
     nuclei = _place_nuclei(rng, shape)
     mask = np.zeros(shape, dtype=bool)

@@ -1,0 +1,96 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from scripts.networks.attention import ChannelAttention, CrossAttention, FourierPositions, SpatialAttention
+
+# Shapes: (B, H*W, C) features.
+
+
+def test_cross_attention_is_scaled_attention_at_half_width():
+    torch.manual_seed(0)
+    attention, query, key = CrossAttention(16, 2), torch.randn(2, 5, 16), torch.randn(2, 7, 16)
+    q, k, v = attention.query(query), attention.key(key), attention.value(key)
+    heads = []
+    for head in (slice(0, 4), slice(4, 8)):
+        scores = q[..., head] @ k[..., head].transpose(1, 2) / math.sqrt(4)
+        heads.append(scores.softmax(-1) @ v[..., head])
+    torch.testing.assert_close(attention(query, key, key), attention.out(torch.cat(heads, -1)))
+
+
+def test_spatial_attention_weighs_places():
+    torch.manual_seed(0)
+    attention, features = SpatialAttention(), torch.randn(2, 15, 8)
+    maps = features.transpose(1, 2).unflatten(-1, (3, 5))  # BxCxHxW
+    summary = torch.stack([maps.mean(1), maps.max(1).values], 1)
+    weight = torch.sigmoid(nn.functional.conv2d(summary, attention.conv.weight, padding=3))
+    expected = (maps * weight + maps).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(attention(features, 3, 5), expected)
+
+
+def channel_attention(features: torch.Tensor, gamma: float) -> torch.Tensor:
+    """In float64, as written in the paper's release: gamma softmax(max A - A) x + x with A = x x^T."""
+    x = features.double().transpose(1, 2)  # BxCxHW
+    affinity = x @ x.transpose(1, 2)
+    weights = torch.softmax(affinity.amax(-1, keepdim=True) - affinity, -1)
+    return (gamma * (weights @ x) + x).transpose(1, 2)
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_channel_attention_keeps_its_affinity_out_of_half_precision(autocast, scripted):
+    torch.manual_seed(0)
+    module, features = ChannelAttention(), torch.randn(2, 4096, 16)
+    module.gamma.data.fill_(1.0)
+    features[..., 1] = features[..., 0] + 0.02 * features[..., 1]  # affinities of thousands that differ by a few
+    expected = channel_attention(features, 1.0)
+    module = torch.jit.script(module) if scripted else module
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast), torch.no_grad():
+        error = (module(features) - expected).abs().max().item()
+        weights = module._weights(features)
+    assert weights.dtype == torch.float32
+    assert error < (0.05 if autocast else 1e-3)  # bfloat16 rounds the mixed features, not how they are mixed
+    rounded = features.bfloat16().transpose(1, 2) @ features.bfloat16()
+    wrong = torch.softmax(rounded.amax(-1, keepdim=True) - rounded, -1).float()
+    assert (wrong - weights).abs().max() > 0.5  # what half precision would have given
+
+
+def test_positions_depend_on_size_only():
+    torch.manual_seed(0)
+    positions = FourierPositions(8)
+    encoded = positions(torch.zeros(3, 8, 4, 6))
+    assert encoded.shape == (1, 24, 8)
+    torch.testing.assert_close(encoded, positions(torch.randn(1, 8, 4, 6)))
+    x, y = (2 + 0.5) / 6, (1 + 0.5) / 4  # the center of row 1, column 2
+    phase = 2 * math.pi * (2 * torch.tensor([x, y]) - 1) @ positions.frequencies
+    torch.testing.assert_close(encoded[0, 1 * 6 + 2], torch.cat([phase.sin(), phase.cos()]))
+    assert "frequencies" in positions.state_dict()
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (lambda: CrossAttention(15, 1), "multiple of 2.*got 15; use 16"),
+        (lambda: CrossAttention(0, 1), "channels must be at least 1: got 0"),
+        (lambda: CrossAttention(16, 3), "num_heads=3 and 16 // 2 = 8; use num_heads=2"),
+        (lambda: FourierPositions(7), "multiple of 2.*got 7; use 8"),
+    ],
+)
+def test_bad_settings(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

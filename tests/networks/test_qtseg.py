@@ -1,0 +1,156 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The whole network, in every setting: shapes, parameters, export."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from monai.networks.utils import eval_mode
+
+from scripts.networks.qtseg import QTSeg
+
+# in_channels, out_channels, keyword arguments, batch and size of the image
+SETTINGS = {
+    "published": (3, 2, {}, (2, 64, 96)),
+    "one_channel": (1, 2, {}, (1, 32, 32)),
+    "many_channels": (7, 3, {}, (1, 96, 32)),
+    "many_classes": (3, 20, {}, (1, 64, 64)),
+    "narrow": (3, 2, {"features": 8, "num_heads": 4, "mlp_dim": 64}, (3, 64, 32)),
+    "deep": (3, 2, {"depths": (2, 1, 1)}, (1, 32, 64)),
+    "no_bridge": (3, 2, {"bridge": False}, (1, 64, 64)),
+}
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
+def built(request) -> tuple[QTSeg, torch.Tensor, int]:
+    in_channels, out_channels, settings, (batch, height, width) = SETTINGS[request.param]
+    torch.manual_seed(0)
+    network = QTSeg(in_channels, out_channels, **settings)
+    for parameter in network.parameters():  # gamma starts at 0, which would hide a part of the network
+        if parameter.shape == (1,):
+            torch.nn.init.constant_(parameter, 0.5)
+    return network, torch.rand(batch, in_channels, height, width) * 2 - 1, out_channels
+
+
+def test_logits_have_the_image_size(built):
+    network, image, classes = built
+    with eval_mode(network):
+        assert network(image).shape == (image.shape[0], classes, *image.shape[2:])
+
+
+def test_parts_meet_at_their_seams(built):
+    network, image, classes = built
+    height, width = image.shape[2:]
+    with eval_mode(network):
+        maps = network.encoder(image)
+        mixed = network.bridge(maps)
+        masks = network.decoder(mixed)
+    shapes = [
+        (image.shape[0], channels, height // stride, width // stride)
+        for channels, stride in zip(network.encoder.out_channels, (8, 16, 32))
+    ]
+    assert [m.shape for m in maps] == [m.shape for m in mixed] == shapes
+    assert masks.shape == (image.shape[0], classes, height // 2, width // 2)
+
+
+def test_every_parameter_learns(built):
+    network, image, _ = built
+    network.train()
+    network.zero_grad()
+    several = torch.rand(2, image.shape[1], 64, 64)  # batch normalization needs more than one value a channel
+    network(several).square().mean().backward()
+    network.eval()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        if not name.endswith("key.bias"):  # softmax drops what all keys share
+            assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_torchscript(built, freeze):
+    network, image, _ = built
+    network.eval()
+    scripted = torch.jit.script(network)
+    if freeze:
+        scripted = torch.jit.freeze(scripted)
+    buffer = io.BytesIO()
+    torch.jit.save(scripted, buffer)
+    buffer.seek(0)
+    loaded = torch.jit.load(buffer)
+    with torch.no_grad():
+        for size in (image.shape[2:], (64, 32)):
+            smaller = torch.rand(2, image.shape[1], *size) * 2 - 1
+            torch.testing.assert_close(loaded(smaller), network(smaller), atol=1e-4, rtol=1e-4)
+        with pytest.raises(torch.jit.Error, match="divisible by 32"):
+            loaded(image[..., :-1])
+
+
+def test_onnx(tmp_path):
+    torch.manual_seed(0)
+    network, image = QTSeg(3, 2).eval(), torch.rand(1, 3, 64, 96) * 2 - 1
+    path = tmp_path / "network.onnx"
+    torch.onnx.export(network, (image,), path, dynamo=True, input_names=["image"], output_names=["logits"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"image": image.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, network(image).numpy(), atol=1e-4, rtol=1e-4)
+
+
+def test_published_parameter_counts():
+    def count(**settings) -> int:
+        return sum(p.numel() for p in QTSeg(3, settings.pop("out_channels", 2), **settings).parameters())
+
+    assert count() == 9_214_850
+    assert count(bridge=False) == 8_935_426
+    assert count(out_channels=3) - count() == 218_496
+    network = QTSeg(3, 2)
+    parts = [sum(p.numel() for p in part.parameters()) for part in (network.encoder, network.bridge, network.decoder)]
+    assert parts == [2_259_536, 279_424, 6_675_890]
+
+
+@pytest.mark.parametrize("size", [(33, 64), (64, 48), (1, 1)])
+def test_other_sizes_name_the_size_to_pad_to(size):
+    with pytest.raises(ValueError, match="divisible by 32") as error:
+        QTSeg(3, 2)(torch.zeros(1, 3, *size))
+    padded = [-(-side // 32) * 32 for side in size]
+    assert f"got {size[0]} x {size[1]}" in str(error.value) and f"{padded[0]} x {padded[1]}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "arguments, settings, message",
+    [
+        ((3, 1), {}, "counts the background.*got 1; use 2"),
+        ((0, 2), {}, "in_channels must be at least 1: got 0"),
+        ((3, 2), {"features": 0}, "features must be at least 1: got 0"),
+        ((3, 2), {"depths": (1, 2)}, "depths must hold 3 numbers.*got 2"),
+        ((3, 2), {"depths": (1, 0, 1)}, "depth must be at least 1: got 0"),
+        ((3, 2), {"num_heads": 7}, "num_heads=7 and 64 // 2 = 32; use num_heads=4"),
+        ((3, 2), {"num_heads": 0}, "num_heads must be at least 1: got 0"),
+        ((3, 2), {"mlp_dim": 0}, "mlp_dim must be at least 1: got 0"),
+    ],
+)
+def test_bad_settings_name_the_values_and_the_cure(arguments, settings, message):
+    with pytest.raises(ValueError, match=message):
+        QTSeg(*arguments, **settings)
+
+
+def test_initialization_is_as_published():
+    torch.manual_seed(0)
+    decoder = QTSeg(3, 50).decoder
+    assert decoder.tokens.std().item() == pytest.approx(1, abs=0.02)
+    gammas = [p for name, p in decoder.named_parameters() if name.endswith("gamma")]
+    assert len(gammas) == 6 and all(gamma.item() == 0 for gamma in gammas)
