@@ -28,7 +28,7 @@ from torch import nn
 
 from scripts.errors import InputError
 from scripts.networks.qtseg import QTSeg
-from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command
+from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command, train_small
 
 
 class RedIsForeground(nn.Module):
@@ -223,20 +223,13 @@ def mask_value_out_of_range(folder):
 def test_bad_input_stops_before_the_first_epoch(prepare, overrides, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(QTSeg(3, 2, features=8).state_dict(), "other_width.pt")
-    ckpt_dir, output_dir = tmp_path / "models", tmp_path / "eval"
-    settings = {"spatial_size": [32, 32], "batch_size": 2, "max_epochs": 1, **overrides}
+    data = prepare(tmp_path / "data")
     with pytest.raises(Exception) as failure:
-        run(
-            "train",
-            dataset_dir=str(prepare(tmp_path / "data")),
-            ckpt_dir=str(ckpt_dir),
-            output_dir=str(output_dir),
-            **settings,
-        )
+        train_small(tmp_path, data, **{"batch_size": 2, "spatial_size": [32, 32], **overrides})
     errors = [error for error in causes(failure.value) if isinstance(error, InputError)]
     assert errors, f"no InputError behind {failure.value!r}"
     assert re.search(message, str(errors[0])), str(errors[0])
-    assert not ckpt_dir.exists() and not (output_dir / "mlruns.db").exists()
+    assert not (tmp_path / "models").exists() and not (tmp_path / "eval" / "mlruns.db").exists()
 
 
 def test_bad_input_prints_one_sentence_and_no_traceback(tmp_path):
@@ -249,37 +242,20 @@ def test_bad_input_prints_one_sentence_and_no_traceback(tmp_path):
     assert "\nerror: " in done.stderr and "nowhere" in done.stderr
 
 
-def test_fine_tuning_starts_from_a_model_and_never_keeps_a_worse_one(trained, blobs, tmp_path):
-    run(
-        "train",
-        dataset_dir=str(blobs),
-        ckpt_dir=str(tmp_path / "models"),
-        output_dir=str(tmp_path / "eval"),
-        weights=str(trained.ckpt_dir / "model.pt"),
-        spatial_size=[64, 64],
-        batch_size=4,
-        max_epochs=1,
-        learning_rate=1e-12,
-        min_learning_rate=1e-12,
-    )
+def test_fine_tuning_never_keeps_a_worse_model_than_it_started_from(trained, blobs, tmp_path):
+    # a learning rate that ruins the model
+    train_small(tmp_path, blobs, weights=str(trained.ckpt_dir / "model.pt"), learning_rate=1.0)
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'eval' / 'mlruns.db'}")
     (run_,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    assert [m.step for m in client.get_metric_history(run_.info.run_id, "val_dice")] == [0, 1]
-    assert run_.data.params["max_epochs"] == "1"
-    assert (tmp_path / "models" / "model.pt").is_file()
+    before, after = client.get_metric_history(run_.info.run_id, "val_dice")
+    assert (before.step, after.step) == (0, 1) and before.value > after.value
+    assert run_.data.params["max_epochs"] == "1"  # the trainer's, though the validation came first
+    start, best = (torch.load(f / "model.pt", weights_only=True) for f in (trained.ckpt_dir, tmp_path / "models"))
+    assert all(torch.equal(start[key], best[key]) for key in start)
 
 
 def test_encoder_weights_are_frozen_and_kept(trained, blobs, tmp_path):
-    run(
-        "train",
-        dataset_dir=str(blobs),
-        ckpt_dir=str(tmp_path / "models"),
-        output_dir=str(tmp_path / "eval"),
-        encoder_weights=str(trained.ckpt_dir / "model.pt"),
-        spatial_size=[64, 64],
-        batch_size=4,
-        max_epochs=1,
-    )
+    train_small(tmp_path, blobs, encoder_weights=str(trained.ckpt_dir / "model.pt"))
     before, after = (torch.load(f / "model.pt", weights_only=True) for f in (trained.ckpt_dir, tmp_path / "models"))
     for key in before:
         same = torch.equal(before[key], after[key])
@@ -298,17 +274,8 @@ def test_several_classes(tmp_path):
         Image.fromarray((ids * 80 + random.randint(0, 20, ids.shape)).astype(np.uint8)).save(
             tmp_path / "data" / "images" / f"{i}.bmp"
         )
-    folders = {"ckpt_dir": str(tmp_path / "models"), "output_dir": str(tmp_path / "eval")}
-    run(
-        "train",
-        dataset_dir=str(tmp_path / "data"),
-        out_channels=3,
-        spatial_size=64,
-        batch_size=2,
-        max_epochs=1,
-        **folders,
-    )
-    run("train", "evaluate", **folders)
+    train_small(tmp_path, tmp_path / "data", out_channels=3, spatial_size=64, batch_size=2)
+    run("train", "evaluate", ckpt_dir=str(tmp_path / "models"), output_dir=str(tmp_path / "eval"))
     (row,) = read_scores(tmp_path / "eval" / "evaluation" / "scores.csv")
     assert float(row["dice"]) == pytest.approx((float(row["dice_1"]) + float(row["dice_2"])) / 2, abs=1e-5)
 

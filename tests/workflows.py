@@ -38,6 +38,13 @@ def run(*names: str, run_id: str = "run", **overrides: Any) -> None:
         sys.excepthook = hook
 
 
+def train_small(folder: Path, dataset_dir: Path, **overrides: Any) -> None:
+    """A training of seconds into ``folder``: one epoch on 64 x 64 pixels, unless told otherwise."""
+    small = {"spatial_size": [64, 64], "batch_size": 4, "max_epochs": 1, **overrides}
+    folders = {"ckpt_dir": str(folder / "models"), "output_dir": str(folder / "eval")}
+    run("train", run_id="training", dataset_dir=str(dataset_dir), **folders, **small)
+
+
 def run_command(*arguments: str, cwd: Path, launcher: tuple[str, ...] = ("-m",)) -> subprocess.CompletedProcess:
     """The same as a command in a process of its own, on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
