@@ -55,7 +55,7 @@ def blobs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def trained(blobs, tmp_path_factory) -> SimpleNamespace:
     """A model trained for three epochs on small images, with everything that its run has written."""
-    folder = tmp_path_factory.mktemp("trained")
+    folder = tmp_path_factory.mktemp("trained model")
     train_small(folder, blobs, max_epochs=3, val_interval=2)
     return SimpleNamespace(
         ckpt_dir=folder / "models",

@@ -11,12 +11,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from monai.bundle import ConfigParser
 from monai.data import CacheDataset
 from monai.transforms import Lambda
+from PIL import Image
 
-from scripts.checks import check_files, check_knobs, image_size, switch
+from scripts.checks import check_files, check_knobs, check_targets, image_size, switch
 from scripts.errors import InputError
+from scripts.pictures import PalettePNGWriter
 
 KNOBS = {
     "spatial_size": [64, 96],
@@ -32,6 +36,11 @@ KNOBS = {
     "weight_decay": 0,
     "cache_rate": 0.5,
     "amp": False,
+    "min_learning_rate": 1e-5,
+    "fold": 0,
+    "num_folds": 5,
+    "weights": None,
+    "encoder_weights": None,
 }
 
 
@@ -75,7 +84,11 @@ def test_good_knobs_pass():
 @pytest.mark.parametrize(
     "knob, value, message",
     [
-        ("spatial_size", 100, "divisible by 32"),
+        ("fold", 0.5, "fold is 0.5"),
+        ("num_folds", 2.5, "num_folds is 2.5"),
+        ("learning_rate", 0, "learning_rate is 0"),
+        ("min_learning_rate", "x", "min_learning_rate is 'x'"),
+        ("freeze_epochs", 3, "the encoder starts at random"),
         ("out_channels", 1, "counts the background.*use 2"),
         ("out_channels", 0, "out_channels is 0"),
         ("batch_size", 0, "batch_size is 0.*at least 1"),
@@ -99,6 +112,40 @@ def test_mixed_precision_without_cuda_is_refused_rather_than_ignored(monkeypatch
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InputError, match="no CUDA device"):
         check_knobs({**KNOBS, "amp": True})
+
+
+def names_checked(**overrides) -> None:
+    check = {"_target_": "scripts.checks.check_names"}
+    parser = ConfigParser({"max_epochs": 350, "mine": 2, "spatial_size": "$32 * @mine", "run": [check]})
+    parser.update(overrides)
+    parser.parse()
+    try:
+        parser.get_parsed_content("run#0")
+    except RuntimeError as error:  # MONAI's, around ours
+        raise error.__cause__ from None
+
+
+def test_names_that_are_used_pass():
+    names_checked()
+    names_checked(max_epochs=3)
+
+
+@pytest.mark.parametrize("name, cure", [("epochs", "did you mean max_epochs"), ("zzz", "remove it")])
+def test_a_misspelled_knob_is_refused_rather_than_ignored(name, cure):
+    with pytest.raises(InputError, match=f"{name} is no knob of this config and would have no effect; {cure}"):
+        names_checked(**{name: 3})
+
+
+def test_masks_overwrite_masks_of_ours_and_nothing_else(tmp_path):
+    images = [{"image": str(tmp_path / f"{name}.png")} for name in ("a", "b")]
+    check_targets(images, tmp_path / "masks")
+    writer = PalettePNGWriter()
+    writer.set_data_array(np.zeros((1, 4, 4)))
+    writer.write(tmp_path / "a.png")
+    check_targets(images, tmp_path)
+    Image.new("P", (4, 4)).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match="b.png would be overwritten"):
+        check_targets(images, tmp_path)
 
 
 def test_files_outside_the_cache_are_read_once_before_training():

@@ -120,7 +120,8 @@ def test_the_best_model_and_the_training_state_lie_apart():
     train = read("train")
     assert train["validate"]["handlers"][0]["save_dir"] == "@ckpt_dir"
     savers = [h for h in train["train"]["handlers"] if h["_target_"] == "CheckpointSaver"]
-    assert [saver["save_dir"] for saver in savers] == ["@output_dir"]
+    assert [saver["save_dir"] for saver in savers] == ["@run_dir"]
+    assert train["run_dir"]["output_dir"] == "@output_dir"
 
 
 def test_handlers_of_one_process_are_off_in_the_others():

@@ -73,13 +73,26 @@ def test_an_epoch_without_validation_repeats_no_old_score(log):
 
 def test_the_end_says_where_everything_is_and_how_to_look_at_it(log):
     validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.912, best_metric_epoch=7))
-    places = {"ckpt_dir": "the_models", "output_dir": "the_results", "tracking_uri": "sqlite:///x.db"}
+    places = {
+        "ckpt_dir": "the_models",
+        "output_dir": "the results",
+        "run_dir": "the results/run",
+        "tracking_uri": "sqlite:///x.db",
+    }
     describe_end(validator=validator, **places)
-    for text in ("0.9120 at epoch 7", "the_models/model.pt", "the_results", "mlflow ui", "sqlite:///x.db", "evaluate"):
+    for text in ("0.9120 at epoch 7", "the_models/model.pt", "the results/run", "mlflow ui", "sqlite:///x.db"):
         assert text in log.text
+    assert "--logdir 'the results'" in log.text and "--ckpt_dir the_models" in log.text
     assert "Otsu" not in log.text
     describe_end(validator=validator, otsu_dice=0.701, **places)
     assert "0.7010" in log.text and "synthetic" in log.text
+
+
+def test_a_server_is_shown_as_it_is(log):
+    validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.9, best_metric_epoch=7))
+    places = {"ckpt_dir": "m", "output_dir": "o", "run_dir": "o/r", "tracking_uri": "http://127.0.0.1:5000"}
+    describe_end(validator=validator, **places)
+    assert "http://127.0.0.1:5000" in log.text and "mlflow ui" not in log.text
 
 
 def test_masks_are_counted(log):

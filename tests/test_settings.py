@@ -17,7 +17,14 @@ import pytest
 from ignite.engine import Engine, Events
 
 from scripts.errors import InputError
-from scripts.settings import PUBLISHED, SaveSettings, read_settings
+from scripts.settings import (
+    PUBLISHED,
+    SaveSettings,
+    describe_model,
+    keep_previous_model,
+    read_settings,
+    warn_of_training_images,
+)
 
 
 def test_without_a_file_the_published_setting_is_used(tmp_path):
@@ -33,6 +40,7 @@ def test_settings_follow_the_best_model(tmp_path):
     def compare(engine):
         score = next(scores)
         if score > getattr(engine.state, "best_metric", -1):
+            (tmp_path / "model.pt").write_text(f"weights of epoch {engine.state.epoch}")
             engine.state.best_metric, engine.state.best_metric_epoch = score, engine.state.epoch
 
     SaveSettings(tmp_path, {**PUBLISHED, "spatial_size": [64, 96], "fold": 3}).attach(engine)
@@ -47,6 +55,9 @@ def test_settings_follow_the_best_model(tmp_path):
     (tmp_path / "3.json").rename(tmp_path / "model.json")
     assert read_settings(tmp_path)["spatial_size"] == [64, 96]
     assert read_settings(tmp_path)["fold"] == 3
+    (tmp_path / "model.pt").write_text("weights from elsewhere")
+    with pytest.raises(InputError, match="model.json was written for another model than .*model.pt"):
+        read_settings(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +68,33 @@ def test_a_broken_file_is_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as error:
         read_settings(tmp_path)
     assert str(tmp_path / "model.json") in str(error.value)
+
+
+def test_a_model_remembers_where_its_images_are(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    described = describe_model({"dataset_dir": "data", "fold": 1}, [{"image": "data/images/a.png"}])
+    assert described["dataset_dir"] == str(tmp_path / "data") and described["fold"] == 1
+    assert described["trained_on"] == [str(tmp_path / "data" / "images" / "a.png")]
+    assert describe_model({"dataset_dir": None}, [])["dataset_dir"] is None
+
+
+def test_scores_on_training_images_come_with_a_warning(caplog, tmp_path):
+    settings = {"trained_on": [str(tmp_path / "a.png"), str(tmp_path / "b.png")]}
+    warn_of_training_images(settings, [{"image": str(tmp_path / "c.png")}])
+    assert not caplog.records
+    warn_of_training_images(settings, [{"image": str(tmp_path / "c.png")}, {"image": str(tmp_path / "b.png")}])
+    assert "trained on 1 of the 2 images" in caplog.text
+
+
+def test_the_model_of_an_earlier_training_is_kept(tmp_path):
+    keep_previous_model(tmp_path / "nothing yet")
+    for round_ in ("first", "second"):
+        for suffix in ("pt", "json"):
+            (tmp_path / f"model.{suffix}").write_text(f"{round_} {suffix}")
+        keep_previous_model(tmp_path)
+        assert (tmp_path / "model.previous.pt").read_text() == f"{round_} pt"
+        assert (tmp_path / "model.previous.json").read_text() == f"{round_} json"
+        assert (tmp_path / "model.pt").is_file()  # until the new training has a better one
+    (tmp_path / "model.json").unlink()
+    keep_previous_model(tmp_path)
+    assert not (tmp_path / "model.previous.json").exists()

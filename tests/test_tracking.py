@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -22,7 +23,7 @@ from monai.bundle import ConfigParser
 from monai.utils import path_to_sqlite_uri
 from PIL import Image
 
-from scripts.tracking import RunTracker, ValidationTracker, write_executed_config
+from scripts.tracking import RunTracker, ValidationTracker, make_run_dir, write_executed_config
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_validation_joins_the_run_with_scores_and_pictures(store, tmp_path):
 
 
 def test_the_executed_config_holds_what_was_set_from_outside(tmp_path):
-    path = tmp_path / "new" / "executed.json"
+    path = Path(make_run_dir(tmp_path / "new", "run")) / "executed.json"
     target = {"_target_": "scripts.tracking.write_executed_config", "path": str(path)}
     parser = ConfigParser({"max_epochs": 350, "double": "$2 * @max_epochs", "executed": target})
     parser["max_epochs"] = 3
@@ -92,5 +93,5 @@ def test_the_executed_config_holds_what_was_set_from_outside(tmp_path):
 
 
 def test_the_executed_config_needs_a_config(tmp_path):
-    with pytest.raises(RuntimeError, match="by a MONAI bundle config"):
+    with pytest.raises(RuntimeError, match="no MONAI bundle config"):
         write_executed_config(tmp_path / "x.json")

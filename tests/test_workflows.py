@@ -17,15 +17,18 @@ import csv
 import json
 import re
 import shutil
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigWorkflow
+from monai.utils import path_to_sqlite_uri
 from PIL import Image
 from torch import nn
 
+from scripts.checkpoints import load_weights
 from scripts.errors import InputError
 from scripts.networks.qtseg import QTSeg
 from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command, train_small
@@ -49,16 +52,18 @@ def test_training_leaves_a_plain_state_dict_and_its_settings(trained, blobs):
     QTSeg(3, 2).load_state_dict(weights, strict=True)
     assert trained.settings["spatial_size"] == [64, 64]
     assert trained.settings["dataset_dir"] == str(blobs)
+    assert [Path(path).name for path in trained.settings["trained_on"]][:2] == ["case 03.png", "case 04.jpg"]
     assert not (trained.output_dir / "model.pt").exists()
 
 
 def test_training_state_lies_apart(trained):
-    state = torch.load(trained.output_dir / "training_state_final.pt", weights_only=True)
-    assert set(state) == {"network", "optimizer", "lr_scheduler"}
+    (path,) = trained.output_dir.glob("train_*/checkpoint_final.pt")
+    assert set(torch.load(path, weights_only=True)) == {"network", "optimizer", "lr_scheduler"}
+    assert load_weights(QTSeg(3, 2), path) == []  # a training can start from it, too
 
 
 def test_training_is_one_complete_mlflow_run(trained, blobs):
-    client = mlflow.MlflowClient(f"sqlite:///{trained.output_dir / 'mlruns.db'}")
+    client = mlflow.MlflowClient(path_to_sqlite_uri(str(trained.output_dir / "mlruns.db")))
     (experiment,) = [e for e in client.search_experiments() if e.name == "qtseg"]
     (run_,) = client.search_runs(experiment.experiment_id)
     assert run_.info.status == "FINISHED"
@@ -70,10 +75,11 @@ def test_training_is_one_complete_mlflow_run(trained, blobs):
         assert [m.step for m in client.get_metric_history(run_.info.run_id, name)] == steps
     assert any("lr" in name for name in run_.data.metrics)
     artifacts = {item.path for item in client.list_artifacts(run_.info.run_id)}
-    assert {"model.pt", "model.json", f"{run_.info.run_name}.json", "validation"} <= artifacts
+    assert {"model.pt", "model.json", "config.json", "validation"} <= artifacts
+    assert (trained.output_dir / "mlruns").is_dir()  # also where the path has a blank
     (picture,) = client.list_artifacts(run_.info.run_id, "validation")
     assert picture.path.endswith("epoch_0002.png")
-    executed = json.loads((trained.output_dir / f"{run_.info.run_name}.json").read_text())
+    executed = json.loads((trained.output_dir / run_.info.run_name / "config.json").read_text())
     assert executed["max_epochs"] == 3 and executed["train"]["trainer"]["_target_"] == "SupervisedTrainer"
 
 
@@ -119,6 +125,26 @@ def test_evaluation_agrees_with_the_masks_of_inference(trained, blobs, tmp_path)
         pred = np.asarray(Image.open(tmp_path / "masks" / f"{stem}.png")) > 0
         label = np.asarray(Image.open(blobs / "masks" / f"{stem}.png")) > 127
         assert float(row["mae"]) == pytest.approx((pred != label).mean(), abs=1e-5)
+
+
+def test_inference_never_overwrites_what_it_has_not_written(trained, blobs, tmp_path):
+    shutil.copytree(blobs, tmp_path / "data")
+    before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.*")}
+    for folder in ("images", "masks"):
+        with pytest.raises(RuntimeError) as failure:
+            run(
+                "inference",
+                ckpt_dir=str(trained.ckpt_dir),
+                dataset_dir=str(tmp_path / "data"),
+                output_dir=str(tmp_path / "data" / folder),
+            )
+        assert any(isinstance(error, InputError) and "overwritten" in str(error) for error in causes(failure.value))
+    assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.*")} == before
+
+
+def test_evaluation_on_another_fold_warns_of_training_images(trained, tmp_path, capsys):
+    run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path), fold=1)
+    assert "trained on 2 of the 2 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
@@ -212,6 +238,7 @@ def mask_value_out_of_range(folder):
         (mask_value_out_of_range, {}, "out_channels"),
         (mask_value_out_of_range, {"cache_rate": 0.0}, "out_channels"),
         (write_own, {"spatial_size": [100, 96]}, r"\[128, 96\]"),
+        (write_own, {"epochs": 3}, "did you mean max_epochs"),
         (write_own, {"fold": 5}, "fold"),
         (write_own, {"num_folds": 6}, "num_folds"),
         (write_own, {"out_channels": 1}, "counts the background"),

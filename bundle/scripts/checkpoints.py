@@ -183,7 +183,9 @@ def _read_state_dict(path: PathLike) -> dict[str, Tensor]:
             "tensors, which could run code; save the state dict alone, with torch.save(network.state_dict(), path)."
         ) from error
 
-    weights = content.get("state_dict_model", content) if isinstance(content, Mapping) else content
+    weights = content
+    if isinstance(content, Mapping):  # the training state of the release, or of ours
+        weights = content.get("state_dict_model", content.get("network", content))
     if not isinstance(weights, Mapping):
         held = f"an object of type {type(weights).__name__}"
     elif not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):

@@ -13,17 +13,25 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from monai.data import CacheDataset
 
+from .caller import calling_parser
 from .errors import InputError
+from .pictures import is_our_mask
 
-__all__ = ["check_files", "check_knobs", "image_size", "switch"]
+__all__ = ["check_files", "check_knobs", "check_names", "check_targets", "image_size", "switch"]
 
 _STRIDE = 32  # of the encoder's coarsest features
+_CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
@@ -77,22 +85,61 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
     Raises:
         InputError: naming the knob, its value and the cure.
     """
-    image_size(knobs["spatial_size"])
     if knobs["out_channels"] == 1:
         raise InputError("out_channels is 1; it counts the background, so use 2 for one kind of object")
     at_least_one = dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), 1)
-    for name, least in {**at_least_one, "out_channels": 2, "num_workers": 0, "freeze_epochs": 0}.items():
+    at_least_zero = dict.fromkeys(("num_workers", "freeze_epochs", "fold"), 0)
+    for name, least in {**at_least_one, **at_least_zero, "out_channels": 2, "num_folds": 2}.items():
         value = knobs[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
-    for name in ("learning_rate", "weight_decay", "cache_rate"):
+    for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate"):
         value = knobs[name]
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
             raise InputError(f"{name} is {value!r}; it must be a number of at least 0")
+    if knobs["learning_rate"] == 0:
+        raise InputError("learning_rate is 0, with which nothing is learned; the paper uses 0.001")
+    if knobs["freeze_epochs"] and knobs["encoder_weights"] is None and knobs["weights"] is None:
+        raise InputError("freeze_epochs is set, but the encoder starts at random; set encoder_weights or weights too")
     if knobs["cache_rate"] > 1:
         raise InputError(f"cache_rate is {knobs['cache_rate']}; it is the share of images kept in memory, from 0 to 1")
     if knobs["amp"] and not torch.cuda.is_available():
         raise InputError("amp is true, but there is no CUDA device to use it on; set --amp false")
+
+
+def check_names() -> None:
+    """Check that every name set from outside is one that the config uses: MONAI ignores a misspelled knob.
+
+    To be named in a config. A top-level name that no config of the bundle has, and that nothing refers to, has no
+    effect.
+
+    Raises:
+        InputError: naming what has no effect, and the knob that may have been meant.
+    """
+    config = calling_parser().get()
+    text = json.dumps(config, default=str)
+    known = {name for path in _CONFIGS.rglob("*.json") for name in json.loads(path.read_text(encoding="utf-8"))}
+    for name in config:
+        if name not in known and not name.startswith("_") and not re.search(rf"@{re.escape(name)}\b", text):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            cure = f"did you mean {near[0]}?" if near else "remove it"
+            raise InputError(f"{name} is no knob of this config and would have no effect; {cure}")
+
+
+def check_targets(images: Sequence[Mapping[str, Any]], output_dir: str | os.PathLike) -> None:
+    """Check that saving the masks of ``images`` overwrites nothing but masks that the bundle has written before.
+
+    Args:
+        images: items whose "image" is a path.
+        output_dir: folder in which each mask is saved under its image's stem.
+
+    Raises:
+        InputError: naming the file that would be lost.
+    """
+    for item in images:
+        target = Path(output_dir) / f"{Path(item['image']).stem}.png"
+        if target.is_file() and not is_our_mask(target):
+            raise InputError(f"{target} would be overwritten by a mask; set --output_dir to another folder")
 
 
 def check_files(dataset: CacheDataset, load: Sequence[Callable[[Any], Any]]) -> None:

@@ -64,7 +64,7 @@ class ConfusionScore(CumulativeIterationMetric):
         pixels = counts.sum(-1)
         if self.paper_protocol:
             tp = tp.clamp(min=1)
-        if self.score == "accuracy":
+        if self.score == "accuracy":  # in the paper protocol a miss has one pixel more than the image
             return (tp + tn) / (tp + fp + tn + fn)
         if self.score == "mae":
             return (fp + fn) / pixels

@@ -28,7 +28,7 @@ from skimage.segmentation import find_boundaries
 
 from .image_reader import ImageFileReader
 
-__all__ = ["PALETTE", "PalettePNGWriter", "SaveOverlayd", "draw_overlay", "draw_panel"]
+__all__ = ["PALETTE", "PalettePNGWriter", "SaveOverlayd", "draw_overlay", "draw_panel", "is_our_mask"]
 
 # background black, then colors that stay apart for color-blind readers (Okabe and Ito), then a fixed pseudo-random rest
 _ORANGE, _SKY, _GREEN, _YELLOW = (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66)
@@ -78,6 +78,19 @@ class PalettePNGWriter(ImageWriter):
         mask = Image.fromarray(np.asarray(self.data_obj))
         mask.putpalette(PALETTE.tobytes())
         mask.save(filename)
+
+
+def is_our_mask(path: str | os.PathLike) -> bool:
+    """Tell by its palette whether a file is a mask that :py:class:`PalettePNGWriter` has written.
+
+    Args:
+        path: an existing file.
+    """
+    try:
+        with Image.open(path) as file:
+            return file.mode == "P" and file.getpalette() == PALETTE.ravel().tolist()
+    except OSError:  # no image
+        return False
 
 
 class SaveOverlayd(MapTransform):

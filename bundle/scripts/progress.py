@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,7 @@ def describe_end(
     validator: Evaluator,
     ckpt_dir: str | os.PathLike,
     output_dir: str | os.PathLike,
+    run_dir: str | os.PathLike,
     tracking_uri: str,
     otsu_dice: float | None = None,
 ) -> None:
@@ -75,6 +77,7 @@ def describe_end(
         validator: the evaluator used for validation.
         ckpt_dir: folder of the best model.
         output_dir: folder of everything else.
+        run_dir: folder of this run in it.
         tracking_uri: MLflow's store.
         otsu_dice: what Otsu's threshold reaches on the same images; None where that is no fair comparison.
     """
@@ -84,16 +87,16 @@ def describe_end(
     _logger.info(f"best validation Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}")
     if otsu_dice is not None:
         _logger.info(f"for comparison, Otsu's threshold reaches {otsu_dice:.4f} on them (the images are synthetic)")
+    local = f"mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(tracking_uri)}"
+    folder = f"--ckpt_dir {shlex.quote(str(ckpt_dir))}"
+    evaluating = "evaluating --config_file \"['configs/train.json','configs/evaluate.json']\""
+    inferring = "inferring --config_file configs/inference.json --dataset_dir IMAGES --output_dir MASKS"
     _logger.info(f"best model:  {os.path.join(ckpt_dir, 'model.pt')}")
-    _logger.info(f"all results: {output_dir}")
-    _logger.info(f"curves:      mlflow ui --backend-store-uri {tracking_uri}    or: tensorboard --logdir {output_dir}")
-    _logger.info(
-        "scores:      python -m monai.bundle run evaluating"
-        " --config_file \"['configs/train.json','configs/evaluate.json']\""
-    )
-    _logger.info(
-        "masks:       python -m monai.bundle run inferring --config_file configs/inference.json --dataset_dir IMAGES"
-    )
+    _logger.info(f"this run:    {run_dir}")
+    _logger.info(f"curves:      {local if tracking_uri.startswith('sqlite:') else tracking_uri}")
+    _logger.info(f"       or:   tensorboard --logdir {shlex.quote(str(output_dir))}")
+    _logger.info(f"scores:      python -m monai.bundle run {evaluating} {folder}")
+    _logger.info(f"masks:       python -m monai.bundle run {inferring} {folder}")
 
 
 def describe_masks(images: Sequence[Any], output_dir: str | os.PathLike) -> None:

@@ -96,6 +96,7 @@ class SaveScores:
 
     def _log(self, summary: Mapping[str, Any]) -> None:
         logger = logging.getLogger("qtseg")
+        logger.info("scored:   " + ", ".join(f"{name} {value}" for name, value in self.facts.items()))
         for group in summary["protocols"]:
             values = "  ".join(f"{name} {value:.4f}" for name, value in group["scores"].items())
             logger.info(f"{values}  ({group['protocol']}; mean over {summary['num_images']} images)")

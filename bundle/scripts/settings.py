@@ -13,18 +13,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from .errors import InputError
 
-__all__ = ["PUBLISHED", "SaveSettings", "read_settings"]
+__all__ = [
+    "PUBLISHED",
+    "SaveSettings",
+    "describe_model",
+    "keep_previous_model",
+    "read_settings",
+    "warn_of_training_images",
+]
+
+_logger = logging.getLogger("qtseg")
 
 #: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
 PUBLISHED: dict[str, Any] = {
@@ -35,6 +47,7 @@ PUBLISHED: dict[str, Any] = {
     "fold": 0,
     "num_folds": 5,
     "remainder": "spread",
+    "trained_on": [],
 }
 
 
@@ -53,14 +66,14 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
         ckpt_dir: folder that holds ``model.pt`` and ``model.json``.
 
     Returns:
-        A dictionary with the keys of :py:data:`PUBLISHED`.
+        A dictionary with at least the keys of :py:data:`PUBLISHED`.
 
     Raises:
-        InputError: if the file is not JSON or lacks a key.
+        InputError: if the file is not JSON, lacks a key, or belongs to another ``model.pt`` than the one beside it.
     """
     path = settings_path(ckpt_dir)
     if not path.is_file():
-        logging.getLogger("qtseg").info(f"no {path}: using the published setting (512 x 512 pixels, 2 classes)")
+        _logger.info(f"no {path}: using the published setting (512 x 512 pixels, 2 classes)")
         return dict(PUBLISHED)
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -69,7 +82,71 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
     missing = sorted(set(PUBLISHED) - set(settings)) if isinstance(settings, dict) else sorted(PUBLISHED)
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
+    model = path.with_suffix(".pt")
+    if model.is_file() and settings.get("sha256") != _sha256(model):
+        raise InputError(
+            f"{path} was written for another model than {model}; delete it if that has the published setting "
+            "(512 x 512 pixels, 2 classes), else put back the file that belongs to it"
+        )
     return settings
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _absolute(path: str | os.PathLike) -> str:
+    return os.path.abspath(os.path.expanduser(str(path)))
+
+
+def describe_model(hyperparameters: Mapping[str, Any], train_data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is to be remembered of a model: its knobs, and the images it was trained on.
+
+    Args:
+        hyperparameters: names and resolved values of the knobs.
+        train_data: items whose "image" is a path.
+
+    Returns:
+        The knobs with ``dataset_dir`` as an absolute path, and the absolute paths of the images as ``trained_on``.
+    """
+    dataset_dir = hyperparameters["dataset_dir"]
+    return {
+        **hyperparameters,
+        "dataset_dir": None if dataset_dir is None else _absolute(dataset_dir),
+        "trained_on": [_absolute(item["image"]) for item in train_data],
+    }
+
+
+def warn_of_training_images(settings: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> None:
+    """Log a warning if a model is about to be scored on images that it was trained on.
+
+    Args:
+        settings: the model's, as read by :py:func:`read_settings`.
+        images: items whose "image" is a path.
+    """
+    seen = {_absolute(item["image"]) for item in images}.intersection(settings["trained_on"])
+    if seen:
+        _logger.warning(f"WARNING: the model was trained on {len(seen)} of the {len(images)} images it is scored on")
+
+
+def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
+    """Copy the model of an earlier training, and its settings, before a new training replaces them.
+
+    Args:
+        ckpt_dir: folder of ``model.pt``; the copies are ``model.previous.pt`` and ``model.previous.json``.
+    """
+    if idist.get_rank() > 0 or not (Path(ckpt_dir) / "model.pt").is_file():
+        return
+    for suffix in (".pt", ".json"):
+        current, previous = (Path(ckpt_dir) / f"{name}{suffix}" for name in ("model", "model.previous"))
+        previous.unlink(missing_ok=True)
+        if current.is_file():
+            shutil.copy2(current, previous)
+    _logger.info(f"the model of an earlier training is kept as {Path(ckpt_dir) / 'model.previous.pt'}")
 
 
 class SaveSettings:
@@ -77,12 +154,13 @@ class SaveSettings:
 
     Args:
         ckpt_dir: folder that holds ``model.pt``.
-        settings: JSON-serializable values, with at least the keys of :py:data:`PUBLISHED`.
+        settings: JSON-serializable values, with at least the keys of :py:data:`PUBLISHED`; the checksum of the model
+            is added.
     """
 
     def __init__(self, ckpt_dir: str | os.PathLike, settings: Mapping[str, Any]) -> None:
         self.path = settings_path(ckpt_dir)
-        self.text = json.dumps(dict(settings), indent=2) + "\n"
+        self.settings = dict(settings)
 
     def attach(self, engine: Engine) -> None:
         """Register with the evaluator, after the handler that saves the model.
@@ -94,4 +172,5 @@ class SaveSettings:
 
     def __call__(self, engine: Engine) -> None:
         if getattr(engine.state, "best_metric_epoch") == engine.state.epoch:  # noqa: B009, set by MONAI
-            self.path.write_text(self.text, encoding="utf-8")
+            settings = {**self.settings, "sha256": _sha256(self.path.with_suffix(".pt"))}
+            self.path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -25,34 +24,46 @@ from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
 from monai.handlers import MLFlowHandler
 
+from .caller import calling_parser
 from .pictures import draw_panel
 
-__all__ = ["RunTracker", "ValidationTracker", "write_executed_config"]
+__all__ = ["RunTracker", "ValidationTracker", "make_run_dir", "write_executed_config"]
+
+
+def make_run_dir(output_dir: str | os.PathLike, run_name: str) -> str:
+    """Make the folder of a run, before MLflow opens its database beside it: in a path with a blank it cannot itself.
+
+    Args:
+        output_dir: folder of all runs.
+        run_name: the run's name in MLflow. Only the first process of a job makes its folder.
+
+    Returns:
+        The folder's path.
+    """
+    folder = Path(output_dir) / run_name
+    if idist.get_rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
 
 
 def write_executed_config(path: str | os.PathLike) -> str:
     """Write the config that is being executed, overlays and command-line values merged, as JSON.
 
-    To be named in a config. MONAI gives no handle on the parser of a config, but the parser is among the callers.
+    To be named in a config.
 
     Args:
-        path: file to write; its folder is made. Only the first process of a job writes.
+        path: file to write, in a folder that exists. Only the first process of a job writes.
 
     Returns:
         The path as a string.
 
     Raises:
-        RuntimeError: if not called from a config.
+        RuntimeError: if not called by a config.
     """
-    frame = inspect.currentframe()
-    while frame is not None and not isinstance(frame.f_locals.get("self"), ConfigParser):
-        frame = frame.f_back
-    if frame is None:
-        raise RuntimeError("write_executed_config() is to be called by a MONAI bundle config")
+    parser = calling_parser()
     if idist.get_rank() == 0:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         # values set from Python code (a handler object, say) are not JSON: their text stands for them
-        ConfigParser.export_config_file(frame.f_locals["self"].get(), path, indent=2, default=str)
+        ConfigParser.export_config_file(parser.get(), path, indent=2, default=str)
     return str(path)
 
 

@@ -18,7 +18,7 @@ import os
 
 from torch import nn
 
-from .checkpoints import load_encoder, load_weights
+from .checkpoints import load_encoder, load_weights, read_weights
 from .errors import InputError
 
 __all__ = ["load_trained", "start_from"]
@@ -62,5 +62,7 @@ def load_trained(network: nn.Module, path: str | os.PathLike) -> None:
     """
     if not os.path.isfile(path):
         raise InputError(f"{path} is not there; train a model first, or name the folder of one by --ckpt_dir")
-    if load_weights(network, path):
-        raise InputError(f"{path} has another number of classes than the network; set --out_channels to the model's")
+    found, expected = (len(state.get("decoder.tokens", ())) for state in (read_weights(path), network.state_dict()))
+    if found and found != expected:
+        raise InputError(f"{path} is for {found} classes and the network has {expected}; set --out_channels {found}")
+    load_weights(network, path)
