@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import os
 
+import ignite.distributed as idist
 from torch import nn
 
 from .checkpoints import load_encoder, load_weights, read_weights
@@ -44,10 +45,11 @@ def start_from(
         raise InputError("weights and encoder_weights are both set; a whole model holds an encoder already: drop one")
     if weights is not None:
         load_weights(network, weights)
-        _logger.info(f"starting from {weights}")
     if encoder_weights is not None:
         load_encoder(network, encoder_weights)
-        _logger.info(f"starting with the encoder of {encoder_weights}")
+    if idist.get_rank() == 0:
+        source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
+        _logger.info(f"start:    {source}")
 
 
 def load_trained(network: nn.Module, path: str | os.PathLike) -> None:
