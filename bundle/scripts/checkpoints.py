@@ -87,7 +87,7 @@ def load_encoder(network: nn.Module, path: PathLike) -> None:
     encoder.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items()}, strict=True)
 
 
-def load_weights(network: nn.Module, path: PathLike) -> list[str]:
+def load_weights(network: nn.Module, path: PathLike, *, any_classes: bool = True) -> list[str]:
     """Start ``network`` from a whole model.
 
     A file for another number of classes fits too: the tokens and their MLPs, which exist once per class, then keep
@@ -96,6 +96,7 @@ def load_weights(network: nn.Module, path: PathLike) -> list[str]:
     Args:
         network: a QTSeg network.
         path: the weights of a whole model, in any form that ``read_weights`` takes.
+        any_classes: False refuses a file for another number of classes.
 
     Returns:
         The keys that were not loaded, because the number of classes differs; empty if all were.
@@ -104,7 +105,11 @@ def load_weights(network: nn.Module, path: PathLike) -> list[str]:
         InputError: if the file is not there, cannot be read, or does not fit; names the file, the keys and both shapes.
     """
     weights, target = read_weights(path), network.state_dict()
-    fresh = [key for key in target if _PER_CLASS.match(key)] if _classes_differ(weights, target) else []
+    differ = _classes_differ(weights, target)
+    if differ and not any_classes:
+        found, expected = len(weights[_TOKENS]), len(target[_TOKENS])
+        raise InputError(f"{path} is for {found} classes and the network has {expected}; set --out_channels {found}")
+    fresh = [key for key in target if _PER_CLASS.match(key)] if differ else []
     shared = {key: value for key, value in weights.items() if not (fresh and _PER_CLASS.match(key))}
     start = shared | {key: target[key] for key in fresh}
     _check_fit(start, target, path)

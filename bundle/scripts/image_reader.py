@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .errors import InputError
-from .image_headers import SUFFIXES, image_size
+from .image_headers import SUFFIXES
 from .masks import MAX_CLASSES, label_ids
 from .pixels import Pixels, read_pixels
 
-__all__ = ["ImageFileReader", "MaskFileReader", "image_size"]
+__all__ = ["ImageFileReader", "MaskFileReader"]
 
 
 class ImageFileReader(ImageReader):

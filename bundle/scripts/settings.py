@@ -129,7 +129,7 @@ def warn_of_training_images(settings: Mapping[str, Any], images: Sequence[Mappin
         images: items whose "image" is a path.
     """
     seen = {_absolute(item["image"]) for item in images}.intersection(settings["trained_on"])
-    if seen:
+    if seen and idist.get_rank() == 0:
         _logger.warning(f"WARNING: the model was trained on {len(seen)} of the {len(images)} images it is scored on")
 
 

@@ -19,7 +19,7 @@ import os
 import ignite.distributed as idist
 from torch import nn
 
-from .checkpoints import load_encoder, load_weights, read_weights
+from .checkpoints import load_encoder, load_weights
 from .errors import InputError
 
 __all__ = ["load_trained", "start_from"]
@@ -64,7 +64,4 @@ def load_trained(network: nn.Module, path: str | os.PathLike) -> None:
     """
     if not os.path.isfile(path):
         raise InputError(f"{path} is not there; train a model first, or name the folder of one by --ckpt_dir")
-    found, expected = (len(state.get("decoder.tokens", ())) for state in (read_weights(path), network.state_dict()))
-    if found and found != expected:
-        raise InputError(f"{path} is for {found} classes and the network has {expected}; set --out_channels {found}")
-    load_weights(network, path)
+    load_weights(network, path, any_classes=False)

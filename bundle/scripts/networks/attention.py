@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from monai.networks.blocks import MLPBlock
 from torch import Tensor, nn
 
-from .blocks import check_at_least
+from .blocks import check_at_least, check_even
 
 __all__ = ["DualMixAttention", "CrossAttention", "SpatialAttention", "ChannelAttention", "FourierPositions"]
 
@@ -94,7 +94,7 @@ class CrossAttention(nn.Module):
     def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
         check_at_least(1, channels=channels, num_heads=num_heads)
-        _check_even(channels)
+        check_even(channels=channels)
         inner = channels // 2
         if inner % num_heads:
             cure = max(heads for heads in range(1, num_heads) if inner % heads == 0)
@@ -182,7 +182,7 @@ class FourierPositions(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         check_at_least(1, channels=channels)
-        _check_even(channels)
+        check_even(channels=channels)
         self.frequencies = nn.Buffer(torch.randn(2, channels // 2))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -200,8 +200,3 @@ def _centers(size: int, like: Tensor) -> Tensor:
     """Centers of ``size`` pixels, spread over (-2 pi, 2 pi)."""
     steps = torch.arange(size, device=like.device, dtype=torch.float32)
     return 2 * math.pi * (2 * (steps + 0.5) / size - 1)
-
-
-def _check_even(channels: int) -> None:
-    if channels % 2:
-        raise ValueError(f"channels must be a multiple of 2 to be halved: got {channels}; use {channels + 1}.")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["C2f", "Bottleneck", "SPPF", "ConvNormAct", "ConvTransposeNormAct", "check_at_least"]
+__all__ = ["C2f", "Bottleneck", "SPPF", "ConvNormAct", "ConvTransposeNormAct", "check_at_least", "check_even"]
 
 # Shapes: B batch, C channels, H x W feature map. All blocks take and return (B, C, H, W).
 
@@ -36,6 +36,20 @@ def check_at_least(minimum: int, **values: int) -> None:
             raise ValueError(f"{name} must be at least {minimum}: got {value}.")
 
 
+def check_even(**widths: int) -> None:
+    """Refuse widths that cannot be halved.
+
+    Args:
+        widths: the widths by name.
+
+    Raises:
+        ValueError: if any is odd; names it, its value and the next even one.
+    """
+    for name, width in widths.items():
+        if width % 2:
+            raise ValueError(f"{name} must be a multiple of 2 to be halved: got {width}; use {width + 1}.")
+
+
 class C2f(nn.Module):
     """Split, refine one half step by step, and merge every step: the CSP block of YOLOv8.
 
@@ -52,11 +66,7 @@ class C2f(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, depth: int, shortcut: bool) -> None:
         super().__init__()
         check_at_least(1, in_channels=in_channels, out_channels=out_channels, depth=depth)
-        if out_channels % 2:
-            raise ValueError(
-                f"out_channels must be a multiple of 2 to be split in halves: got {out_channels}; "
-                f"use {out_channels + 1}."
-            )
+        check_even(out_channels=out_channels)
         half = out_channels // 2
         self.split = ConvNormAct(in_channels, 2 * half)
         self.bottlenecks = nn.ModuleList([Bottleneck(half, shortcut) for _ in range(depth)])
@@ -101,8 +111,7 @@ class SPPF(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         check_at_least(1, channels=channels)
-        if channels % 2:
-            raise ValueError(f"channels must be a multiple of 2 to be halved: got {channels}; use {channels + 1}.")
+        check_even(channels=channels)
         self.reduce = ConvNormAct(channels, channels // 2)
         self.pool = nn.MaxPool2d(kernel_size=5, stride=1, padding=2)
         self.merge = ConvNormAct(2 * channels, channels)
