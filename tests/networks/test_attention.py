@@ -33,6 +33,28 @@ def test_cross_attention_is_scaled_attention_at_half_width():
     torch.testing.assert_close(attention(query, key, key), attention.out(torch.cat(heads, -1)))
 
 
+def test_a_few_tokens_ask_and_are_asked_with_equal_results():
+    torch.manual_seed(0)
+    attention = CrossAttention(16, 2).double()
+    tokens, pixels = torch.randn(2, 3, 16).double(), torch.randn(2, 35, 16).double()
+    torch.testing.assert_close(attention.ask(tokens, 2 * pixels, pixels), attention(tokens, 2 * pixels, pixels))
+    keys, offsets = attention.keys(tokens)
+    read = attention.spread(keys @ pixels.transpose(1, 2) + offsets, tokens)
+    torch.testing.assert_close(read, attention(pixels, tokens, tokens))
+
+
+def test_channel_weights_have_no_subnormal_numbers():
+    features = torch.zeros(1, 1, 64)
+    features[..., 1:] = torch.linspace(9, 11, 63)  # affinities to channel 1 spread from 0 to 99
+    affinity = features.transpose(1, 2) @ features
+    weights = torch.softmax(affinity.amax(-1, keepdim=True) - affinity, -1)
+    tiny = (weights > 0) & (weights < torch.finfo(torch.float32).tiny)
+    assert tiny.any()
+    kept = ChannelAttention()._weights(features)
+    assert not ((kept > 0) & (kept < torch.finfo(torch.float32).tiny)).any()
+    torch.testing.assert_close(kept, weights)
+
+
 def test_spatial_attention_weighs_places():
     torch.manual_seed(0)
     attention, features = SpatialAttention(), torch.randn(2, 15, 8)
@@ -40,7 +62,7 @@ def test_spatial_attention_weighs_places():
     summary = torch.stack([maps.mean(1), maps.max(1).values], 1)
     weight = torch.sigmoid(nn.functional.conv2d(summary, attention.conv.weight, padding=3))
     expected = (maps * weight + maps).flatten(2).transpose(1, 2)
-    torch.testing.assert_close(attention(features, 3, 5), expected)
+    torch.testing.assert_close(features * attention(features, 3, 5), expected)
 
 
 def channel_attention(features: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -61,7 +83,8 @@ def test_channel_attention_keeps_its_affinity_out_of_half_precision(autocast, sc
     expected = channel_attention(features, 1.0)
     module = torch.jit.script(module) if scripted else module
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast), torch.no_grad():
-        error = (module(features) - expected).abs().max().item()
+        mixing = module(features)
+        error = (features @ mixing.transpose(1, 2) - expected).abs().max().item()
         weights = module._weights(features)
     assert weights.dtype == torch.float32
     assert error < (0.05 if autocast else 1e-3)  # bfloat16 rounds the mixed features, not how they are mixed

@@ -148,7 +148,7 @@ def test_other_sizes_name_the_size_to_pad_to(size):
 @pytest.mark.parametrize(
     "arguments, settings, message",
     [
-        ((3, 1), {}, "counts the background.*got 1; use 2"),
+        ((3, 0), {}, "out_channels must be at least 1: got 0"),
         ((0, 2), {}, "in_channels must be at least 1: got 0"),
         ((3, 2), {"features": 0}, "features must be at least 1: got 0"),
         ((3, 2), {"depths": (1, 2)}, "depths must hold 3 numbers.*got 2"),

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .blocks import check_at_least, check_even
 
-__all__ = ["DualMixAttention", "CrossAttention", "SpatialAttention", "ChannelAttention", "FourierPositions"]
+__all__ = ["DualMixAttention", "CrossAttention", "SpatialAttention", "ChannelAttention", "FourierPositions", "are_few"]
 
 # Shapes: B batch, T mask tokens, C channels, H x W feature map. Features are sequences: (B, H*W, C).
 
@@ -33,18 +33,23 @@ class DualMixAttention(nn.Module):
     Tokens read two views of the features, one weighed by place and one mixed across channels;
     both views together then read the tokens.
 
+    With few tokens no view is built. Both are linear in the features, ``place * x`` and ``mixing @ x``, so place and
+    mixing move into the attention, where they meet a few vectors instead of every pixel: equal results, less work.
+
     Args:
         channels: width C of tokens and features; must be even.
         num_heads: attention heads; must divide ``channels // 2``.
         mlp_dim: hidden width of the tokens' MLP.
+        num_tokens: number of tokens T.
 
     Raises:
         ValueError: if ``num_heads`` does not divide the attention width, or a setting is below 1.
     """
 
-    def __init__(self, channels: int, num_heads: int, mlp_dim: int) -> None:
+    def __init__(self, channels: int, num_heads: int, mlp_dim: int, num_tokens: int) -> None:
         super().__init__()
-        check_at_least(1, mlp_dim=mlp_dim)
+        check_at_least(1, mlp_dim=mlp_dim, num_tokens=num_tokens)
+        self.few_tokens = are_few(num_tokens, num_heads, channels)
         self.spatial_attention = SpatialAttention()
         self.channel_attention = ChannelAttention()
         self.tokens_to_spatial = CrossAttention(channels, num_heads)
@@ -70,22 +75,56 @@ class DualMixAttention(nn.Module):
             Tokens (B, T, C) and features (B, H*W, C).
         """
         placed = features + positions
-        spatial = self.spatial_attention(placed, height, width)
-        channel = self.channel_attention(placed)
+        place = self.spatial_attention(placed, height, width)  # BxHWx1
+        mixing = self.channel_attention(placed)  # BxCxC
+        if self.few_tokens:
+            mixed = self.attention_norm(self._read_features(tokens, placed, place, mixing) + tokens)
+            read = self._read_tokens(mixed, placed, place, mixing, positions)
+        else:
+            spatial = placed * place
+            channel = placed @ mixing.transpose(1, 2)
+            mixed = self.attention_norm(
+                self.tokens_to_spatial(tokens, spatial, spatial)
+                + self.tokens_to_channel(tokens, channel, channel)
+                + tokens
+            )
+            read = self.features_to_tokens(spatial + channel + positions, mixed, mixed)
+        return self.mlp_norm(self.mlp(mixed)) + tokens, read + features
 
-        mixed = self.attention_norm(
-            self.tokens_to_spatial(tokens, spatial, spatial) + self.tokens_to_channel(tokens, channel, channel) + tokens
+    def _read_features(self, tokens: Tensor, placed: Tensor, place: Tensor, mixing: Tensor) -> Tensor:
+        """Let a few tokens read both views, from the features alone."""
+        place = place.transpose(1, 2)  # Bx1xHW
+        probes, offsets = self.tokens_to_spatial.probes(tokens)  # BxhTxC, BxhTx1
+        mixed_probes, mixed_offsets = self.tokens_to_channel.probes(tokens)
+        products = torch.cat([probes, mixed_probes @ mixing], dim=1) @ placed.transpose(1, 2)
+        by_place, by_mixing = products.chunk(2, dim=1)  # BxhTxHW
+        weights = [(by_place * place + offsets).softmax(dim=-1) * place, (by_mixing + mixed_offsets).softmax(dim=-1)]
+        seen_by_place, seen_by_mixing = (torch.cat(weights, dim=1) @ placed).chunk(2, dim=1)  # BxhTxC
+        return self.tokens_to_spatial.collect(seen_by_place) + self.tokens_to_channel.collect(
+            seen_by_mixing @ mixing.transpose(1, 2)
         )
-        query = spatial + channel + positions
-        return self.mlp_norm(self.mlp(mixed)) + tokens, self.features_to_tokens(query, mixed, mixed) + features
+
+    def _read_tokens(self, tokens: Tensor, placed: Tensor, place: Tensor, mixing: Tensor, positions: Tensor) -> Tensor:
+        """Let both views and the positions together read a few tokens, from the features alone."""
+        keys, offsets = self.features_to_tokens.keys(tokens)  # BxhTxC, BxhTx1
+        products = torch.cat([keys, keys @ mixing], dim=1) @ placed.transpose(1, 2)
+        by_place, by_mixing = products.chunk(2, dim=1)  # BxhTxHW
+        scores = by_place * place.transpose(1, 2) + by_mixing + (keys @ positions.transpose(1, 2) + offsets)
+        return self.features_to_tokens.spread(scores, tokens)
 
 
 class CrossAttention(nn.Module):
     """Multi-head attention at half the width.
 
+    ``forward`` is the plain form, which projects queries, keys and values. Between a few tokens and many pixels the
+    projections of the pixels cost most. Being linear, they can be moved onto the tokens, with equal results: a score
+    is a product of a pixel with a vector made of a token, and values may be projected after they were weighed. When
+    tokens ask, that is ``ask``, of which ``probes`` and ``collect`` are the halves; when pixels ask, ``keys`` and
+    ``spread``.
+
     Args:
         channels: width C of query, key, value and result; must be even.
-        num_heads: attention heads; must divide ``channels // 2``.
+        num_heads: attention heads h; must divide ``channels // 2``.
 
     Raises:
         ValueError: if ``channels`` is odd, a setting is below 1, or ``num_heads`` does not divide ``channels // 2``.
@@ -104,6 +143,7 @@ class CrossAttention(nn.Module):
                 f"{2 * num_heads}."
             )
         self.num_heads = num_heads
+        self.scale = (inner // num_heads) ** -0.5
         self.query = nn.Linear(channels, inner)
         self.key = nn.Linear(channels, inner)
         self.value = nn.Linear(channels, inner)
@@ -115,6 +155,39 @@ class CrossAttention(nn.Module):
             self._heads(self.query(query)), self._heads(self.key(key)), self._heads(self.value(value))
         )
         return self.out(mixed.transpose(1, 2).flatten(2))  # BxhxNxd -> BxNxC/2 -> BxNxC
+
+    def ask(self, tokens: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Do what ``forward`` does, for a few ``tokens`` (B, T, C) that ask many pixels (B, H*W, C)."""
+        probes, offsets = self.probes(tokens)
+        return self.collect((probes @ key.transpose(1, 2) + offsets).softmax(dim=-1) @ value)
+
+    def probes(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn tokens (B, T, C) that ask into vectors (B, h*T, C) and offsets (B, h*T, 1): what scores a pixel."""
+        return self._absorb(self.query(tokens), self.key.weight, self.key.bias)
+
+    def collect(self, seen: Tensor) -> Tensor:
+        """Turn the weighed sums of pixels (B, h*T, C) into what the tokens read (B, T, C)."""
+        weight = self.value.weight.unflatten(0, (self.num_heads, -1)).transpose(1, 2)  # hxCxd
+        value = seen.unflatten(1, (self.num_heads, -1)) @ weight  # BxhxTxd
+        return self.out(value.transpose(1, 2).flatten(2) + self.value.bias)  # weights sum to 1, so one bias
+
+    def keys(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn tokens (B, T, C) that are asked into vectors (B, h*T, C) and offsets (B, h*T, 1), as ``probes`` does."""
+        return self._absorb(self.key(tokens), self.query.weight, self.query.bias)
+
+    def spread(self, scores: Tensor, tokens: Tensor) -> Tensor:
+        """Let pixels read tokens (B, T, C) by their scores (B, h*T, H*W); returns (B, H*W, C)."""
+        weights = scores.unflatten(1, (self.num_heads, -1)).softmax(dim=2).flatten(1, 2)  # BxhTxHW
+        weight = self.out.weight.unflatten(1, (self.num_heads, -1)).permute(1, 2, 0)  # hxdxC
+        values = (self._heads(self.value(tokens)) @ weight).flatten(1, 2)  # BxhTxC
+        return weights.transpose(1, 2) @ values + self.out.bias
+
+    def _absorb(self, projected: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Move the projection of the other side, (C/2, C) and (C/2,), onto projected tokens (B, T, C/2)."""
+        vectors = self._heads(projected) * self.scale  # BxhxTxd
+        weight = weight.unflatten(0, (self.num_heads, -1))  # hxdxC
+        bias = bias.unflatten(0, (self.num_heads, -1)).unsqueeze(-1)  # hxdx1
+        return (vectors @ weight).flatten(1, 2), (vectors @ bias).flatten(1, 2)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # BxNxC/2 -> BxhxNxd
@@ -131,10 +204,10 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
 
     def forward(self, features: Tensor, height: int, width: int) -> Tensor:
-        """Weigh ``features`` (B, H*W, C); the shape stays."""
+        """Look at ``features`` (B, H*W, C); returns the weights of the pixels, from 1 to 2: (B, H*W, 1)."""
         summary = torch.stack([features.mean(dim=-1), features.amax(dim=-1)], dim=1)  # Bx2xHW
         weight = self.conv(summary.unflatten(-1, (height, width))).sigmoid()  # Bx1xHxW
-        return features * weight.flatten(2).transpose(1, 2) + features
+        return (weight + 1).flatten(2).transpose(1, 2)
 
 
 class ChannelAttention(nn.Module):
@@ -149,22 +222,25 @@ class ChannelAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Mix ``features`` (B, H*W, C); the shape stays."""
-        weights = self._weights(features).to(features.dtype)  # BxCxC
-        return self.gamma * (features @ weights.transpose(1, 2)) + features
+        """Look at ``features`` (B, H*W, C); returns the matrices that mix a pixel's channels: (B, C, C)."""
+        weights = self._weights(features)
+        identity = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+        return (self.gamma * weights + identity).to(features.dtype)
 
     def _weights(self, features: Tensor) -> Tensor:
         # |A| reaches 10^5 at 512 x 512 pixels while differences of 1 decide the softmax: half precision is not enough.
         if torch.jit.is_scripting():
             # TorchScript cannot leave a caller's autocast, which never touches float64.
             x = features.double()
-            affinity = (x.transpose(1, 2) @ x).float()
+            affinity = (x.transpose(1, 2) @ x).to(at_least_float32(features.dtype))
         else:
             with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-                x = features.float()
+                x = features.to(at_least_float32(features.dtype))
                 affinity = x.transpose(1, 2) @ x
         # The maximum cancels in the softmax, yet it is part of the rounding: kept for checkpoint parity.
-        return torch.softmax(affinity.amax(dim=-1, keepdim=True) - affinity, dim=-1, dtype=torch.float32)
+        weights = torch.softmax(affinity.amax(dim=-1, keepdim=True) - affinity, dim=-1)
+        # Numbers below float32's normal range, which weigh nothing, slow a CPU's products many times.
+        return F.threshold(weights, 1e-30, 0.0)
 
 
 class FourierPositions(nn.Module):
@@ -188,15 +264,28 @@ class FourierPositions(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Encode the positions of a map (B, C, H, W); returns (1, H*W, C) in its dtype."""
         height, width = features.shape[-2:]
-        frequencies = self.frequencies.float()
+        frequencies = self.frequencies.to(at_least_float32(self.frequencies.dtype))
         # Sums of products rather than a matrix product, which autocast would round to half precision.
-        x = _centers(width, features).unsqueeze(-1) * frequencies[0]  # WxC/2
-        y = _centers(height, features).unsqueeze(-1) * frequencies[1]  # HxC/2
+        x = _centers(width, frequencies).unsqueeze(-1) * frequencies[0]  # WxC/2
+        y = _centers(height, frequencies).unsqueeze(-1) * frequencies[1]  # HxC/2
         phase = (y.unsqueeze(1) + x.unsqueeze(0)).flatten(0, 1)  # HxWxC/2 -> HWxC/2
         return torch.cat([phase.sin(), phase.cos()], dim=-1).unsqueeze(0).to(features.dtype)
 
 
 def _centers(size: int, like: Tensor) -> Tensor:
     """Centers of ``size`` pixels, spread over (-2 pi, 2 pi)."""
-    steps = torch.arange(size, device=like.device, dtype=torch.float32)
+    steps = torch.arange(size, device=like.device, dtype=like.dtype)
     return 2 * math.pi * (2 * (steps + 0.5) / size - 1)
+
+
+def are_few(num_tokens: int, num_heads: int, channels: int) -> bool:
+    """Whether moving a projection from the pixels onto the tokens saves work.
+
+    Per pixel, ``num_heads * num_tokens * channels`` multiplications replace about half of ``channels ** 2``.
+    """
+    return 2 * num_heads * num_tokens <= channels
+
+
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """The type to compute in where half precision is not enough."""
+    return torch.float64 if dtype == torch.float64 else torch.float32

@@ -19,12 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import CrossAttention, DualMixAttention, FourierPositions
+from .attention import CrossAttention, DualMixAttention, FourierPositions, are_few
 from .blocks import check_at_least
 
-__all__ = ["MaskDecoder", "DecoderStage", "TokenMLP", "Upsample"]
+__all__ = ["MaskDecoder", "DecoderStage", "LastStage", "TokenMLP", "Upsample", "to_map"]
 
 # Shapes: B batch, T mask tokens, C channels, H x W feature map.
+# Between maps, features are sequences of pixels: (B, H*W, C).
 # Stages and maps count fine to coarse: 0 at /8, 1 at /16, 2 at /32 of the image.
 
 
@@ -36,14 +37,14 @@ class MaskDecoder(nn.Module):
 
     Args:
         in_channels: widths of the three maps, fine to coarse; even.
-        out_channels: number of masks T, the background counted: 2 for a binary task.
+        out_channels: number of masks T: the classes with the background, or 1 for a sigmoid's single mask.
         depths: attention blocks of stage 0 (fine), 1 and 2 (coarse).
         num_heads: attention heads; must divide half of each width.
         mlp_dim: hidden width of the tokens' MLP in each block.
 
     Raises:
-        ValueError: if there are not three widths and three depths, ``out_channels`` is below 2, a depth or
-            another setting is below 1, a width is odd, or ``num_heads`` does not divide half of a width.
+        ValueError: if there are not three widths and three depths, a setting is below 1, a width is odd, or
+            ``num_heads`` does not divide half of a width.
 
     Example::
 
@@ -66,19 +67,16 @@ class MaskDecoder(nn.Module):
             raise ValueError(f"in_channels must hold 3 widths, fine to coarse: got {len(in_channels)}, {in_channels}.")
         if len(depths) != 3:
             raise ValueError(f"depths must hold 3 numbers, one per stage, fine to coarse: got {len(depths)}, {depths}.")
-        if out_channels < 2:
-            raise ValueError(
-                f"out_channels counts the background, so it must be at least 2: got {out_channels}; "
-                "use 2 for a binary task."
-            )
+        check_at_least(1, out_channels=out_channels)
         fine, middle, coarse = in_channels
         # What each stage hands on: to stage 0 the width of stage 0, ...; stage 0 itself goes up twice.
         hands_on = [(fine // 2, fine), (fine,), (middle,)]
+        kinds = [LastStage, DecoderStage, DecoderStage]
         self.tokens = nn.Parameter(torch.randn(out_channels, coarse))
         self.stages = nn.ModuleList(
             [
-                DecoderStage(width, widths, out_channels, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
-                for width, widths, depth in zip(in_channels, hands_on, depths)
+                stage(width, widths, out_channels, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
+                for stage, width, widths, depth in zip(kinds, in_channels, hands_on, depths)
             ]
         )
 
@@ -95,8 +93,8 @@ class MaskDecoder(nn.Module):
         tokens = self.tokens.unsqueeze(0).expand(s2.shape[0], -1, -1)
         tokens, features = self.stages[2](tokens, s2)
         tokens, features = self.stages[1](tokens, s1 + features)
-        tokens, features = self.stages[0](tokens, s0 + features)
-        return (tokens @ features.flatten(2)).unflatten(-1, features.shape[-2:])  # BxTxHW -> BxTxHxW
+        _, masks = self.stages[0](tokens, s0 + features)
+        return masks
 
 
 class DecoderStage(nn.Module):
@@ -127,7 +125,10 @@ class DecoderStage(nn.Module):
         super().__init__()
         check_at_least(1, num_tokens=num_tokens, depth=depth)
         self.positions = FourierPositions(in_channels)
-        self.blocks = nn.ModuleList([DualMixAttention(in_channels, num_heads, mlp_dim) for _ in range(depth)])
+        self.few_tokens = are_few(num_tokens, num_heads, in_channels)
+        self.blocks = nn.ModuleList(
+            [DualMixAttention(in_channels, num_heads, mlp_dim, num_tokens) for _ in range(depth)]
+        )
         self.tokens_to_features = CrossAttention(in_channels, num_heads)
         self.token_norm = nn.LayerNorm(in_channels)
         self.token_mlps = nn.ModuleList([TokenMLP(in_channels, out_channels[-1]) for _ in range(num_tokens)])
@@ -144,23 +145,60 @@ class DecoderStage(nn.Module):
         Returns:
             Tokens (B, T, out_channels[-1]) and features (B, out_channels[-1], H*2^k, W*2^k) for k ``out_channels``.
         """
+        tokens, sequence = self._attend(tokens, features)
+        return tokens, to_map(self.upsample(sequence), features)
+
+    def _attend(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Do all but the upsampling; returns projected tokens and features as (B, H*W, in_channels)."""
         height, width = features.shape[-2:]
         positions = self.positions(features)  # (1, H*W, C)
         sequence = features.flatten(2).transpose(1, 2)  # BxCxHxW -> BxHWxC
         attended = tokens
         for block in self.blocks:
             attended, sequence = block(attended, sequence, positions, height, width)
-        attended = self.token_norm(
-            attended + self.tokens_to_features(attended + tokens, sequence + positions, sequence)
-        )
-        features = sequence.transpose(1, 2).unflatten(-1, (height, width))  # BxHWxC -> BxCxHxW
-        return self._project(attended), self.upsample(features)
+        query, key = attended + tokens, sequence + positions
+        if self.few_tokens:
+            read = self.tokens_to_features.ask(query, key, sequence)
+        else:
+            read = self.tokens_to_features(query, key, sequence)
+        attended = self.token_norm(attended + read)
+        return self._project(attended), sequence
 
     def _project(self, tokens: Tensor) -> Tensor:
         projected = []
         for token, mlp in enumerate(self.token_mlps):
             projected.append(mlp(tokens[:, token]))
         return torch.stack(projected, dim=1)
+
+
+class LastStage(DecoderStage):
+    """The stage whose tokens and features multiply into masks; for the arguments see ``DecoderStage``."""
+
+    def forward(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the stage.
+
+        Args:
+            tokens: (B, T, in_channels).
+            features: (B, in_channels, H, W).
+
+        Returns:
+            Tokens (B, T, out_channels[-1]) and masks (B, T, H*2^k, W*2^k) for k ``out_channels``.
+        """
+        tokens, sequence = self._attend(tokens, features)
+        if features.is_cuda or torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return tokens, to_map(self._masks(tokens, sequence), features)
+        # The finest features are the largest tensor by far. Made and used in parts, they do not leave a CPU's cache:
+        # 512 pixels, each split in 16, are 2 MB in float32 at the published width.
+        parts = []
+        for item in range(sequence.shape[0]):
+            for pixels in sequence[item : item + 1].split(512, dim=1):
+                parts.append(self._masks(tokens[item : item + 1], pixels))
+        masks = torch.cat(parts, dim=1).unflatten(1, (sequence.shape[0], -1)).squeeze(0)
+        return tokens, to_map(masks, features)
+
+    def _masks(self, tokens: Tensor, sequence: Tensor) -> Tensor:
+        features = self.upsample(sequence)  # BxHWx4x4xC
+        return (features.flatten(1, 3) @ tokens.transpose(1, 2)).unflatten(1, (-1, 4, 4))
 
 
 class TokenMLP(nn.Module):
@@ -185,6 +223,9 @@ class TokenMLP(nn.Module):
 class Upsample(nn.Module):
     """Double the size of a map: transposed convolution, layer normalization over channels, GELU.
 
+    A 2x2 transposed convolution with stride 2 makes four pixels of each one, alone: a linear layer. Neither it nor
+    what follows looks at neighbors, so the four stay side by side until ``to_map`` lays them out.
+
     Args:
         in_channels: width of the input.
         out_channels: width of the output.
@@ -196,6 +237,26 @@ class Upsample(nn.Module):
         self.norm = nn.LayerNorm(out_channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Upsample (B, in_channels, H, W) to (B, out_channels, 2H, 2W)."""
-        x = self.conv(x).permute(0, 2, 3, 1)  # BxCxHxW -> BxHxWxC
-        return F.gelu(self.norm(x)).permute(0, 3, 1, 2)
+        """Upsample pixels (B, ..., in_channels) to their four parts (B, ..., 4, out_channels), row by row."""
+        bias = self.conv.bias
+        assert bias is not None  # ConvTranspose2d has one unless told otherwise
+        weight = self.conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # CxOx2x2 -> 4OxC
+        return F.gelu(self.norm(F.linear(x, weight, bias.repeat(4)).unflatten(-1, (4, -1))))
+
+
+def to_map(sequence: Tensor, like: Tensor) -> Tensor:
+    """Lay out pixels, once or more split in four, as a map.
+
+    Args:
+        sequence: (B, H*W, C), or (B, H*W, 4, ..., 4, C) with k fours.
+        like: a map (B, any, H, W).
+
+    Returns:
+        (B, C, H*2^k, W*2^k), channels last in memory.
+    """
+    height, width = like.shape[-2], like.shape[-1]
+    for _ in range(sequence.dim() - 3):
+        parts = sequence.unflatten(1, (height, width)).unflatten(3, (2, 2))  # BxHxWx2x2x...
+        sequence = parts.transpose(2, 3).flatten(1, 4)  # Bx2Hx2Wx... -> Bx4HWx...
+        height, width = 2 * height, 2 * width
+    return sequence.unflatten(1, (height, width)).permute(0, 3, 1, 2)

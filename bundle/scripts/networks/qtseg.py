@@ -35,7 +35,7 @@ class QTSeg(nn.Module):
 
     Args:
         in_channels: channels of the image.
-        out_channels: number of classes, the background counted: 2 for a binary task.
+        out_channels: number of classes, the background counted: 2 for a binary task (1 is for a sigmoid's single mask).
         features: base width n of the encoder.
         depths: attention blocks of the decoder's stages 0 (fine), 1 and 2 (coarse).
         num_heads: attention heads; must divide half of each of the encoder's widths.
@@ -83,6 +83,7 @@ class QTSeg(nn.Module):
         """
         if not torch.jit.is_tracing():  # a trace would freeze the answer
             self._check_size(image.shape[-2], image.shape[-1])
+        image = image.contiguous(memory_format=torch.channels_last)  # the decoder reads maps as sequences of pixels
         logits = self.decoder(self.bridge(self.encoder(image)))
         return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
