@@ -35,7 +35,7 @@ KNOBS = {
     "learning_rate": 1e-3,
     "weight_decay": 0,
     "cache_rate": 0.5,
-    "amp": False,
+    "precision": "float32",
     "min_learning_rate": 1e-5,
     "fold": 0,
     "num_folds": 5,
@@ -68,13 +68,13 @@ def test_bad_image_size(given, message):
 
 @pytest.mark.parametrize("given, on", [(True, True), (False, False), ("true", True), ("False", False)])
 def test_switch(given, on):
-    assert switch(amp=given) is on
+    assert switch(overlays=given) is on
 
 
 @pytest.mark.parametrize("given", ["yes", 1, None])
 def test_bad_switch(given):
-    with pytest.raises(InputError, match=f"amp is {given!r}; it must be true or false"):
-        switch(amp=given)
+    with pytest.raises(InputError, match=f"overlays is {given!r}; it must be true or false"):
+        switch(overlays=given)
 
 
 def test_good_knobs_pass():
@@ -106,12 +106,6 @@ def test_good_knobs_pass():
 def test_bad_knobs_are_named(knob, value, message):
     with pytest.raises(InputError, match=message):
         check_knobs({**KNOBS, knob: value})
-
-
-def test_mixed_precision_without_cuda_is_refused_rather_than_ignored(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(InputError, match="no CUDA device"):
-        check_knobs({**KNOBS, "amp": True})
 
 
 def names_checked(**overrides) -> None:

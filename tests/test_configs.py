@@ -93,12 +93,12 @@ def test_metrics_that_are_named_elsewhere_are_defined():
 
 def test_every_knob_is_listed_and_nothing_else():
     train = read("train")
-    resolved = {"spatial_size": "$list(@image_size)", "amp": "@uses_amp"}
+    resolved = {"spatial_size": "$list(@image_size)", "precision": "@used_precision", "batch_size": "@used_batch_size"}
     for name, value in train["hyperparameters"].items():
         assert value == resolved.get(name, f"@{name}")
     assert set(train["hyperparameters"]) <= set(train)
     knobs = "dataset_dir spatial_size batch_size max_epochs learning_rate weight_decay val_interval fold num_folds"
-    knobs += " num_workers cache_rate amp seed weights encoder_weights freeze_epochs out_channels"
+    knobs += " num_workers cache_rate precision seed weights encoder_weights freeze_epochs out_channels"
     assert set(knobs.split()) <= set(train["hyperparameters"])
     assert {"output_dir", "ckpt_dir"} <= set(train)
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from scripts.progress import EpochLine, describe_end, describe_masks, describe_start
 
-HYPERPARAMETERS = {"fold": 1, "num_folds": 5, "out_channels": 2, "amp": False, "batch_size": 8}
+HYPERPARAMETERS = {"fold": 1, "num_folds": 5, "out_channels": 2, "precision": "float32", "batch_size": 8}
 
 
 @pytest.fixture

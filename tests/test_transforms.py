@@ -16,7 +16,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, SpatialPadd
 
-from scripts.transforms import Fit, Fitd, MinMax, MinMaxd
+from scripts.transforms import ArgMaxd, Fit, Fitd, MinMax, MinMaxd
 
 
 def ramp(height: int, width: int, channels: int = 1) -> torch.Tensor:
@@ -103,3 +103,10 @@ def test_min_max_dictionary_touches_its_keys_only():
     data = {"image": ramp(8, 8), "label": ramp(8, 8)}
     scaled = MinMaxd("image")(data)
     assert scaled["image"].max() == 1 and scaled["label"] is data["label"]
+
+
+def test_the_class_of_the_highest_score():
+    scores = MetaTensor(torch.tensor([[[0.1, 0.5]], [[0.7, 0.5]], [[0.2, 0.0]]]), affine=torch.eye(4) * 2)
+    chosen = ArgMaxd("pred")({"pred": scores})["pred"]
+    assert chosen.shape == (1, 1, 2) and chosen.flatten().tolist() == [1, 0]
+    assert torch.equal(chosen.affine, scores.affine)  # Invertd and the writers need what is known of the image

@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from monai.data import CacheDataset
 
 from .caller import calling_parser
@@ -103,8 +102,6 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         raise InputError("freeze_epochs is set, but the encoder starts at random; set encoder_weights or weights too")
     if knobs["cache_rate"] > 1:
         raise InputError(f"cache_rate is {knobs['cache_rate']}; it is the share of images kept in memory, from 0 to 1")
-    if knobs["amp"] and not torch.cuda.is_available():
-        raise InputError("amp is true, but there is no CUDA device to use it on; set --amp false")
 
 
 def check_names() -> None:

@@ -155,7 +155,9 @@ def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:
         values = _luma(values)
     if values.dtype != np.uint8:
         values = _stretched(values)
-    return np.repeat(values, channels // values.shape[-1], axis=-1)
+    if values.shape[-1] < channels:
+        values = np.concatenate([values] * channels, axis=-1)
+    return values
 
 
 def _luma(values: NDArray[Any]) -> NDArray[Any]:

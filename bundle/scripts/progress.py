@@ -21,12 +21,13 @@ from typing import Any
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
+from ignite.handlers import Timer
 from monai.engines import Evaluator
 from torch import nn
 from torch.optim import Optimizer
 
-__all__ = ["EpochLine", "describe_end", "describe_masks", "describe_start"]
+__all__ = ["DataTime", "EpochLine", "describe_end", "describe_masks", "describe_start"]
 
 _logger = logging.getLogger("qtseg")
 
@@ -58,7 +59,7 @@ def describe_start(
     _logger.info(f"data:     {source}: {len(train_data)} images to train, {len(val_data)} to validate ({fold})")
     _logger.info(f"network:  {type(network).__name__}, {parameters:,} parameters, {h['out_channels']} classes")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    _logger.info(f"device:   {device} ({name}), {idist.get_world_size()} process(es), amp {h['amp']}")
+    _logger.info(f"device:   {device} ({name}), {idist.get_world_size()} process(es), {h['precision']}")
     _logger.info("settings: " + ", ".join(f"{key} {value}" for key, value in h.items()))
 
 
@@ -107,6 +108,37 @@ def describe_masks(images: Sequence[Any], output_dir: str | os.PathLike) -> None
         output_dir: folder of the masks.
     """
     _logger.info(f"{len(images)} masks: {output_dir} (8-bit palette PNG; pixel values are label ids)")
+
+
+class DataTime:
+    """Measure how long training steps wait for their batches, and log it once, after the first epoch.
+
+    Attached to a trainer as one of its handlers.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: the trainer.
+        """
+        self.timer = Timer().attach(
+            engine,
+            start=Events.EPOCH_STARTED,
+            resume=Events.GET_BATCH_STARTED,
+            pause=Events.GET_BATCH_COMPLETED,
+        )
+        engine.add_event_handler(Events.EPOCH_COMPLETED(once=1), self)
+
+    def __call__(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: the trainer, its first epoch complete.
+        """
+        seconds = engine.state.times["EPOCH_COMPLETED"]
+        assert seconds is not None  # ignite sets it before the event
+        share = self.timer.value() / seconds
+        cure = "; more --num_workers or --cache_rate may shorten it" if share > 0.1 else ""
+        _logger.info(f"data:     {share:.0%} of the first epoch's {seconds:.1f} s went into waiting for images{cure}")
 
 
 class EpochLine:

@@ -43,16 +43,18 @@ def test_a_few_tokens_ask_and_are_asked_with_equal_results():
     torch.testing.assert_close(read, attention(pixels, tokens, tokens))
 
 
-def test_channel_weights_have_no_subnormal_numbers():
-    features = torch.zeros(1, 1, 64)
-    features[..., 1:] = torch.linspace(9, 11, 63)  # affinities to channel 1 spread from 0 to 99
+def test_no_channel_weight_is_negligible_yet_above_zero():
+    features = torch.zeros(1, 1, 64, requires_grad=True)
+    features.data[..., 1:] = torch.linspace(9, 11, 63)  # affinities to channel 1 spread from 0 to 99
     affinity = features.transpose(1, 2) @ features
     weights = torch.softmax(affinity.amax(-1, keepdim=True) - affinity, -1)
-    tiny = (weights > 0) & (weights < torch.finfo(torch.float32).tiny)
-    assert tiny.any()
+    tiny = torch.finfo(torch.float32).tiny
+    assert ((weights > 0) & (weights < tiny)).any()
     kept = ChannelAttention()._weights(features)
-    assert not ((kept > 0) & (kept < torch.finfo(torch.float32).tiny)).any()
     torch.testing.assert_close(kept, weights)
+    (gradient,) = torch.autograd.grad(kept.square().sum(), features)
+    for values in (kept, gradient.abs()):
+        assert not ((values > 0) & (values < 1e-30)).any()
 
 
 def test_spatial_attention_weighs_places():

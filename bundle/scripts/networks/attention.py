@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -238,9 +239,10 @@ class ChannelAttention(nn.Module):
                 x = features.to(at_least_float32(features.dtype))
                 affinity = x.transpose(1, 2) @ x
         # The maximum cancels in the softmax, yet it is part of the rounding: kept for checkpoint parity.
-        weights = torch.softmax(affinity.amax(dim=-1, keepdim=True) - affinity, dim=-1)
-        # Numbers below float32's normal range, which weigh nothing, slow a CPU's products many times.
-        return F.threshold(weights, 1e-30, 0.0)
+        unlike = affinity.amax(dim=-1, keepdim=True) - affinity
+        # e^-46 is 1e-20 and weighs nothing, but times a gradient it leaves float32's normal range: slow on a CPU.
+        unlike = F.threshold(unlike - unlike.amax(dim=-1, keepdim=True), -46.0, -math.inf)
+        return unlike.softmax(dim=-1)
 
 
 class FourierPositions(nn.Module):
@@ -261,10 +263,18 @@ class FourierPositions(nn.Module):
         check_even(channels=channels)
         self.frequencies = nn.Buffer(torch.randn(2, channels // 2))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FourierPositions:
+        """Move as any module, but keep the frequencies out of half precision: a phase is many turns."""
+        kept = self.frequencies
+        super()._apply(fn, recurse)
+        if at_least_float32(self.frequencies.dtype) != self.frequencies.dtype:
+            self.frequencies = nn.Buffer(kept.to(self.frequencies.device))
+        return self
+
     def forward(self, features: Tensor) -> Tensor:
         """Encode the positions of a map (B, C, H, W); returns (1, H*W, C) in its dtype."""
         height, width = features.shape[-2:]
-        frequencies = self.frequencies.to(at_least_float32(self.frequencies.dtype))
+        frequencies = self.frequencies
         # Sums of products rather than a matrix product, which autocast would round to half precision.
         x = _centers(width, frequencies).unsqueeze(-1) * frequencies[0]  # WxC/2
         y = _centers(height, frequencies).unsqueeze(-1) * frequencies[1]  # HxC/2

@@ -142,7 +142,7 @@ class ConvNormAct(nn.Module):
             1, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride
         )
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
         self.act = nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class ConvTransposeNormAct(nn.Module):
         super().__init__()
         check_at_least(1, in_channels=in_channels, out_channels=out_channels, scale=scale)
         self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=scale, stride=scale, bias=False)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
         self.act = nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -73,18 +73,20 @@ class QTSeg(nn.Module):
         """Segment images.
 
         Args:
-            image: (B, in_channels, H, W), float32 in [-1, 1]; H and W divisible by 32.
+            image: (B, in_channels, H, W), in [-1, 1], float32 even where the network is not; H and W divisible by 32.
 
         Returns:
-            Logits (B, out_channels, H, W).
+            Logits (B, out_channels, H, W), of the image's type.
 
         Raises:
             ValueError: if H or W is not divisible by 32; names the size to pad to.
         """
         if not torch.jit.is_tracing():  # a trace would freeze the answer
             self._check_size(image.shape[-2], image.shape[-1])
-        image = image.contiguous(memory_format=torch.channels_last)  # the decoder reads maps as sequences of pixels
-        logits = self.decoder(self.bridge(self.encoder(image)))
+        # The decoder reads maps as sequences of pixels, so channels come last in memory from the start.
+        x = image.to(self.decoder.tokens.dtype).contiguous(memory_format=torch.channels_last)
+        logits = self.decoder(self.bridge(self.encoder(x))).to(image.dtype)
+        logits = logits.contiguous()  # masks are looked at one by one
         return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
     def _check_size(self, height: int, width: int) -> None:

@@ -1,0 +1,168 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Augmentation of whole batches, on the device that trains: quick enough that no training step waits for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from monai.networks.layers import GaussianFilter
+from torch import Tensor
+
+from .transforms import MinMax
+
+__all__ = ["Augment", "AugmentBatch"]
+
+# Shapes: B batch, N images of it that one change was drawn for, C channels, H x W image.
+
+
+class AugmentBatch:
+    """Make the batch that a training step takes: moved to its device, augmented, and in [-1, 1].
+
+    Passed to MONAI's trainers as ``prepare_batch``. Until here the images are 8-bit, a quarter of the memory.
+
+    Args:
+        augment: changes a batch of images and labels.
+    """
+
+    def __init__(self, augment: Augment) -> None:
+        self.augment = augment
+        self.normalize = MinMax()
+
+    def __call__(
+        self, batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Prepare ``batch["image"]`` (B, C, H, W) and ``batch["label"]`` (B, 1, H, W), both 8-bit.
+
+        Args:
+            batch: what a data loader gives.
+            device: where the step runs.
+            non_blocking: whether the copies may overlap with other work.
+            kwargs: further arguments of ``torch.Tensor.to``.
+
+        Returns:
+            Images, float32 in [-1, 1], and labels, float32 ids.
+        """
+        image, label = (batch[key].to(device, non_blocking=non_blocking, **kwargs) for key in ("image", "label"))
+        image, label = self.augment(image.float(), label.float())
+        return self.normalize(image), label
+
+
+class Augment:
+    """Change each image of a batch in up to four ways, drawn of ten, as published (paper, section "Experiments").
+
+    Flips and changes of pixel values come first. Then one resampling does whatever moves were drawn, in their drawn
+    order, where one after another would blur each time. Numbers are drawn from PyTorch's generator for the CPU, noise
+    from that of the device.
+
+    Args:
+        max_changes: most changes of one image; none to this many are equally likely.
+    """
+
+    changes = ("flip_rows", "flip_columns", "noise", "blur", "contrast", "scale", "rotate", "shear", "bend", "shift")
+
+    def __init__(self, max_changes: int = 4) -> None:
+        self.max_changes = max_changes
+        self.blur = GaussianFilter(2, sigma=1.0)
+
+    def __call__(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
+
+        Args:
+            image: (B, C, H, W), from 0 to 255.
+            label: (B, 1, H, W), ids.
+
+        Returns:
+            Image and label of the same shapes, ranges and types; what moves in from outside is 0.
+        """
+        order = torch.rand(len(image), len(self.changes)).argsort(dim=1).argsort(dim=1)  # rank of each change
+        count = torch.randint(self.max_changes + 1, (len(image), 1))
+        drawn = dict(zip(self.changes, (order < count).T))
+        image, label = image.clone(), label.clone()
+        for name, axis in (("flip_rows", 2), ("flip_columns", 3)):
+            chosen = _indices(drawn[name], image.device)
+            image[chosen], label[chosen] = image[chosen].flip(axis), label[chosen].flip(axis)
+        for name, change in (("contrast", _contrast), ("noise", _noise), ("blur", self.blur)):
+            chosen = _indices(drawn[name], image.device)
+            if len(chosen):
+                image[chosen] = change(image[chosen])
+        chosen = torch.stack([drawn[name] for name in ("scale", "rotate", "shear", "bend", "shift")]).any(dim=0)
+        if chosen.any():
+            ranks = {name: order[chosen, column] for column, name in enumerate(self.changes)}
+            moves = {name: drawn[name][chosen] for name in drawn}
+            height, width = image.shape[2:]
+            grid = _grid(moves, ranks, height, width).to(image.device, non_blocking=True)
+            moved = _indices(chosen, image.device)
+            for tensor, mode in ((image, "bilinear"), (label, "nearest")):
+                tensor[moved] = F.grid_sample(tensor[moved], grid, mode=mode, align_corners=False)
+        return image, label
+
+
+def _indices(chosen: Tensor, device: torch.device) -> Tensor:
+    """Which images were ``chosen`` (B,): indices (N,) on ``device``, found without waiting for it."""
+    return chosen.nonzero().flatten().to(device, non_blocking=True)
+
+
+def _uniform(count: int, *size: int, low: float, high: float) -> Tensor:
+    return torch.rand(count, *size) * (high - low) + low
+
+
+def _contrast(image: Tensor) -> Tensor:
+    """Spread or gather each channel's values around mid-gray by a factor from 0.5 to 1.5."""
+    factor = _uniform(*image.shape[:2], 1, 1, low=0.5, high=1.5).to(image.device, non_blocking=True)
+    return ((image - 127.5) * factor + 127.5).clamp_(0, 255)
+
+
+def _noise(image: Tensor) -> Tensor:
+    """Add noise of 0.005 of the full scale."""
+    return image + torch.randn_like(image) * (0.005 * 255)
+
+
+def _grid(moves: Mapping[str, Tensor], ranks: Mapping[str, Tensor], height: int, width: int) -> Tensor:
+    """Where each pixel of the moved images comes from, as ``grid_sample`` takes it: (N, H, W, 2).
+
+    Args:
+        moves: by name, whether an image is moved so: (N,).
+        ranks: by name, the place of a move in the image's order: (N,).
+        height: H.
+        width: W.
+    """
+    count = len(moves["scale"])
+    turn = math.radians(40) * _uniform(count, low=-1, high=1)
+    shear = torch.tan(math.radians(16) * _uniform(count, 2, low=-1, high=1))
+    matrices = {name: torch.eye(3).repeat(count, 1, 1) for name in ("scale", "rotate", "shear", "shift")}
+    # In pixels from the center, x before y; a matrix says where a pixel of the result comes from.
+    matrices["scale"][:, (0, 1), (0, 1)] = 1 / _uniform(count, 2, low=0.5, high=2)
+    matrices["rotate"][:, :2, :2] = torch.stack(
+        [turn.cos(), turn.sin(), -turn.sin(), turn.cos()], dim=1
+    ).unflatten(1, (2, 2))
+    matrices["shear"][:, (0, 1), (1, 0)] = shear
+    matrices["shift"][:, :2, 2] = _uniform(count, 2, low=-0.2, high=0.2) * torch.tensor([width, height])
+
+    names = list(matrices)
+    stacked = torch.stack(list(matrices.values()), dim=1)  # Nx4x3x3
+    drawn = torch.stack([moves[name] for name in names], dim=1)  # Nx4
+    stacked = torch.where(drawn[..., None, None], stacked, torch.eye(3))
+    order = torch.stack([ranks[name] for name in names], dim=1).argsort(dim=1)
+    stacked = stacked[torch.arange(count).unsqueeze(1), order]
+    moved = stacked[:, 0] @ stacked[:, 1] @ stacked[:, 2] @ stacked[:, 3]
+
+    half = torch.tensor([width / 2, height / 2, 1.0])  # grid_sample counts in half sides
+    grid = F.affine_grid((moved * half / half.unsqueeze(1))[:, :2], [count, 1, height, width], align_corners=False)
+    # Piecewise affine: 4 x 4 points move by 1 to 5 % of a side, and what lies between them follows.
+    bend = torch.randn(count, 2, 4, 4) * 2 * _uniform(count, 1, 1, 1, low=0.01, high=0.05)
+    bend = F.interpolate(bend * moves["bend"][:, None, None, None], (height, width), mode="bilinear")
+    return grid + bend.permute(0, 2, 3, 1)

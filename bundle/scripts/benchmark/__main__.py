@@ -1,0 +1,118 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Command line of the benchmark: ``python -m scripts.benchmark``, from the bundle's folder."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..synthetic import make_dataset
+from .contenders import inferring, training
+from .end_to_end import epoch, files_to_masks
+from .measure import count, latency, peak_memory, train_step
+from .report import write_report
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, and write it with the figures and a plot.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+    """
+    asked = _parser().parse_args(arguments)
+    device = torch.device(asked.device)
+    figures: dict[str, Any] = {
+        "machine": _machine(device),
+        "command": "python -m scripts.benchmark " + shlex.join(sys.argv[1:] if arguments is None else arguments),
+        "batch": asked.batch,
+        "size": {str(size): _networks(asked, size, device) for size in asked.sizes},
+        "journey": _journey(asked),
+    }
+    print(write_report(Path(asked.output_dir), figures))
+
+
+def _networks(asked: argparse.Namespace, size: int, device: torch.device) -> dict[str, dict[str, Any]]:
+    """Measure every network at one size; by name, its figures."""
+    predicting = _chosen(inferring(asked.weights, compiles=asked.compile), asked.only)
+    learning = _chosen(training(asked.weights), asked.only)
+    networks: dict[str, dict[str, Any]] = {}
+    for name, build in predicting.items():
+        parameters, gmacs = count(build, size) if "compiled" not in name else count(predicting["QTSeg, folded"], size)
+        networks[name] = {"parameters": parameters, "gmacs": gmacs}
+    for name, figure in latency(predicting, size, 1, device, asked.rounds).items():
+        networks[name]["latency"] = figure
+    few = max(3, asked.rounds // 5)
+    for name, figure in latency(predicting, size, asked.batch, device, few).items():
+        networks[name]["throughput"] = 1000 * asked.batch / figure["median"]
+    for name, figure in train_step(learning, size, asked.batch, device, few).items():
+        networks[name]["step"] = figure
+        networks[name]["memory"] = peak_memory(name, asked.weights, size, asked.batch, device)
+    return networks
+
+
+def _journey(asked: argparse.Namespace) -> dict[str, dict[str, float]]:
+    bundle_root = Path(__file__).parents[2]
+    labeled = asked.dataset_dir or str(make_dataset(bundle_root / "data" / "synthetic"))
+    images = asked.images or str(Path(labeled) / "images")
+    rounds = max(3, asked.rounds // 5)
+    journey = {}
+    for size in asked.sizes:
+        journey[f"files to masks at {size}"] = files_to_masks(images, asked.weights, size, rounds)
+        journey[f"epoch at {size}"] = epoch(labeled, asked.layout, size, asked.batch, rounds)
+    return journey
+
+
+def _chosen(contenders: dict[str, Any], only: str | None) -> dict[str, Any]:
+    return {name: build for name, build in contenders.items() if only is None or name.startswith(only)}
+
+
+def _machine(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
+    today = datetime.date.today().isoformat()
+    return f"{today}: {name}{threads}, PyTorch {torch.__version__}, Python {platform.python_version()}."
+
+
+def _processor() -> str:
+    found = torch.cpu.get_capabilities()
+    amx = "with" if found.get("amx_bf16") else "without"
+    return f"{found.get('cpu_name') or platform.machine()}, {os.cpu_count()} cores, {amx} AMX"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.benchmark", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="sides of the images in pixels")
+    parser.add_argument("--batch", type=int, default=8, help="images of a batch, for throughput and training")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each network predicts one image, in turn")
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--weights", help="a trained model with two classes; without, weights are random")
+    parser.add_argument("--only", help="measure networks whose names start so")
+    parser.add_argument("--compile", action="store_true", help="measure a compiled QTSeg too")
+    parser.add_argument("--dataset_dir", help="images and masks for an epoch; without, synthetic ones")
+    parser.add_argument("--layout", default="folder", help="how they lie there")
+    parser.add_argument("--images", help="a folder of images for files to masks; without, those of dataset_dir")
+    parser.add_argument("--output_dir", default="eval/benchmark", help="where table, figures and plot are written")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is measured: QTSeg in each of its forms, and MONAI's networks for the same task."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, FlexibleUNet, SegResNet, SwinUNETR, UNet
+from torch import Tensor, nn
+
+from ..networks.qtseg import QTSeg
+from ..speed import speed_up
+from ..weights import load_trained
+
+__all__ = ["inferring", "training"]
+
+Contender = Callable[[], nn.Module]
+
+_logger = logging.getLogger("qtseg")
+_REFERENCE = Path(__file__).parents[3] / "tests" / "reference.py"
+
+
+def inferring(weights: str | None, *, compiles: bool) -> dict[str, Contender]:
+    """List what predicts masks, in evaluation mode.
+
+    Args:
+        weights: a trained model with two classes; None for one that is initialized at random.
+        compiles: whether to compile QTSeg too, which takes a minute.
+
+    Returns:
+        By name, what builds the network.
+    """
+
+    forms = {name: _evaluating(build) for name, build in _forms(weights).items()}
+    forms["QTSeg, folded"] = partial(_quick, weights, "float32")
+    if compiles:
+        forms["QTSeg, folded, compiled"] = partial(_compiled, weights)
+    forms["QTSeg, bfloat16"] = partial(_quick, weights, "bfloat16")
+    return {**forms, **{name: _evaluating(build) for name, build in _peers().items()}}
+
+
+def training(weights: str | None) -> dict[str, Contender]:
+    """List what can be trained, as ``inferring`` does."""
+    return {**_forms(weights), **_peers()}
+
+
+def _forms(weights: str | None) -> dict[str, Contender]:
+    forms: dict[str, Contender] = {}
+    if _REFERENCE.is_file():
+        spec = importlib.util.spec_from_file_location("reference", _REFERENCE)
+        assert spec is not None and spec.loader is not None
+        reference = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(reference)
+        forms["QTSeg, reference"] = lambda: reference.ReferenceQTSeg(_qtseg(weights))
+        forms["QTSeg, reference, native"] = lambda: reference.ReferenceQTSeg(_qtseg(weights), native=True)
+    else:
+        _logger.warning(f"the reference formulation is left out: {_REFERENCE} is not there")
+    forms["QTSeg"] = lambda: _qtseg(weights)
+    return forms
+
+
+def _evaluating(build: Contender) -> Contender:
+    return lambda: build().eval()
+
+
+def _quick(weights: str | None, precision: str) -> nn.Module:
+    network = _qtseg(weights)
+    speed_up(network, precision)
+    return network
+
+
+def _compiled(weights: str | None) -> nn.Module:
+    network = _quick(weights, "float32")
+    network.compile()
+    return network
+
+
+def _qtseg(weights: str | None) -> QTSeg:
+    torch.manual_seed(0)
+    network = QTSeg(3, 2)
+    if weights is not None:
+        load_trained(network, weights)
+    return network
+
+
+def _peers() -> dict[str, Contender]:
+    """MONAI's networks; widths and depths are its defaults, or its tutorials' where it has none."""
+    channels, strides = (16, 32, 64, 128, 256), (2, 2, 2, 2)
+    peers: dict[str, Contender] = {
+        "UNet": lambda: UNet(2, 3, 2, channels, strides, num_res_units=2),
+        "BasicUNetPlusPlus": lambda: _Finest(2, 3, 2),
+        "AttentionUnet": lambda: AttentionUnet(2, 3, 2, channels, strides),
+        "SegResNet": lambda: SegResNet(2, in_channels=3, out_channels=2, init_filters=16),
+        "FlexibleUNet": lambda: FlexibleUNet(3, 2, "efficientnet-b0", pretrained=False),
+    }
+    if importlib.util.find_spec("einops") is None:
+        _logger.warning("SwinUNETR is left out: it needs einops, which pip install 'qtseg-bundle[benchmark]' adds")
+    else:
+        peers["SwinUNETR"] = lambda: SwinUNETR(3, 2, feature_size=24, spatial_dims=2)
+    return peers
+
+
+class _Finest(BasicUNetPlusPlus):
+    """MONAI's network returns a list, the finest masks first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[0]

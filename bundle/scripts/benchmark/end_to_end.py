@@ -1,0 +1,123 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Measure the bundle's own journey: files to masks, and an epoch of training with and without its images."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.engines import SupervisedTrainer
+
+__all__ = ["epoch", "files_to_masks"]
+
+_CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def files_to_masks(dataset_dir: str, weights: str | None, size: int, rounds: int) -> dict[str, float]:
+    """Time inference.json, from image files to mask files, against its network alone on the same tensors.
+
+    Args:
+        dataset_dir: a folder of images.
+        weights: a trained model with two classes; None for the network as it is initialized.
+        size: side of the network's images in pixels.
+        rounds: how often both are timed, in turn.
+
+    Returns:
+        ``images``, images a second of the ``journey`` and of the ``network`` alone, and the ``ratio`` of their times.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        parser = _parser("inference", folder, dataset_dir=dataset_dir, spatial_size=[size, size], out_channels=2)
+        parser["run"] = [item for item in parser["run"] if _target(item) == "scripts.speed.speed_up"]
+        if weights is not None:
+            load = {"_target_": "scripts.weights.load_trained", "network": "@network_def", "path": weights}
+            parser["run"] = [load, *parser["run"]]
+        parser.get_parsed_content("run")
+        evaluator = parser.get_parsed_content("evaluator")
+        device = parser.get_parsed_content("device")
+        batches = [item["image"].as_tensor().to(device) for item in parser.get_parsed_content("dataloader")]
+
+        @torch.inference_mode()
+        def network() -> None:
+            for batch in batches:
+                evaluator.network(batch)
+
+        whole, alone = _in_turn([evaluator.run, network], device, rounds)
+        images = sum(len(batch) for batch in batches)
+    return {"images": images, "journey": images / whole, "network": images / alone, "ratio": whole / alone}
+
+
+def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> dict[str, float]:
+    """Time train.json's epoch against one whose steps all take the same batch, ready on the device.
+
+    Args:
+        dataset_dir: images and masks.
+        layout: how they lie there.
+        size: side of the images in pixels.
+        batch: images of a step.
+        rounds: epochs of each, in turn.
+
+    Returns:
+        ``steps``, seconds ``with_data`` and ``without``, and their ``ratio``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"spatial_size": [size, size], "batch_size": batch, "max_epochs": 1, "layout": layout}
+        parser = _parser("train", folder, dataset_dir=dataset_dir, **settings)
+        parser["train#handlers"] = []
+        trainer = parser.get_parsed_content("train#trainer")
+        device = parser.get_parsed_content("device")
+        loader = parser.get_parsed_content("train#dataloader")
+        image, label = trainer.prepare_batch(next(iter(loader)), device, False)
+        resident = SupervisedTrainer(
+            device=device,
+            max_epochs=1,
+            train_data_loader=[{"image": image, "label": label}] * len(loader),
+            network=trainer.network,
+            optimizer=trainer.optimizer,
+            loss_function=trainer.loss_function,
+            inferer=trainer.inferer,
+            amp=trainer.amp,
+        )
+        whole, alone = _in_turn([trainer.run, resident.run], device, rounds)
+    return {"steps": len(loader), "with_data": whole, "without": alone, "ratio": whole / alone}
+
+
+def _parser(name: str, folder: str, **overrides: Any) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config(_CONFIGS / f"{name}.json")
+    parser.read_meta(_CONFIGS / "metadata.json")
+    parser.update({"bundle_root": str(_CONFIGS.parent), "output_dir": folder, "ckpt_dir": folder, **overrides})
+    return parser
+
+
+def _target(item: Any) -> str | None:
+    return item.get("_target_") if isinstance(item, dict) else None
+
+
+def _in_turn(runs: Iterable[Any], device: torch.device, rounds: int) -> list[float]:
+    """Median seconds of each run; the first round, in which caches fill, does not count."""
+    times: list[list[float]] = []
+    for _ in range(rounds + 1):
+        times.append([])
+        for run in runs:
+            start = time.perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times[-1].append(time.perf_counter() - start)
+    return [median(column) for column in zip(*times[1:])]

@@ -1,0 +1,90 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Write what was measured: a table in Markdown, the figures as JSON, and a plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+__all__ = ["write_report"]
+
+_COLUMNS = {
+    "latency": "1 image, ms",
+    "throughput": "images/s",
+    "step": "training step, ms",
+    "memory": "its memory, MiB",
+}
+
+
+def write_report(folder: Path, figures: Mapping[str, Any]) -> str:
+    """Write ``benchmark.md``, ``benchmark.json`` and ``benchmark.png``.
+
+    Args:
+        folder: where to; made if it is not there.
+        figures: ``machine`` and ``command``, by ``size`` the networks' figures, and those of the ``journey``.
+
+    Returns:
+        The text of ``benchmark.md``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["# Benchmark", "", figures["machine"], "", f"    {figures['command']}", ""]
+    for size, networks in figures["size"].items():
+        lines += _table(size, networks, figures["batch"])
+    for name, values in figures["journey"].items():
+        lines.append(f"- {name}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
+    text = "\n".join(lines) + "\n"
+    (folder / "benchmark.md").write_text(text, encoding="utf-8")
+    (folder / "benchmark.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    _plot(figures["size"]).savefig(folder / "benchmark.png", dpi=120, bbox_inches="tight")
+    return text
+
+
+def _table(size: str, networks: Mapping[str, Mapping[str, Any]], batch: int) -> list[str]:
+    header = ["network", "parameters, M", "GMACs", *_COLUMNS.values()]
+    lines = [f"## {size} x {size} pixels", ""]
+    lines += [f"Images/s and training step at batch {batch}; medians, with quartiles in brackets.", ""]
+    lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    for name, values in networks.items():
+        cells = [name, f"{values['parameters'] / 1e6:.2f}", f"{values['gmacs']:.2f}"]
+        cells += [_cell(values.get(column)) for column in _COLUMNS]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping):
+        return f"{value['median']:.1f} ({value['low']:.1f} to {value['high']:.1f})"
+    return f"{value:.0f}"
+
+
+def _plot(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
+    figure = Figure(figsize=(5 * len(sizes), 4))
+    axes = figure.subplots(1, len(sizes), squeeze=False)[0]
+    for axis, (size, networks) in zip(axes, sizes.items()):
+        names = list(networks)[::-1]
+        medians, low, high = (
+            [networks[name]["latency"][key] for name in names] for key in ("median", "low", "high")
+        )
+        spread = [[m - l for m, l in zip(medians, low)], [h - m for m, h in zip(medians, high)]]
+        colors = ["tab:blue" if name.startswith("QTSeg") else "tab:gray" for name in names]
+        axis.barh(names, medians, xerr=spread, color=colors)
+        axis.set_title(f"one image of {size} x {size}")
+        axis.set_xlabel("ms (median, quartiles)")
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,46 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Make a trained network cheaper to run: what batch normalization does to a trained network, a convolution can do."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .blocks import ConvNormAct, ConvTransposeNormAct
+
+__all__ = ["fold_batch_norm"]
+
+
+def fold_batch_norm(network: nn.Module) -> None:
+    """Fold every batch normalization into the convolution before it; the outputs stay, up to rounding.
+
+    Args:
+        network: the network in evaluation mode, changed in place: it can no longer be trained, and its state dict
+            has other keys.
+
+    Raises:
+        ValueError: if the network is in training mode, where the statistics are those of each batch.
+
+    Example::
+
+        block = ConvNormAct(in_channels=3, out_channels=8).eval()
+        fold_batch_norm(block)
+        assert isinstance(block.norm, torch.nn.Identity) and block.conv.bias is not None
+    """
+    if network.training:
+        raise ValueError("only a network in evaluation mode can be folded: call eval() first.")
+    for module in network.modules():
+        if isinstance(module, (ConvNormAct, ConvTransposeNormAct)) and isinstance(module.norm, nn.BatchNorm2d):
+            transpose = isinstance(module, ConvTransposeNormAct)
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm, transpose)
+            module.norm = nn.Identity()

@@ -1,0 +1,111 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from scripts.augmentation import Augment, AugmentBatch
+
+CPU = torch.device("cpu")
+
+
+def only(monkeypatch, *names: str) -> Augment:
+    """An augmentation that makes the named changes to every image, and no other."""
+    monkeypatch.setattr(torch, "randint", lambda high, size: torch.full(size, high - 1))
+    augment = Augment(max_changes=len(names))
+    first = [Augment.changes.index(name) for name in names]
+    order = first + [column for column in range(len(Augment.changes)) if column not in first]
+    ranks = torch.tensor(order).argsort() / len(order)
+    uniform = torch.rand
+
+    def rand(*size: int) -> torch.Tensor:
+        return ranks.expand(size) if len(size) == 2 and size[1] == len(order) else uniform(*size)
+
+    monkeypatch.setattr(torch, "rand", rand)
+    return augment
+
+
+def blob(count: int = 16, height: int = 64, width: int = 96) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image that is brighter where its label is, off the center."""
+    label = torch.zeros(count, 1, height, width)
+    label[:, :, 10:30, 20:60] = 1
+    return (50 + 150 * label).expand(-1, 3, -1, -1).contiguous(), label
+
+
+@pytest.mark.parametrize("name", Augment.changes)
+def test_each_change_alone(name, monkeypatch):
+    torch.manual_seed(0)
+    image, label = blob()
+    changed, changed_label = only(monkeypatch, name)(image, label)
+    assert changed.shape == image.shape and changed_label.shape == label.shape
+    assert all((changed[item] != image[item]).any() for item in range(len(image)))
+    if name in ("noise", "blur", "contrast"):
+        assert torch.equal(changed_label, label)
+    else:
+        moved = [(changed_label[item] != label[item]).any().item() for item in range(len(label))]
+        assert sum(moved) >= 14  # a small turn may leave a label as it was
+        assert set(changed_label.unique().tolist()) == {0, 1}
+        bright = (changed[:, :1] > 150).float()  # the label still covers what is bright
+        overlap = (bright * changed_label).sum((1, 2, 3)) / changed_label.sum((1, 2, 3)).clamp(min=1)
+        assert overlap.min() > 0.75
+
+
+def test_strengths_are_those_published(monkeypatch):
+    torch.manual_seed(0)
+    image, label = blob(256)
+    inside = label.expand_as(image) > 0
+    noisy, _ = only(monkeypatch, "noise")(image, label)
+    assert (noisy - image).std().item() == pytest.approx(0.005 * 255, rel=0.02)
+    contrasted, _ = only(monkeypatch, "contrast")(image, label)
+    factors = (contrasted - 127.5) / (image - 127.5)
+    assert 0.5 <= factors.min() < 0.52 and 1.48 < factors.max() <= 1.5
+    assert not torch.allclose(factors[:, 0], factors[:, 1])  # drawn per channel
+    areas = only(monkeypatch, "rotate")(image, label)[1].sum((1, 2, 3))
+    assert areas.mean().item() == pytest.approx(800, rel=0.05)  # a turn keeps areas, whatever the sides are
+    centers = only(monkeypatch, "shift")(image, label)[1].sum((1, 2)) @ torch.arange(96.0) / areas
+    assert inside.any() and centers.std() > 5
+
+
+def test_a_flip_is_exact_and_undone_by_itself(monkeypatch):
+    image, label = torch.rand(4, 3, 32, 48) * 255, torch.rand(4, 1, 32, 48).round()
+    flipped, flipped_label = only(monkeypatch, "flip_rows", "flip_columns")(image, label)
+    assert torch.equal(flipped, image.flip(2, 3)) and torch.equal(flipped_label, label.flip(2, 3))
+
+
+def test_from_none_to_max_changes():
+    image, label = blob(400)
+    torch.manual_seed(0)
+    unchanged = (Augment()(image, label)[0] == image).flatten(1).all(dim=1).float().mean().item()
+    assert unchanged == pytest.approx(1 / 5, abs=0.06)
+    assert torch.equal(Augment(max_changes=0)(image, label)[0], image)
+
+
+def test_the_seed_decides_and_the_input_stays():
+    image, label = blob()
+    before = image.clone(), label.clone()
+    results = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        results.append(Augment()(image, label)[0])
+    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
+    assert torch.equal(image, before[0]) and torch.equal(label, before[1])
+
+
+def test_a_prepared_batch_is_normalized():
+    torch.manual_seed(0)
+    image, label = blob()
+    batch = {"image": image.to(torch.uint8), "label": label.to(torch.uint8)}
+    prepared, labels = AugmentBatch(Augment())(batch, CPU, False)
+    assert prepared.dtype == labels.dtype == torch.float32
+    assert prepared.amin((1, 2, 3)).tolist() == [-1] * 16
+    assert prepared.amax((1, 2, 3)).tolist() == pytest.approx([1] * 16)

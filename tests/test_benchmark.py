@@ -1,0 +1,84 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from scripts.benchmark import measure
+from scripts.benchmark.__main__ import main
+from scripts.benchmark.contenders import inferring, training
+from scripts.benchmark.end_to_end import epoch, files_to_masks
+
+CPU = torch.device("cpu")
+
+
+def test_all_forms_of_qtseg_predict_the_same():
+    image, logits = torch.rand(1, 3, 64, 64) * 2 - 1, {}
+    for name, build in inferring(None, compiles=False).items():
+        if name.startswith("QTSeg"):
+            with torch.no_grad():
+                logits[name] = build()(image)
+    expected = logits.pop("QTSeg, reference")
+    assert set(logits) == {"QTSeg, reference, native", "QTSeg", "QTSeg, folded", "QTSeg, bfloat16"}
+    for name, values in logits.items():
+        tolerance = 0.2 if name == "QTSeg, bfloat16" else 1e-4
+        torch.testing.assert_close(values, expected, atol=tolerance, rtol=0, msg=name)
+
+
+def test_peers_give_masks_of_the_images_size():
+    for name, build in training(None).items():
+        assert build()(torch.rand(2, 3, 64, 64)).shape == (2, 2, 64, 64), name
+
+
+def test_parameters_and_multiplications_are_counted():
+    parameters, gmacs = measure.count(inferring(None, compiles=False)["QTSeg, reference"], 512)
+    assert parameters == 9_214_850
+    assert gmacs == pytest.approx(2.559, abs=0.01)  # as published, without normalization and resizing
+    assert measure.count(inferring(None, compiles=False)["QTSeg"], 512)[1] < gmacs
+
+
+def test_networks_are_timed_in_turn(monkeypatch):
+    calls: list[str] = []
+    runs = {name: lambda name=name: calls.append(name) for name in "ab"}
+    figures = measure._in_turn(runs, CPU, rounds=4)
+    assert "".join(calls) == "ab" * (measure._WARM_UP + 4)
+    assert all(0 <= values["low"] <= values["median"] <= values["high"] for values in figures.values())
+
+
+def test_memory_of_a_step_grows_with_the_batch():
+    few, many = (measure.peak_memory("QTSeg", None, 256, batch, CPU) for batch in (2, 8))
+    assert many > 2 * few > 0
+
+
+def test_the_journey_is_timed(blobs: Path):
+    masks = files_to_masks(str(blobs / "images"), None, 64, rounds=1)
+    assert masks["images"] == len(list((blobs / "images").iterdir()))
+    assert masks["ratio"] == pytest.approx(masks["network"] / masks["journey"])
+    trained = epoch(str(blobs), "folder", 64, 4, rounds=1)
+    assert trained["steps"] > 0 and trained["ratio"] == pytest.approx(trained["with_data"] / trained["without"])
+
+
+def test_the_command_writes_table_figures_and_plot(tmp_path: Path, blobs: Path, capsys: pytest.CaptureFixture):
+    arguments = ["--sizes", "64", "--rounds", "2", "--batch", "2", "--only", "QTSeg"]
+    main([*arguments, "--dataset_dir", str(blobs), "--output_dir", str(tmp_path), "--device", "cpu"])
+    table = (tmp_path / "benchmark.md").read_text()
+    assert capsys.readouterr().out.strip() == table.strip()
+    assert "| QTSeg, folded | 9.21 |" in table and "UNet" not in table
+    assert "python -m scripts.benchmark --sizes 64 --rounds 2" in table and " cores, " in table
+    figures = json.loads((tmp_path / "benchmark.json").read_text())
+    assert figures["size"]["64"]["QTSeg"]["step"]["median"] > 0
+    assert figures["journey"]["epoch at 64"]["ratio"] > 0
+    assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,82 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import copy
+
+import psutil
+import pytest
+import torch
+
+from scripts import memory
+from scripts.memory import fit_batch_size, free_bytes, kept_bytes
+from scripts.networks.qtseg import QTSeg
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network() -> QTSeg:
+    torch.manual_seed(0)
+    return QTSeg(3, 2, features=8, num_heads=2, mlp_dim=32, depths=(1, 1, 1))
+
+
+def fit(network: QTSeg, batch_size: int) -> int:
+    return fit_batch_size(
+        batch_size, network=network, in_channels=3, spatial_size=(64, 64), device=CPU, precision="float32"
+    )
+
+
+def test_kept_bytes_grow_with_the_batch(network):
+    weights = sum(parameter.nbytes for parameter in network.parameters())
+    few, many = (kept_bytes(network.train(), torch.zeros(batch, 3, 64, 64)) - weights for batch in (2, 8))
+    assert many / few == pytest.approx(4, rel=0.2)
+
+
+def test_what_is_kept_once_counts_once():
+    x = torch.ones(1000, requires_grad=True)
+
+    class Square(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return x * x + x * images
+
+    assert kept_bytes(Square(), torch.ones(1000)) == 2 * 4000
+
+
+@pytest.mark.parametrize("room, expected", [(100.0, 16), (0.6, 8), (0.3, 4), (0.01, 1)])
+def test_a_batch_that_does_not_fit_is_halved_and_that_is_said(network, room, expected, monkeypatch, caplog):
+    weights = sum(parameter.nbytes for parameter in network.parameters())
+    needed = 1.3 * 16 * (kept_bytes(copy.deepcopy(network).train(), torch.zeros(2, 3, 64, 64)) - weights) / 2
+    monkeypatch.setattr(memory, "free_bytes", lambda device: room * needed + 4 * weights)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with caplog.at_level("INFO", logger="qtseg"):
+        assert fit(network, 16) == expected
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    if expected < 16:
+        assert "batch_size 16 at 64 x 64 needs about" in caplog.text and f"takes {expected};" in caplog.text
+    else:
+        assert not caplog.text
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, "8"])
+def test_what_is_no_batch_size_is_left_to_the_check_of_knobs(network, batch_size):
+    assert fit(network, batch_size) == batch_size
+
+
+def test_free_memory_is_within_the_limit_of_a_container(tmp_path, monkeypatch):
+    assert 0 < free_bytes(CPU) <= psutil.virtual_memory().total
+    (tmp_path / "memory.max").write_text("3000\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    monkeypatch.setattr(memory, "Path", lambda folder, name: tmp_path / name)
+    assert free_bytes(CPU) == 2000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_bytes(CPU) > 2000

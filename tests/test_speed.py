@@ -1,0 +1,62 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from networks.test_qtseg import mix_channels
+from scripts.networks.folding import fold_batch_norm
+from scripts.networks.qtseg import QTSeg
+from scripts.speed import speed_up
+
+
+@pytest.fixture()
+def trained() -> QTSeg:
+    """A network whose batch normalization has seen batches."""
+    torch.manual_seed(0)
+    network = QTSeg(3, 2, features=8, num_heads=2, mlp_dim=32, depths=(1, 1, 1))
+    mix_channels(network)
+    for _ in range(3):
+        network(torch.rand(4, 3, 64, 64) * 2 - 1)
+    return network.eval()
+
+
+@torch.no_grad()
+def test_folding_keeps_the_logits(trained):
+    folded, image = copy.deepcopy(trained), torch.rand(2, 3, 64, 96) * 2 - 1
+    fold_batch_norm(folded)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    torch.testing.assert_close(folded(image), trained(image), atol=1e-4, rtol=1e-4)
+    once = {key: value.clone() for key, value in folded.state_dict().items()}
+    fold_batch_norm(folded)  # again, as a second evaluation in one process does
+    for key, value in folded.state_dict().items():
+        assert torch.equal(value, once[key]), key
+
+
+def test_a_network_in_training_is_not_folded(trained):
+    with pytest.raises(ValueError, match=r"call eval\(\)"):
+        fold_batch_norm(trained.train())
+
+
+@torch.no_grad()
+def test_bfloat16_segments_alike(trained):
+    quick, image = copy.deepcopy(trained), torch.rand(2, 3, 64, 96) * 2 - 1
+    speed_up(quick, "bfloat16")
+    assert {parameter.dtype for parameter in quick.parameters()} == {torch.bfloat16}
+    assert {buffer.dtype for buffer in quick.buffers()} == {torch.float32}  # positions: a phase is many turns
+    logits, expected = quick(image), trained(image)
+    assert logits.dtype == torch.float32
+    assert (logits - expected).square().mean().sqrt() < 0.05 * expected.std()
+    assert (logits.argmax(1) == expected.argmax(1)).float().mean() > 0.95
