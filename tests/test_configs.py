@@ -98,7 +98,7 @@ def test_every_knob_is_listed_and_nothing_else():
         assert value == resolved.get(name, f"@{name}")
     assert set(train["hyperparameters"]) <= set(train)
     knobs = "dataset_dir spatial_size batch_size max_epochs learning_rate weight_decay val_interval fold num_folds"
-    knobs += " num_workers cache_rate precision seed weights encoder_weights freeze_epochs out_channels"
+    knobs += " num_workers cache_rate precision compile seed weights encoder_weights freeze_epochs out_channels"
     assert set(knobs.split()) <= set(train["hyperparameters"])
     assert {"output_dir", "ckpt_dir"} <= set(train)
 

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from networks.test_qtseg import mix_channels
+from scripts.errors import InputError
 from scripts.networks.folding import fold_batch_norm
 from scripts.networks.qtseg import QTSeg
-from scripts.speed import speed_up
+from scripts.speed import compile_network, speed_up
 
 
 @pytest.fixture()
@@ -60,3 +61,28 @@ def test_bfloat16_segments_alike(trained):
     assert logits.dtype == torch.float32
     assert (logits - expected).square().mean().sqrt() < 0.05 * expected.std()
     assert (logits.argmax(1) == expected.argmax(1)).float().mean() > 0.95
+
+
+def test_compiling_changes_neither_logits_nor_keys(trained, monkeypatch):
+    modes = []
+    compiled, image, keys = copy.deepcopy(trained), torch.rand(1, 3, 64, 64) * 2 - 1, set(trained.state_dict())
+    compile_in_place = torch.nn.Module.compile
+    # The backend that traces and differentiates, but leaves out the minute of C++ compilation.
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "compile",
+        lambda self, mode, dynamic: modes.append(mode) or compile_in_place(self, backend="aot_eager", dynamic=dynamic),
+    )
+    compile_network(compiled, None)
+    assert compiled._compiled_call_impl is None
+    compile_network(compiled, "reduce-overhead")
+    assert compiled._compiled_call_impl is not None and modes == ["reduce-overhead"]
+    torch.testing.assert_close(compiled(image), trained(image), atol=1e-4, rtol=1e-4)
+    compiled(image).sum().backward()
+    assert all(parameter.grad is not None for parameter in compiled.parameters())
+    assert set(compiled.state_dict()) == keys
+
+
+def test_an_unknown_mode_is_named(trained):
+    with pytest.raises(InputError, match="compile is 'fast'; use one of default, reduce-overhead, max-autotune"):
+        compile_network(trained, "fast")

@@ -9,17 +9,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a network needs only once, before it infers."""
+"""What a network needs only once, before it infers or is trained, to be quicker from then on."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from .errors import InputError
 from .networks.folding import fold_batch_norm
 from .precision import DTYPES
 
-__all__ = ["speed_up"]
+__all__ = ["COMPILE_MODES", "compile_network", "speed_up"]
+
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 
 
 def speed_up(network: nn.Module, precision: str) -> None:
@@ -33,3 +36,20 @@ def speed_up(network: nn.Module, precision: str) -> None:
     fold_batch_norm(network)
     network.to(DTYPES[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub does not know it
+
+
+def compile_network(network: nn.Module, mode: str | None) -> None:
+    """Have a network compiled at its first call, by ``torch.compile``; a CPU needs a C++ compiler for that.
+
+    Args:
+        network: the network to be used or trained, changed in place; its state dict stays as it is.
+        mode: one of ``COMPILE_MODES``, of which "reduce-overhead" uses CUDA graphs; None leaves the network alone.
+
+    Raises:
+        InputError: if there is no such mode.
+    """
+    if mode is None:
+        return
+    if mode not in COMPILE_MODES:
+        raise InputError(f"compile is {mode!r}; use one of {', '.join(COMPILE_MODES)}, or leave it out")
+    network.compile(mode=mode, dynamic=False)  # one shape at a time: images are fitted to one size

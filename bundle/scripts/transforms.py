@@ -114,11 +114,9 @@ class MinMax(Transform):
         Returns:
             float32 in [-1, 1], of the same shape.
         """
-        img = img.to(torch.float32)
-        low, high = img.flatten(-3).aminmax(dim=-1)
-        low, span = low[..., None, None, None], (high - low)[..., None, None, None]
-        scaled = (img - low).mul_(torch.where(span > 0, 2.0 / span, 0.0))
-        return scaled.sub_(1.0)
+        low, high = (value.float()[..., None, None, None] for value in img.flatten(-3).aminmax(dim=-1))
+        factor = torch.where(high > low, 2.0 / (high - low), 0.0)
+        return (img * factor).float().sub_(low * factor + 1.0)
 
 
 class MinMaxd(MapTransform):

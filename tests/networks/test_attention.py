@@ -17,7 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.networks.attention import ChannelAttention, CrossAttention, FourierPositions, SpatialAttention
+from scripts.networks.attention import ChannelAttention, CrossAttention, SpatialAttention
+from scripts.networks.positions import FourierPositions
 
 # Shapes: (B, H*W, C) features.
 

@@ -24,7 +24,7 @@ from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, FlexibleUNet, 
 from torch import Tensor, nn
 
 from ..networks.qtseg import QTSeg
-from ..speed import speed_up
+from ..speed import compile_network, speed_up
 from ..weights import load_trained
 
 __all__ = ["inferring", "training"]
@@ -86,7 +86,7 @@ def _quick(weights: str | None, precision: str) -> nn.Module:
 
 def _compiled(weights: str | None) -> nn.Module:
     network = _quick(weights, "float32")
-    network.compile()
+    compile_network(network, "default")
     return network
 
 

@@ -19,8 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import CrossAttention, DualMixAttention, FourierPositions, are_few
+from .attention import CrossAttention, DualMixAttention, are_few
 from .blocks import check_at_least
+from .positions import FourierPositions
 
 __all__ = ["MaskDecoder", "DecoderStage", "LastStage", "TokenMLP", "Upsample", "to_map"]
 
