@@ -32,7 +32,13 @@ def test_all_forms_of_qtseg_predict_the_same():
             with torch.no_grad():
                 logits[name] = build()(image)
     expected = logits.pop("QTSeg, reference")
-    assert set(logits) == {"QTSeg, reference, native", "QTSeg", "QTSeg, folded", "QTSeg, bfloat16"}
+    assert set(logits) == {
+        "QTSeg, reference, native",
+        "QTSeg",
+        "QTSeg, folded",
+        "QTSeg, TorchScript",
+        "QTSeg, bfloat16",
+    }
     for name, values in logits.items():
         tolerance = 0.2 if name == "QTSeg, bfloat16" else 1e-4
         torch.testing.assert_close(values, expected, atol=tolerance, rtol=0, msg=name)

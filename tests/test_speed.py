@@ -20,7 +20,7 @@ from networks.test_qtseg import mix_channels
 from scripts.errors import InputError
 from scripts.networks.folding import fold_batch_norm
 from scripts.networks.qtseg import QTSeg
-from scripts.speed import compile_network, speed_up
+from scripts.speed import compile_network, freeze_script, speed_up
 
 
 @pytest.fixture()
@@ -61,6 +61,16 @@ def test_bfloat16_segments_alike(trained):
     assert logits.dtype == torch.float32
     assert (logits - expected).square().mean().sqrt() < 0.05 * expected.std()
     assert (logits.argmax(1) == expected.argmax(1)).float().mean() > 0.95
+
+
+@torch.no_grad()
+def test_frozen_torchscript_gives_the_same_logits_at_any_size(trained, tmp_path):
+    before = set(trained.state_dict())
+    freeze_script(trained).save(tmp_path / "network.ts")
+    scripted = torch.jit.load(tmp_path / "network.ts")
+    for image in (torch.rand(2, 3, 64, 96) * 2 - 1, torch.rand(1, 3, 32, 64) * 2 - 1):
+        torch.testing.assert_close(scripted(image), trained(image), atol=1e-4, rtol=1e-4)
+    assert set(trained.state_dict()) == before and not trained.training
 
 
 def test_compiling_changes_neither_logits_nor_keys(trained, monkeypatch):

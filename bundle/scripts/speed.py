@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 
@@ -20,7 +22,7 @@ from .errors import InputError
 from .networks.folding import fold_batch_norm
 from .precision import DTYPES
 
-__all__ = ["COMPILE_MODES", "compile_network", "speed_up"]
+__all__ = ["COMPILE_MODES", "compile_network", "freeze_script", "speed_up"]
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 
@@ -36,6 +38,20 @@ def speed_up(network: nn.Module, precision: str) -> None:
     fold_batch_norm(network)
     network.to(DTYPES[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub does not know it
+
+
+def freeze_script(network: nn.Module) -> torch.jit.ScriptModule:
+    """Turn a loaded network into TorchScript that needs no Python: on a CPU, the quickest form in float32.
+
+    Args:
+        network: the network to be used; it stays as it is.
+
+    Returns:
+        A frozen module that takes and returns what the network does, on the network's device.
+    """
+    folded = copy.deepcopy(network)
+    speed_up(folded, "float32")
+    return torch.jit.freeze(torch.jit.script(folded))
 
 
 def compile_network(network: nn.Module, mode: str | None) -> None:

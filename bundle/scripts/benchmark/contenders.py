@@ -24,7 +24,7 @@ from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, FlexibleUNet, 
 from torch import Tensor, nn
 
 from ..networks.qtseg import QTSeg
-from ..speed import compile_network, speed_up
+from ..speed import compile_network, freeze_script, speed_up
 from ..weights import load_trained
 
 __all__ = ["inferring", "training"]
@@ -50,6 +50,7 @@ def inferring(weights: str | None, *, compiles: bool) -> dict[str, Contender]:
     forms["QTSeg, folded"] = partial(_quick, weights, "float32")
     if compiles:
         forms["QTSeg, folded, compiled"] = partial(_compiled, weights)
+    forms["QTSeg, TorchScript"] = partial(_scripted, weights)
     forms["QTSeg, bfloat16"] = partial(_quick, weights, "bfloat16")
     return {**forms, **{name: _evaluating(build) for name, build in _peers().items()}}
 
@@ -82,6 +83,10 @@ def _quick(weights: str | None, precision: str) -> nn.Module:
     network = _qtseg(weights)
     speed_up(network, precision)
     return network
+
+
+def _scripted(weights: str | None) -> nn.Module:
+    return freeze_script(_qtseg(weights))
 
 
 def _compiled(weights: str | None) -> nn.Module:

@@ -32,7 +32,7 @@ __all__ = ["count", "latency", "peak_memory", "train_step"]
 
 Figures = dict[str, dict[str, float]]
 
-_WARM_UP = 2  # rounds that do not count
+_WARM_UP = 3  # rounds that do not count; TorchScript optimizes in its first two
 
 
 def count(build: Contender, size: int) -> tuple[int, float]:

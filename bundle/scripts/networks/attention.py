@@ -231,8 +231,10 @@ class ChannelAttention(nn.Module):
     def _weights(self, features: Tensor) -> Tensor:
         # |A| reaches 10^5 at 512 x 512 pixels while differences of 1 decide the softmax: half precision is not enough.
         if torch.jit.is_scripting():
-            # TorchScript cannot leave a caller's autocast, which never touches float64.
-            x = features.double()
+            # TorchScript cannot leave a caller's autocast, which shows in any product and never touches float64.
+            x = features.to(at_least_float32(features.dtype))
+            if (x[:1, :1] @ x[:1, :1].transpose(1, 2)).dtype != x.dtype:
+                x = features.double()
             affinity = (x.transpose(1, 2) @ x).to(at_least_float32(features.dtype))
         else:
             with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
