@@ -14,8 +14,7 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +22,8 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
+
+from .measure import in_turn
 
 __all__ = ["epoch", "files_to_masks"]
 
@@ -57,7 +58,7 @@ def files_to_masks(dataset_dir: str, weights: str | None, size: int, rounds: int
             for batch in batches:
                 evaluator.network(batch)
 
-        whole, alone = _in_turn([evaluator.run, network], device, rounds)
+        whole, alone = _seconds(evaluator.run, network, device, rounds)
         images = sum(len(batch) for batch in batches)
     return {"images": images, "journey": images / whole, "network": images / alone, "ratio": whole / alone}
 
@@ -93,7 +94,7 @@ def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> 
             inferer=trainer.inferer,
             amp=trainer.amp,
         )
-        whole, alone = _in_turn([trainer.run, resident.run], device, rounds)
+        whole, alone = _seconds(trainer.run, resident.run, device, rounds)
     return {"steps": len(loader), "with_data": whole, "without": alone, "ratio": whole / alone}
 
 
@@ -109,15 +110,7 @@ def _target(item: Any) -> str | None:
     return item.get("_target_") if isinstance(item, dict) else None
 
 
-def _in_turn(runs: Iterable[Any], device: torch.device, rounds: int) -> list[float]:
-    """Median seconds of each run; the first round, in which caches fill, does not count."""
-    times: list[list[float]] = []
-    for _ in range(rounds + 1):
-        times.append([])
-        for run in runs:
-            start = time.perf_counter()
-            run()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times[-1].append(time.perf_counter() - start)
-    return [median(column) for column in zip(*times[1:])]
+def _seconds(journey: Callable[[], Any], alone: Callable[[], Any], device: torch.device, rounds: int) -> list[float]:
+    """Median seconds of both; the first round, in which caches fill, does not count."""
+    times = in_turn({"journey": journey, "alone": alone}, device, rounds, warm_up=1)
+    return [median(seconds) for seconds in times.values()]

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import psutil
 import torch
@@ -28,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .contenders import Contender, training
 
-__all__ = ["count", "latency", "peak_memory", "train_step"]
+__all__ = ["count", "in_turn", "latency", "peak_memory", "train_step"]
 
 Figures = dict[str, dict[str, float]]
 
@@ -124,17 +125,31 @@ def _step(network: nn.Module, size: int, batch: int, device: torch.device) -> Ca
 
 
 def _in_turn(runs: Mapping[str, Callable[[], None]], device: torch.device, rounds: int) -> Figures:
+    figures = {}
+    for name, seconds in in_turn(runs, device, rounds, warm_up=_WARM_UP).items():
+        low, median, high = statistics.quantiles([1000 * value for value in seconds], n=4)
+        figures[name] = {"median": median, "low": low, "high": high}
+    return figures
+
+
+def in_turn(
+    runs: Mapping[str, Callable[[], Any]], device: torch.device, rounds: int, *, warm_up: int
+) -> dict[str, list[float]]:
+    """Time each of ``runs`` once a round; by name, its seconds in each round.
+
+    Args:
+        runs: what is timed, by name.
+        device: where it computes; a GPU is waited for.
+        rounds: rounds that count.
+        warm_up: rounds before them that do not.
+    """
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(-_WARM_UP, rounds):
+    for turn in range(-warm_up, rounds):
         for name, run in runs.items():
             start = time.perf_counter()
             run()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             if turn >= 0:
-                times[name].append(1000 * (time.perf_counter() - start))
-    figures = {}
-    for name, values in times.items():
-        low, median, high = statistics.quantiles(values, n=4)
-        figures[name] = {"median": median, "low": low, "high": high}
-    return figures
+                times[name].append(time.perf_counter() - start)
+    return times
