@@ -38,9 +38,10 @@ def test_all_forms_of_qtseg_predict_the_same():
         "QTSeg, folded",
         "QTSeg, TorchScript",
         "QTSeg, bfloat16",
+        "QTSeg, bfloat16, TorchScript",
     }
     for name, values in logits.items():
-        tolerance = 0.2 if name == "QTSeg, bfloat16" else 1e-4
+        tolerance = 0.2 if "bfloat16" in name else 1e-4
         torch.testing.assert_close(values, expected, atol=tolerance, rtol=0, msg=name)
 
 
@@ -72,9 +73,10 @@ def test_memory_of_a_step_grows_with_the_batch():
 def test_the_journey_is_timed(blobs: Path):
     masks = files_to_masks(str(blobs / "images"), None, 64, rounds=1)
     assert masks["images"] == len(list((blobs / "images").iterdir()))
-    assert masks["ratio"] == pytest.approx(masks["network"] / masks["journey"])
+    assert masks["ratio"] == pytest.approx(masks["images_per_second_of_the_network"] / masks["images_per_second"])
     trained = epoch(str(blobs), "folder", 64, 4, rounds=1)
-    assert trained["steps"] > 0 and trained["ratio"] == pytest.approx(trained["with_data"] / trained["without"])
+    assert trained["steps"] > 0
+    assert trained["ratio"] == pytest.approx(trained["seconds"] / trained["seconds_without_data"])
 
 
 def test_the_command_writes_table_figures_and_plot(tmp_path: Path, blobs: Path, capsys: pytest.CaptureFixture):

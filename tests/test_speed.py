@@ -12,6 +12,10 @@
 from __future__ import annotations
 
 import copy
+import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -64,6 +68,18 @@ def test_bfloat16_segments_alike(trained):
 
 
 @torch.no_grad()
+def test_frozen_torchscript_keeps_its_precision(trained):
+    image = torch.rand(2, 3, 64, 96) * 2 - 1
+    scripted, quick = freeze_script(trained, "bfloat16"), copy.deepcopy(trained)
+    speed_up(quick, "bfloat16")
+    for _ in range(3):  # TorchScript fuses at its second call
+        logits = scripted(image)
+    assert (logits - quick(image)).square().mean().sqrt() < 0.05 * logits.std()
+    assert not torch.equal(logits, freeze_script(trained)(image))
+    assert logits.dtype == torch.float32
+
+
+@torch.no_grad()
 def test_frozen_torchscript_gives_the_same_logits_at_any_size(trained, tmp_path):
     before = set(trained.state_dict())
     freeze_script(trained).save(tmp_path / "network.ts")
@@ -71,6 +87,25 @@ def test_frozen_torchscript_gives_the_same_logits_at_any_size(trained, tmp_path)
     for image in (torch.rand(2, 3, 64, 96) * 2 - 1, torch.rand(1, 3, 32, 64) * 2 - 1):
         torch.testing.assert_close(scripted(image), trained(image), atol=1e-4, rtol=1e-4)
     assert set(trained.state_dict()) == before and not trained.training
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory by rules of their own")
+@pytest.mark.parametrize("keeps, pages", [(True, range(0, 1_000)), (False, range(30_000, 10**9))])
+def test_freed_memory_is_kept(keeps, pages):
+    program = f"""
+import resource, torch
+from scripts.speed import keep_freed_memory
+if {keeps}:
+    keep_freed_memory()
+for turn in range(13):
+    if turn == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    [torch.zeros(2**24, dtype=torch.uint8) for _ in range(4)]  # 64 MiB, 16,384 pages
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    folder = Path(__file__).parents[1] / "bundle"
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert int(done.stdout) in pages
 
 
 def test_compiling_changes_neither_logits_nor_keys(trained, monkeypatch):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, SpatialPadd
 
@@ -46,6 +47,15 @@ def test_fit_keeps_the_aspect_ratio(size, target, fitted):
 def test_fit_averages_areas_and_rounds():
     image = MetaTensor(torch.tensor([[[0, 1], [1, 1]], [[10, 10], [10, 13]]], dtype=torch.uint8))
     assert Fit(1)(image).flatten().tolist() == [1, 11]  # 0.75 and 10.75
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_fit_enlarges_smoothly(dtype):
+    image = ramp(16, 24, channels=3).to(dtype)
+    expected = F.interpolate(image[None].float(), (64, 96), mode="bilinear", align_corners=False)[0]
+    result = Fit((64, 96))(MetaTensor(image))
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.as_tensor().float(), expected, atol=1 if dtype == torch.uint8 else 1e-4, rtol=0)
 
 
 def test_fit_takes_no_new_label_ids():
@@ -87,6 +97,14 @@ def test_min_max_spans_minus_one_to_one():
     scaled = MinMax()(ramp(20, 30, channels=3))
     assert scaled.dtype == torch.float32
     assert scaled.min() == -1 and scaled.max() == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_min_max_leaves_its_input_alone(dtype):
+    image = ramp(20, 30).to(dtype)
+    before = image.clone()
+    MinMax()(image)
+    assert torch.equal(image, before)
 
 
 def test_min_max_takes_the_channels_together():

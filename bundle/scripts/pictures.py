@@ -77,7 +77,7 @@ class PalettePNGWriter(ImageWriter):
         """
         mask = Image.fromarray(np.asarray(self.data_obj))
         mask.putpalette(PALETTE.tobytes())
-        mask.save(filename)
+        mask.save(filename, compress_level=1)  # half the time of level 6, for a quarter more bytes
 
 
 def is_our_mask(path: str | os.PathLike) -> bool:

@@ -53,7 +53,9 @@ def choose_precision(precision: str | None, device: torch.device) -> str:
     if precision == "float16" and device.type != "cuda":
         raise InputError(f"precision is float16, which needs a CUDA device, and the device is {device}; use float32")
     if precision == "bfloat16" and device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_bf16", False):
-        _logger.info("bfloat16 is slower than float32 on this CPU, which has no AMX")
+        _logger.info(
+            "bfloat16 may be slower than float32 on this CPU, which has no AMX; python -m scripts.benchmark tells"
+        )
     return precision
 
 

@@ -57,7 +57,7 @@ def _networks(asked: argparse.Namespace, size: int, device: torch.device) -> dic
     networks: dict[str, dict[str, Any]] = {}
     for name, build in predicting.items():
         # torch cannot count what is compiled; it computes what the folded form does
-        opaque = name in ("QTSeg, TorchScript", "QTSeg, folded, compiled")
+        opaque = name.endswith(("TorchScript", "compiled"))
         parameters, gmacs = count(predicting["QTSeg, folded"] if opaque else build, size)
         networks[name] = {"parameters": parameters, "gmacs": gmacs}
     for name, figure in latency(predicting, size, 1, device, asked.rounds).items():
@@ -96,8 +96,8 @@ def _machine(device: torch.device) -> str:
 
 def _processor() -> str:
     found = torch.cpu.get_capabilities()
-    amx = "with" if found.get("amx_bf16") else "without"
-    return f"{found.get('cpu_name') or platform.machine()}, {os.cpu_count()} cores, {amx} AMX"
+    bfloat16 = " and ".join(name for name in ("amx_bf16", "avx512_bf16") if found.get(name)) or "no unit"
+    return f"{found.get('cpu_name') or platform.machine()}, {os.cpu_count()} cores, {bfloat16} for bfloat16"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -50,8 +50,9 @@ def inferring(weights: str | None, *, compiles: bool) -> dict[str, Contender]:
     forms["QTSeg, folded"] = partial(_quick, weights, "float32")
     if compiles:
         forms["QTSeg, folded, compiled"] = partial(_compiled, weights)
-    forms["QTSeg, TorchScript"] = partial(_scripted, weights)
+    forms["QTSeg, TorchScript"] = partial(_scripted, weights, "float32")
     forms["QTSeg, bfloat16"] = partial(_quick, weights, "bfloat16")
+    forms["QTSeg, bfloat16, TorchScript"] = partial(_scripted, weights, "bfloat16")
     return {**forms, **{name: _evaluating(build) for name, build in _peers().items()}}
 
 
@@ -85,8 +86,8 @@ def _quick(weights: str | None, precision: str) -> nn.Module:
     return network
 
 
-def _scripted(weights: str | None) -> nn.Module:
-    return freeze_script(_qtseg(weights))
+def _scripted(weights: str | None, precision: str) -> nn.Module:
+    return freeze_script(_qtseg(weights), precision)
 
 
 def _compiled(weights: str | None) -> nn.Module:

@@ -28,6 +28,7 @@ from .measure import in_turn
 __all__ = ["epoch", "files_to_masks"]
 
 _CONFIGS = Path(__file__).parents[2] / "configs"
+_PREPARES = ("scripts.speed.keep_freed_memory", "scripts.speed.speed_up")
 
 
 def files_to_masks(dataset_dir: str, weights: str | None, size: int, rounds: int) -> dict[str, float]:
@@ -40,11 +41,11 @@ def files_to_masks(dataset_dir: str, weights: str | None, size: int, rounds: int
         rounds: how often both are timed, in turn.
 
     Returns:
-        ``images``, images a second of the ``journey`` and of the ``network`` alone, and the ``ratio`` of their times.
+        ``images``, ``images_per_second``, ``images_per_second_of_the_network`` alone, and the ``ratio`` of both times.
     """
     with tempfile.TemporaryDirectory() as folder:
         parser = _parser("inference", folder, dataset_dir=dataset_dir, spatial_size=[size, size], out_channels=2)
-        parser["run"] = [item for item in parser["run"] if _target(item) == "scripts.speed.speed_up"]
+        parser["run"] = [item for item in parser["run"] if _target(item) in _PREPARES]
         if weights is not None:
             load = {"_target_": "scripts.weights.load_trained", "network": "@network_def", "path": weights}
             parser["run"] = [load, *parser["run"]]
@@ -60,7 +61,12 @@ def files_to_masks(dataset_dir: str, weights: str | None, size: int, rounds: int
 
         whole, alone = _seconds(evaluator.run, network, device, rounds)
         images = sum(len(batch) for batch in batches)
-    return {"images": images, "journey": images / whole, "network": images / alone, "ratio": whole / alone}
+    return {
+        "images": images,
+        "images_per_second": images / whole,
+        "images_per_second_of_the_network": images / alone,
+        "ratio": whole / alone,
+    }
 
 
 def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> dict[str, float]:
@@ -74,7 +80,7 @@ def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> 
         rounds: epochs of each, in turn.
 
     Returns:
-        ``steps``, seconds ``with_data`` and ``without``, and their ``ratio``.
+        ``steps``, ``seconds``, ``seconds_without_data``, and their ``ratio``.
     """
     with tempfile.TemporaryDirectory() as folder:
         settings = {"spatial_size": [size, size], "batch_size": batch, "max_epochs": 1, "layout": layout}
@@ -95,7 +101,7 @@ def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> 
             amp=trainer.amp,
         )
         whole, alone = _seconds(trainer.run, resident.run, device, rounds)
-    return {"steps": len(loader), "with_data": whole, "without": alone, "ratio": whole / alone}
+    return {"steps": len(loader), "seconds": whole, "seconds_without_data": alone, "ratio": whole / alone}
 
 
 def _parser(name: str, folder: str, **overrides: Any) -> ConfigParser:

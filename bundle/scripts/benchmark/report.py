@@ -45,7 +45,7 @@ def write_report(folder: Path, figures: Mapping[str, Any]) -> str:
     for size, networks in figures["size"].items():
         lines += _table(size, networks, figures["batch"])
     for name, values in figures["journey"].items():
-        lines.append(f"- {name}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
+        lines.append(f"- {name}: " + ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in values.items()))
     text = "\n".join(lines) + "\n"
     (folder / "benchmark.md").write_text(text, encoding="utf-8")
     (folder / "benchmark.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
