@@ -60,15 +60,17 @@ def test_each_change_alone(name, monkeypatch):
         assert overlap.min() > 0.75
 
 
-def test_strengths_are_those_published(monkeypatch):
+def test_strengths_are_those_documented(monkeypatch):
     torch.manual_seed(0)
     image, label = blob(256)
     inside = label.expand_as(image) > 0
     noisy, _ = only(monkeypatch, "noise")(image, label)
     assert (noisy - image).std().item() == pytest.approx(0.005 * 255, rel=0.02)
-    contrasted, _ = only(monkeypatch, "contrast")(image, label)
-    factors = (contrasted - 127.5) / (image - 127.5)
-    assert 0.5 <= factors.min() < 0.52 and 1.48 < factors.max() <= 1.5
+    dark = torch.rand(256, 3, 16, 16) * 40 + 40
+    contrasted, _ = only(monkeypatch, "contrast")(dark, label)
+    torch.testing.assert_close(contrasted.mean((2, 3)), dark.mean((2, 3)))
+    factors = contrasted.std((2, 3)) / dark.std((2, 3))
+    assert 0.499 < factors.min() < 0.52 and 1.48 < factors.max() < 1.501
     assert not torch.allclose(factors[:, 0], factors[:, 1])  # drawn per channel
     areas = only(monkeypatch, "rotate")(image, label)[1].sum((1, 2, 3))
     assert areas.mean().item() == pytest.approx(800, rel=0.05)  # a turn keeps areas, whatever the sides are
