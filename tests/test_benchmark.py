@@ -36,7 +36,7 @@ def test_all_forms_of_qtseg_predict_the_same():
         "QTSeg, reference, native",
         "QTSeg",
         "QTSeg, folded",
-        "QTSeg, TorchScript",
+        "QTSeg, folded, TorchScript",
         "QTSeg, bfloat16",
         "QTSeg, bfloat16, TorchScript",
     }

@@ -20,10 +20,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from monai.inferers import SimpleInferer
 from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, FlexibleUNet, SegResNet, SwinUNETR, UNet
 from torch import Tensor, nn
 
 from ..networks.qtseg import QTSeg
+from ..precision import AutocastInferer
 from ..speed import compile_network, freeze_script, speed_up
 from ..weights import load_trained
 
@@ -47,18 +49,17 @@ def inferring(weights: str | None, *, compiles: bool) -> dict[str, Contender]:
     """
 
     forms = {name: _evaluating(build) for name, build in _forms(weights).items()}
-    forms["QTSeg, folded"] = partial(_quick, weights, "float32")
-    if compiles:
-        forms["QTSeg, folded, compiled"] = partial(_compiled, weights)
-    forms["QTSeg, TorchScript"] = partial(_scripted, weights, "float32")
-    forms["QTSeg, bfloat16"] = partial(_quick, weights, "bfloat16")
-    forms["QTSeg, bfloat16, TorchScript"] = partial(_scripted, weights, "bfloat16")
+    for name, precision in (("QTSeg, folded", "float32"), ("QTSeg, bfloat16", "bfloat16")):
+        forms[name] = partial(_quick, weights, precision)
+        if compiles:
+            forms[f"{name}, compiled"] = partial(_compiled, weights, precision)
+        forms[f"{name}, TorchScript"] = partial(_scripted, weights, precision)
     return {**forms, **{name: _evaluating(build) for name, build in _peers().items()}}
 
 
 def training(weights: str | None) -> dict[str, Contender]:
     """List what can be trained, as ``inferring`` does."""
-    return {**_forms(weights), **_peers()}
+    return {**_forms(weights), "QTSeg, bfloat16": lambda: _Autocast(_qtseg(weights)), **_peers()}
 
 
 def _forms(weights: str | None) -> dict[str, Contender]:
@@ -90,9 +91,9 @@ def _scripted(weights: str | None, precision: str) -> nn.Module:
     return freeze_script(_qtseg(weights), precision)
 
 
-def _compiled(weights: str | None) -> nn.Module:
-    network = _quick(weights, "float32")
-    compile_network(network, "default")
+def _compiled(weights: str | None, precision: str) -> nn.Module:
+    network = _quick(weights, precision)
+    compile_network(network, "reduce-overhead")
     return network
 
 
@@ -119,6 +120,18 @@ def _peers() -> dict[str, Contender]:
     else:
         peers["SwinUNETR"] = lambda: SwinUNETR(3, 2, feature_size=24, spatial_dims=2)
     return peers
+
+
+class _Autocast(nn.Module):
+    """What the trainer does in half precision: weights stay float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.infer = AutocastInferer(SimpleInferer(), "bfloat16")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.infer(x, self.network)
 
 
 class _Finest(BasicUNetPlusPlus):
