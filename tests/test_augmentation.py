@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from scripts.augmentation import Augment, AugmentBatch
+from scripts.augmentation import Augment, AugmentBatch, collate
 
 CPU = torch.device("cpu")
 
@@ -63,7 +64,6 @@ def test_each_change_alone(name, monkeypatch):
 def test_strengths_are_those_documented(monkeypatch):
     torch.manual_seed(0)
     image, label = blob(256)
-    inside = label.expand_as(image) > 0
     noisy, _ = only(monkeypatch, "noise")(image, label)
     assert (noisy - image).std().item() == pytest.approx(0.005 * 255, rel=0.02)
     dark = torch.rand(256, 3, 16, 16) * 40 + 40
@@ -72,10 +72,12 @@ def test_strengths_are_those_documented(monkeypatch):
     factors = contrasted.std((2, 3)) / dark.std((2, 3))
     assert 0.499 < factors.min() < 0.52 and 1.48 < factors.max() < 1.501
     assert not torch.allclose(factors[:, 0], factors[:, 1])  # drawn per channel
-    areas = only(monkeypatch, "rotate")(image, label)[1].sum((1, 2, 3))
-    assert areas.mean().item() == pytest.approx(800, rel=0.05)  # a turn keeps areas, whatever the sides are
-    centers = only(monkeypatch, "shift")(image, label)[1].sum((1, 2)) @ torch.arange(96.0) / areas
-    assert inside.any() and centers.std() > 5
+    turned = only(monkeypatch, "rotate")(image, label)[1]
+    assert not torch.equal(turned, label)
+    assert turned.sum((1, 2, 3)).mean().item() == pytest.approx(800, rel=0.05)  # areas stay, whatever the sides are
+    shifted = only(monkeypatch, "shift")(image, label)[1]
+    centers = shifted.sum((1, 2)) @ torch.arange(96.0) / shifted.sum((1, 2, 3))
+    assert centers.std() > 5
 
 
 def test_a_flip_is_exact_and_undone_by_itself(monkeypatch):
@@ -111,3 +113,14 @@ def test_a_prepared_batch_is_normalized():
     assert prepared.dtype == labels.dtype == torch.float32
     assert prepared.amin((1, 2, 3)).tolist() == pytest.approx([-1] * 16)
     assert prepared.amax((1, 2, 3)).tolist() == pytest.approx([1] * 16)
+
+
+def test_images_of_8_bits_and_deeper_ones_meet_in_a_batch():
+    label = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    shallow, deep = torch.full((3, 4, 4), 7, dtype=torch.uint8), torch.full((3, 4, 4), 7.25)
+    items = [{"image": image, "label": label} for image in (shallow, deep, shallow, deep)]
+    for num_workers in (0, 1):  # a worker stacks in shared memory, whose type is that of the first image
+        loader = DataLoader(items, batch_size=2, num_workers=num_workers, collate_fn=collate)
+        for batch in loader:
+            assert batch["image"][:, 0, 0, 0].tolist() == [7.0, 7.25]
+    assert collate(items[::2])["image"].dtype == torch.uint8

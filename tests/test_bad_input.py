@@ -92,6 +92,7 @@ def mask_value_out_of_range(folder):
         (write_own, {"fold": 5}, "fold"),
         (write_own, {"num_folds": 6}, "num_folds"),
         (write_own, {"out_channels": 1}, "counts the background"),
+        (write_own, {"out_channels": 0}, "out_channels is 0.*at least 2"),
         (write_own, {"weights": "nowhere.pt"}, "nowhere.pt"),
         (write_own, {"weights": "other_width.pt"}, "other_width.pt"),
         (write_own, {"encoder_weights": "other_width.pt"}, "other_width.pt"),

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 def test_all_forms_of_qtseg_predict_the_same():
     image, logits = torch.rand(1, 3, 64, 64) * 2 - 1, {}
-    for name, build in inferring(None, compiles=False).items():
+    for name, build in inferring(None, CPU, compiles=False).items():
         if name.startswith("QTSeg"):
             with torch.no_grad():
                 logits[name] = build()(image)
@@ -46,15 +46,15 @@ def test_all_forms_of_qtseg_predict_the_same():
 
 
 def test_peers_give_masks_of_the_images_size():
-    for name, build in training(None).items():
+    for name, build in training(None, CPU).items():
         assert build()(torch.rand(2, 3, 64, 64)).shape == (2, 2, 64, 64), name
 
 
 def test_parameters_and_multiplications_are_counted():
-    parameters, gmacs = measure.count(inferring(None, compiles=False)["QTSeg, reference"], 512)
+    parameters, gmacs = measure.count(inferring(None, CPU, compiles=False)["QTSeg, reference"], 512)
     assert parameters == 9_214_850
     assert gmacs == pytest.approx(2.559, abs=0.01)  # as published, without normalization and resizing
-    assert measure.count(inferring(None, compiles=False)["QTSeg"], 512)[1] < gmacs
+    assert measure.count(inferring(None, CPU, compiles=False)["QTSeg"], 512)[1] < gmacs
 
 
 def test_networks_are_timed_in_turn(monkeypatch):
@@ -71,10 +71,10 @@ def test_memory_of_a_step_grows_with_the_batch():
 
 
 def test_the_journey_is_timed(blobs: Path):
-    masks = files_to_masks(str(blobs / "images"), None, 64, rounds=1)
+    masks = files_to_masks(str(blobs / "images"), None, 64, CPU, rounds=1)
     assert masks["images"] == len(list((blobs / "images").iterdir()))
     assert masks["ratio"] == pytest.approx(masks["images_per_second_of_the_network"] / masks["images_per_second"])
-    trained = epoch(str(blobs), "folder", 64, 4, rounds=1)
+    trained = epoch(str(blobs), "folder", 64, 4, CPU, rounds=1)
     assert trained["steps"] > 0
     assert trained["ratio"] == pytest.approx(trained["seconds"] / trained["seconds_without_data"])
 

@@ -93,7 +93,7 @@ def test_metrics_that_are_named_elsewhere_are_defined():
 
 def test_every_knob_is_listed_and_nothing_else():
     train = read("train")
-    resolved = {"spatial_size": "$list(@image_size)", "precision": "@used_precision", "batch_size": "@used_batch_size"}
+    resolved = {"spatial_size": "$list(@image_size)", "precision": "@used_precision"}
     for name, value in train["hyperparameters"].items():
         assert value == resolved.get(name, f"@{name}")
     assert set(train["hyperparameters"]) <= set(train)

@@ -55,7 +55,9 @@ def test_what_is_kept_once_counts_once():
 @pytest.mark.parametrize("room, expected", [(100.0, 16), (0.6, 8), (0.3, 4), (0.01, 1)])
 def test_a_batch_that_does_not_fit_is_halved_and_that_is_said(network, room, expected, monkeypatch, caplog):
     weights = sum(parameter.nbytes for parameter in network.parameters())
-    needed = 1.3 * 16 * (kept_bytes(copy.deepcopy(network).train(), torch.zeros(2, 3, 64, 64)) - weights) / 2
+    trial = copy.deepcopy(network).train()
+    few, many = (kept_bytes(trial, torch.zeros(batch, 3, 64, 64)) for batch in (2, 4))
+    needed = 1.3 * 16 * (many - few) / 2
     monkeypatch.setattr(memory, "free_bytes", lambda device: room * needed + 4 * weights)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with caplog.at_level("INFO", logger="qtseg"):
@@ -65,6 +67,23 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said(network, room, exp
         assert "batch_size 16 at 64 x 64 needs about" in caplog.text and f"takes {expected};" in caplog.text
     else:
         assert not caplog.text
+
+
+def test_the_cache_of_images_takes_room(network, monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 2**30)
+    fitted = [
+        fit_batch_size(
+            16,
+            network=network,
+            in_channels=3,
+            spatial_size=(64, 64),
+            device=CPU,
+            precision="float32",
+            cached_images=images,
+        )
+        for images in (0, 2**30 / (64 * 64 * 4))
+    ]
+    assert fitted == [16, 1]
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, "8"])
@@ -78,5 +97,7 @@ def test_free_memory_is_within_the_limit_of_a_container(tmp_path, monkeypatch):
     (tmp_path / "memory.current").write_text("1000\n")
     monkeypatch.setattr(memory, "Path", lambda folder, name: tmp_path / name)
     assert free_bytes(CPU) == 2000
+    (tmp_path / "memory.stat").write_text("anon 400\ninactive_file 600\n")
+    assert free_bytes(CPU) == 2600
     (tmp_path / "memory.max").write_text("max\n")
     assert free_bytes(CPU) > 2000

@@ -12,13 +12,16 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from types import SimpleNamespace
 
 import pytest
 import torch
+from ignite.engine import Engine
 from torch import nn
 
-from scripts.progress import EpochLine, describe_end, describe_masks, describe_start
+from scripts.progress import DataTime, EpochLine, describe_end, describe_masks, describe_start
 
 HYPERPARAMETERS = {"fold": 1, "num_folds": 5, "out_channels": 2, "precision": "float32", "batch_size": 8}
 
@@ -41,6 +44,22 @@ def test_the_start_says_what_was_found(log):
     assert "my_data: 8 images to train, 2 to validate (fold 1 of 5)" in log.text
     for text in ("1,100 parameters", "2 classes", "cpu", "batch_size 8"):
         assert text in log.text
+
+
+@pytest.mark.parametrize("fetch, step, least, most", [(0.02, 0.002, 70, 100), (0.001, 0.02, 0, 30)])
+def test_the_first_epoch_says_what_part_of_it_was_waiting(fetch, step, least, most, log):
+    def batches():
+        for batch in range(12):
+            time.sleep(fetch)
+            yield batch
+
+    trainer = Engine(lambda engine, batch: time.sleep(step))
+    DataTime().attach(trainer)
+    trainer.run(batches(), max_epochs=2, epoch_length=6)
+    (record,) = log.records
+    share = int(re.search(r"(\d+)% of the first epoch", record.getMessage())[1])
+    assert least <= share <= most
+    assert ("num_workers" in record.getMessage()) is (share > 10)
 
 
 def epoch_line(log, validated_epoch: int) -> str:

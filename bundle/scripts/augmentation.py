@@ -14,17 +14,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from monai.data import list_data_collate
 from monai.networks.layers import GaussianFilter
 from torch import Tensor
 
 from .transforms import MinMax
 
-__all__ = ["Augment", "AugmentBatch"]
+__all__ = ["Augment", "AugmentBatch", "collate"]
 
 # Shapes: B batch, N images of it that one change was drawn for, C channels, H x W image.
 
@@ -32,7 +33,7 @@ __all__ = ["Augment", "AugmentBatch"]
 class AugmentBatch:
     """Make the batch that a training step takes: moved to its device, augmented, and in [-1, 1].
 
-    Passed to MONAI's trainers as ``prepare_batch``. Until here the images are 8-bit, a quarter of the memory.
+    Passed to MONAI's trainers as ``prepare_batch``. Until here most images are 8-bit, a quarter of the memory.
 
     Args:
         augment: changes a batch of images and labels.
@@ -45,7 +46,7 @@ class AugmentBatch:
     def __call__(
         self, batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Prepare ``batch["image"]`` (B, C, H, W) and ``batch["label"]`` (B, 1, H, W), both 8-bit.
+        """Prepare ``batch["image"]`` (B, C, H, W) and ``batch["label"]`` (B, 1, H, W), 8-bit or float32.
 
         Args:
             batch: what a data loader gives.
@@ -64,9 +65,9 @@ class AugmentBatch:
 class Augment:
     """Change each image of a batch in up to four ways, drawn of ten, as published (paper, section "Experiments").
 
-    Flips and changes of pixel values come first. Then one resampling does whatever moves were drawn, in their drawn
-    order, where one after another would blur each time. Numbers are drawn from PyTorch's generator for the CPU, noise
-    from that of the device.
+    Flips and changes of pixel values come first. Then one resampling does whatever moves were drawn, bending last and
+    the others in their drawn order, where one after another would blur each time. Numbers are drawn from PyTorch's
+    generator for the CPU, noise from that of the device.
 
     Args:
         max_changes: most changes of one image; none to this many are equally likely.
@@ -104,11 +105,22 @@ class Augment:
             ranks = {name: order[chosen, column] for column, name in enumerate(self.changes)}
             moves = {name: drawn[name][chosen] for name in drawn}
             height, width = image.shape[2:]
-            grid = _grid(moves, ranks, height, width).to(image.device, non_blocking=True)
+            grid = _grid(moves, ranks, height, width, image.device)
             moved = _indices(chosen, image.device)
             for tensor, mode in ((image, "bilinear"), (label, "nearest")):
                 tensor[moved] = F.grid_sample(tensor[moved], grid, mode=mode, align_corners=False)
         return image, label
+
+
+def collate(items: Sequence[Mapping[str, Tensor]]) -> Any:
+    """Stack images and labels to a batch, also where 8-bit images and deeper ones meet: then all are float32.
+
+    Args:
+        items: what a dataset gives, each with an ``image``.
+    """
+    if len({item["image"].dtype for item in items}) > 1:
+        items = [{**item, "image": item["image"].float()} for item in items]
+    return list_data_collate(items)
 
 
 def _indices(chosen: Tensor, device: torch.device) -> Tensor:
@@ -135,7 +147,9 @@ def _noise(image: Tensor) -> Tensor:
     return image + torch.randn_like(image) * (0.005 * 255)
 
 
-def _grid(moves: Mapping[str, Tensor], ranks: Mapping[str, Tensor], height: int, width: int) -> Tensor:
+def _grid(
+    moves: Mapping[str, Tensor], ranks: Mapping[str, Tensor], height: int, width: int, device: torch.device
+) -> Tensor:
     """Where each pixel of the moved images comes from, as ``grid_sample`` takes it: (N, H, W, 2).
 
     Args:
@@ -143,6 +157,7 @@ def _grid(moves: Mapping[str, Tensor], ranks: Mapping[str, Tensor], height: int,
         ranks: by name, the place of a move in the image's order: (N,).
         height: H.
         width: W.
+        device: where the grid is made; the few numbers that it follows from are drawn on the CPU.
     """
     count = len(moves["scale"])
     turn = math.radians(40) * _uniform(count, low=-1, high=1)
@@ -165,8 +180,10 @@ def _grid(moves: Mapping[str, Tensor], ranks: Mapping[str, Tensor], height: int,
     moved = stacked[:, 0] @ stacked[:, 1] @ stacked[:, 2] @ stacked[:, 3]
 
     half = torch.tensor([width / 2, height / 2, 1.0])  # grid_sample counts in half sides
-    grid = F.affine_grid((moved * half / half.unsqueeze(1))[:, :2], [count, 1, height, width], align_corners=False)
+    matrix = (moved * half / half.unsqueeze(1))[:, :2].to(device, non_blocking=True)
+    grid = F.affine_grid(matrix, [count, 1, height, width], align_corners=False)
     # Piecewise affine: 4 x 4 points move by 1 to 5 % of a side, and what lies between them follows.
     bend = torch.randn(count, 2, 4, 4) * 2 * _uniform(count, 1, 1, 1, low=0.01, high=0.05)
-    bend = F.interpolate(bend * moves["bend"][:, None, None, None], (height, width), mode="bilinear")
+    bend = (bend * moves["bend"][:, None, None, None]).to(device, non_blocking=True)
+    bend = F.interpolate(bend, (height, width), mode="bilinear")
     return grid + bend.permute(0, 2, 3, 1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -30,7 +31,7 @@ __all__ = ["fit_batch_size", "free_bytes", "kept_bytes"]
 _PEAK = 1.3
 # Weights, their gradients and the optimizer's two averages.
 _COPIES = 4
-_TRIAL = 2  # images; batch normalization needs more than one value a channel
+_TRIAL = (2, 3)  # images; batch normalization needs more than one value a channel
 
 _logger = logging.getLogger("qtseg")
 
@@ -43,11 +44,12 @@ def fit_batch_size(
     spatial_size: tuple[int, int],
     device: torch.device,
     precision: str,
+    cached_images: float = 0,
 ) -> int:
     """Halve the batch size until a training step fits into the memory that is free; logged where that changes it.
 
-    Two images pass a copy of the network, and what is kept for their gradients is counted. Processes that train
-    together take the smallest size that one of them finds.
+    Two images pass a copy of the network, then three, and what is kept for their gradients is counted. Processes that
+    train together take the smallest size that one of them finds.
 
     Args:
         batch_size: what is wished for.
@@ -56,6 +58,7 @@ def fit_batch_size(
         spatial_size: (H, W) of the images in pixels.
         device: where the training will run.
         precision: one of ``DTYPES``.
+        cached_images: images that each process will still cache, 8-bit, in the memory of the host.
 
     Returns:
         The batch size to train with, at least 1; what is no batch size at all is handed on, for ``check_knobs``.
@@ -63,13 +66,15 @@ def fit_batch_size(
     if not isinstance(batch_size, int) or batch_size < 1:
         return batch_size
     trial = copy.deepcopy(network).to(device).train()
-    images = torch.zeros(_TRIAL, in_channels, *spatial_size, device=device)
     with torch.autocast(device.type, DTYPES[precision], enabled=precision != "float32"):
-        kept = kept_bytes(trial, images)
+        few, more = (kept_bytes(trial, torch.zeros(n, in_channels, *spatial_size, device=device)) for n in _TRIAL)
     weights = sum(parameter.nbytes for parameter in network.parameters())
-    per_image = _PEAK * max(kept - weights, 0) / _TRIAL
-    processes = idist.get_nproc_per_node() if device.type == "cpu" else 1
-    room = free_bytes(device) / processes - _COPIES * weights
+    per_image = _PEAK * (more - few)  # copies of weights are in both
+    room = float(free_bytes(device))
+    if device.type == "cpu":
+        cache = cached_images * math.prod(spatial_size) * (in_channels + 1)  # 8-bit channels and a label
+        room = room / idist.get_nproc_per_node() - cache
+    room -= _COPIES * weights
 
     fitting = batch_size
     while fitting > 1 and fitting * per_image > room:
@@ -111,7 +116,9 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = psutil.virtual_memory().available
-    limit, used = (Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory.current"))
+    limit, used, details = (Path("/sys/fs/cgroup", f"memory.{name}") for name in ("max", "current", "stat"))
     if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
+        stat = dict(line.split() for line in details.read_text().splitlines()) if details.is_file() else {}
+        files = int(stat.get("inactive_file", 0))  # read before and kept while nobody needs the room
+        free = min(free, int(limit.read_text()) - int(used.read_text()) + files)
     return free

@@ -30,7 +30,7 @@ COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 
 # Options of glibc's mallopt, by their numbers in malloc.h, and values above what one batch of inference needs.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_AT_MOST, _LARGEST_BLOCK = 2**29, 2**28  # bytes
+_KEPT_AT_MOST, _LARGEST_BLOCK = 2**29, 2**25  # bytes; of larger blocks, older versions of glibc keep none
 
 
 def speed_up(network: nn.Module, precision: str) -> None:
@@ -70,8 +70,8 @@ def keep_freed_memory() -> None:
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
-    libc.mallopt(_TRIM_THRESHOLD, _KEPT_AT_MOST)
     libc.mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK)
+    libc.mallopt(_TRIM_THRESHOLD, _KEPT_AT_MOST)
 
 
 def compile_network(network: nn.Module, mode: str | None) -> None:

@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The two transforms of the published recipe that MONAI lacks: fitting by the longest side, and per-image min-max."""
+"""What MONAI lacks: fitting by the longest side and per-image min-max as published, and a quick argmax."""
 
 from __future__ import annotations
 

@@ -38,49 +38,63 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: of the command line; None for those of this process.
     """
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
     device = torch.device(asked.device)
+    if asked.rounds < 2:
+        parser.error(f"--rounds is {asked.rounds}; a spread takes at least 2")
+    asked.dataset_dir = asked.dataset_dir or str(make_dataset(Path(__file__).parents[2] / "data" / "synthetic"))
+    asked.images = asked.images or str(Path(asked.dataset_dir) / "images")
+    if not Path(asked.images).is_dir():
+        parser.error(f"{asked.images} is not a folder; name one of images by --images")
     figures: dict[str, Any] = {
         "machine": _machine(device),
         "command": "python -m scripts.benchmark " + shlex.join(sys.argv[1:] if arguments is None else arguments),
         "batch": asked.batch,
         "size": {str(size): _networks(asked, size, device) for size in asked.sizes},
-        "journey": _journey(asked),
+        "journey": _journey(asked, device),
     }
     print(write_report(Path(asked.output_dir), figures))
 
 
 def _networks(asked: argparse.Namespace, size: int, device: torch.device) -> dict[str, dict[str, Any]]:
     """Measure every network at one size; by name, its figures."""
-    predicting = _chosen(inferring(asked.weights, compiles=asked.compile), asked.only)
-    learning = _chosen(training(asked.weights), asked.only)
+    every = inferring(asked.weights, device, compiles=asked.compile)
+    predicting = _chosen(every, asked.only)
+    learning = _chosen(training(asked.weights, device), asked.only)
     networks: dict[str, dict[str, Any]] = {}
     for name, build in predicting.items():
         # torch cannot count what is compiled; it computes what the folded form does
         opaque = name.endswith(("TorchScript", "compiled"))
-        parameters, gmacs = count(predicting["QTSeg, folded"] if opaque else build, size)
+        parameters, gmacs = count(every["QTSeg, folded"] if opaque else build, size)
         networks[name] = {"parameters": parameters, "gmacs": gmacs}
+    _say(f"{size} x {size}: latency")
     for name, figure in latency(predicting, size, 1, device, asked.rounds).items():
         networks[name]["latency"] = figure
     few = max(3, asked.rounds // 5)
+    _say(f"{size} x {size}: throughput")
     for name, figure in latency(predicting, size, asked.batch, device, few).items():
         networks[name]["throughput"] = 1000 * asked.batch / figure["median"]
+    _say(f"{size} x {size}: training steps and their memory")
     for name, figure in train_step(learning, size, asked.batch, device, few).items():
         networks[name]["step"] = figure
         networks[name]["memory"] = peak_memory(name, asked.weights, size, asked.batch, device)
     return networks
 
 
-def _journey(asked: argparse.Namespace) -> dict[str, dict[str, float]]:
-    bundle_root = Path(__file__).parents[2]
-    labeled = asked.dataset_dir or str(make_dataset(bundle_root / "data" / "synthetic"))
-    images = asked.images or str(Path(labeled) / "images")
-    rounds = max(3, asked.rounds // 5)
-    journey = {}
+def _journey(asked: argparse.Namespace, device: torch.device) -> dict[str, dict[str, float]]:
+    rounds, journey = max(3, asked.rounds // 5), {}
     for size in asked.sizes:
-        journey[f"files to masks at {size}"] = files_to_masks(images, asked.weights, size, rounds)
-        journey[f"epoch at {size}"] = epoch(labeled, asked.layout, size, asked.batch, rounds)
+        _say(f"{size} x {size}: an epoch")
+        journey[f"epoch at {size}"] = epoch(asked.dataset_dir, asked.layout, size, asked.batch, device, rounds)
+    for size in asked.sizes:  # last, as inference changes how this process keeps memory
+        _say(f"{size} x {size}: files to masks")
+        journey[f"files to masks at {size}"] = files_to_masks(asked.images, asked.weights, size, device, rounds)
     return journey
+
+
+def _say(what: str) -> None:
+    print(f"{datetime.datetime.now():%H:%M:%S}  measuring {what}", file=sys.stderr, flush=True)
 
 
 def _chosen(contenders: dict[str, Any], only: str | None) -> dict[str, Any]:

@@ -37,43 +37,44 @@ _logger = logging.getLogger("qtseg")
 _REFERENCE = Path(__file__).parents[3] / "tests" / "reference.py"
 
 
-def inferring(weights: str | None, *, compiles: bool) -> dict[str, Contender]:
+def inferring(weights: str | None, device: torch.device, *, compiles: bool) -> dict[str, Contender]:
     """List what predicts masks, in evaluation mode.
 
     Args:
         weights: a trained model with two classes; None for one that is initialized at random.
+        device: where the networks are built; what is frozen could not be moved.
         compiles: whether to compile QTSeg too, which takes a minute.
 
     Returns:
         By name, what builds the network.
     """
-
-    forms = {name: _evaluating(build) for name, build in _forms(weights).items()}
+    forms = {name: _evaluating(build) for name, build in _forms(weights, device).items()}
     for name, precision in (("QTSeg, folded", "float32"), ("QTSeg, bfloat16", "bfloat16")):
-        forms[name] = partial(_quick, weights, precision)
+        forms[name] = partial(_quick, weights, device, precision)
         if compiles:
-            forms[f"{name}, compiled"] = partial(_compiled, weights, precision)
-        forms[f"{name}, TorchScript"] = partial(_scripted, weights, precision)
-    return {**forms, **{name: _evaluating(build) for name, build in _peers().items()}}
+            forms[f"{name}, compiled"] = partial(_compiled, weights, device, precision)
+        forms[f"{name}, TorchScript"] = partial(_scripted, weights, device, precision)
+    return {**forms, **{name: _evaluating(build) for name, build in _peers(device).items()}}
 
 
-def training(weights: str | None) -> dict[str, Contender]:
+def training(weights: str | None, device: torch.device) -> dict[str, Contender]:
     """List what can be trained, as ``inferring`` does."""
-    return {**_forms(weights), "QTSeg, bfloat16": lambda: _Autocast(_qtseg(weights)), **_peers()}
+    half = {"QTSeg, bfloat16": lambda: _Autocast(_qtseg(weights, device))}
+    return {**_forms(weights, device), **half, **_peers(device)}
 
 
-def _forms(weights: str | None) -> dict[str, Contender]:
+def _forms(weights: str | None, device: torch.device) -> dict[str, Contender]:
     forms: dict[str, Contender] = {}
     if _REFERENCE.is_file():
         spec = importlib.util.spec_from_file_location("reference", _REFERENCE)
         assert spec is not None and spec.loader is not None
         reference = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(reference)
-        forms["QTSeg, reference"] = lambda: reference.ReferenceQTSeg(_qtseg(weights))
-        forms["QTSeg, reference, native"] = lambda: reference.ReferenceQTSeg(_qtseg(weights), native=True)
+        forms["QTSeg, reference"] = lambda: reference.ReferenceQTSeg(_qtseg(weights, device))
+        forms["QTSeg, reference, native"] = lambda: reference.ReferenceQTSeg(_qtseg(weights, device), native=True)
     else:
         _logger.warning(f"the reference formulation is left out: {_REFERENCE} is not there")
-    forms["QTSeg"] = lambda: _qtseg(weights)
+    forms["QTSeg"] = lambda: _qtseg(weights, device)
     return forms
 
 
@@ -81,32 +82,32 @@ def _evaluating(build: Contender) -> Contender:
     return lambda: build().eval()
 
 
-def _quick(weights: str | None, precision: str) -> nn.Module:
-    network = _qtseg(weights)
+def _quick(weights: str | None, device: torch.device, precision: str) -> nn.Module:
+    network = _qtseg(weights, device)
     speed_up(network, precision)
     return network
 
 
-def _scripted(weights: str | None, precision: str) -> nn.Module:
-    return freeze_script(_qtseg(weights), precision)
+def _scripted(weights: str | None, device: torch.device, precision: str) -> nn.Module:
+    return freeze_script(_qtseg(weights, device), precision)
 
 
-def _compiled(weights: str | None, precision: str) -> nn.Module:
-    network = _quick(weights, precision)
+def _compiled(weights: str | None, device: torch.device, precision: str) -> nn.Module:
+    network = _quick(weights, device, precision)
     compile_network(network, "reduce-overhead")
     return network
 
 
-def _qtseg(weights: str | None) -> QTSeg:
+def _qtseg(weights: str | None, device: torch.device) -> QTSeg:
     torch.manual_seed(0)
     network = QTSeg(3, 2)
     if weights is not None:
         load_trained(network, weights)
-    return network
+    return network.to(device)
 
 
-def _peers() -> dict[str, Contender]:
-    """MONAI's networks; widths and depths are its defaults, or its tutorials' where it has none."""
+def _peers(device: torch.device) -> dict[str, Contender]:
+    """MONAI's networks, as wide and deep as by default or in its tutorials."""
     channels, strides = (16, 32, 64, 128, 256), (2, 2, 2, 2)
     peers: dict[str, Contender] = {
         "UNet": lambda: UNet(2, 3, 2, channels, strides, num_res_units=2),
@@ -116,10 +117,14 @@ def _peers() -> dict[str, Contender]:
         "FlexibleUNet": lambda: FlexibleUNet(3, 2, "efficientnet-b0", pretrained=False),
     }
     if importlib.util.find_spec("einops") is None:
-        _logger.warning("SwinUNETR is left out: it needs einops, which pip install 'qtseg-bundle[benchmark]' adds")
+        _logger.warning("SwinUNETR is left out: it needs einops; python -m pip install einops")
     else:
         peers["SwinUNETR"] = lambda: SwinUNETR(3, 2, feature_size=24, spatial_dims=2)
-    return peers
+    return {name: partial(_placed, build, device) for name, build in peers.items()}
+
+
+def _placed(build: Contender, device: torch.device) -> nn.Module:
+    return build().to(device)
 
 
 class _Autocast(nn.Module):

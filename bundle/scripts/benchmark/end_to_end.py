@@ -31,27 +31,30 @@ _CONFIGS = Path(__file__).parents[2] / "configs"
 _PREPARES = ("scripts.speed.keep_freed_memory", "scripts.speed.speed_up")
 
 
-def files_to_masks(dataset_dir: str, weights: str | None, size: int, rounds: int) -> dict[str, float]:
+def files_to_masks(
+    dataset_dir: str, weights: str | None, size: int, device: torch.device, rounds: int
+) -> dict[str, float]:
     """Time inference.json, from image files to mask files, against its network alone on the same tensors.
 
     Args:
         dataset_dir: a folder of images.
         weights: a trained model with two classes; None for the network as it is initialized.
         size: side of the network's images in pixels.
+        device: where the network runs.
         rounds: how often both are timed, in turn.
 
     Returns:
         ``images``, ``images_per_second``, ``images_per_second_of_the_network`` alone, and the ``ratio`` of both times.
     """
     with tempfile.TemporaryDirectory() as folder:
-        parser = _parser("inference", folder, dataset_dir=dataset_dir, spatial_size=[size, size], out_channels=2)
+        settings = {"dataset_dir": dataset_dir, "spatial_size": [size, size], "out_channels": 2}
+        parser = _parser("inference", folder, device, **settings)
         parser["run"] = [item for item in parser["run"] if _target(item) in _PREPARES]
         if weights is not None:
             load = {"_target_": "scripts.weights.load_trained", "network": "@network_def", "path": weights}
             parser["run"] = [load, *parser["run"]]
         parser.get_parsed_content("run")
         evaluator = parser.get_parsed_content("evaluator")
-        device = parser.get_parsed_content("device")
         batches = [item["image"].as_tensor().to(device) for item in parser.get_parsed_content("dataloader")]
 
         @torch.inference_mode()
@@ -69,7 +72,9 @@ def files_to_masks(dataset_dir: str, weights: str | None, size: int, rounds: int
     }
 
 
-def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> dict[str, float]:
+def epoch(
+    dataset_dir: str, layout: str, size: int, batch: int, device: torch.device, rounds: int
+) -> dict[str, float]:
     """Time train.json's epoch against one whose steps all take the same batch, ready on the device.
 
     Args:
@@ -77,6 +82,7 @@ def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> 
         layout: how they lie there.
         size: side of the images in pixels.
         batch: images of a step.
+        device: where the network is trained.
         rounds: epochs of each, in turn.
 
     Returns:
@@ -84,10 +90,9 @@ def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> 
     """
     with tempfile.TemporaryDirectory() as folder:
         settings = {"spatial_size": [size, size], "batch_size": batch, "max_epochs": 1, "layout": layout}
-        parser = _parser("train", folder, dataset_dir=dataset_dir, **settings)
+        parser = _parser("train", folder, device, dataset_dir=dataset_dir, **settings)
         parser["train#handlers"] = []
         trainer = parser.get_parsed_content("train#trainer")
-        device = parser.get_parsed_content("device")
         loader = parser.get_parsed_content("train#dataloader")
         image, label = trainer.prepare_batch(next(iter(loader)), device, False)
         resident = SupervisedTrainer(
@@ -104,11 +109,12 @@ def epoch(dataset_dir: str, layout: str, size: int, batch: int, rounds: int) -> 
     return {"steps": len(loader), "seconds": whole, "seconds_without_data": alone, "ratio": whole / alone}
 
 
-def _parser(name: str, folder: str, **overrides: Any) -> ConfigParser:
+def _parser(name: str, folder: str, device: torch.device, **overrides: Any) -> ConfigParser:
     parser = ConfigParser()
     parser.read_config(_CONFIGS / f"{name}.json")
     parser.read_meta(_CONFIGS / "metadata.json")
-    parser.update({"bundle_root": str(_CONFIGS.parent), "output_dir": folder, "ckpt_dir": folder, **overrides})
+    folders = {"bundle_root": str(_CONFIGS.parent), "output_dir": folder, "ckpt_dir": folder}
+    parser.update({**folders, "device": f"$torch.device('{device}')", **overrides})
     return parser
 
 

@@ -25,6 +25,7 @@ import psutil
 import torch
 from monai.losses import DiceCELoss
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from .contenders import Contender, training
@@ -39,8 +40,10 @@ _WARM_UP = 3  # rounds that do not count; TorchScript optimizes in its first two
 def count(build: Contender, size: int) -> tuple[int, float]:
     """Count parameters, and 10^9 multiply-accumulates of one image of ``size`` pixels a side, by torch's counter."""
     network = build().eval().requires_grad_(False)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, size, size))
+    image = torch.zeros(1, 3, size, size, device=next(network.parameters()).device)
+    # The counter knows no fused attention on a CPU.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        network(image)
     return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() / 2e9
 
 
@@ -66,7 +69,7 @@ def latency(contenders: Mapping[str, Contender], size: int, batch: int, device: 
 
         return run
 
-    return _in_turn({name: forward(build().to(device)) for name, build in contenders.items()}, device, rounds)
+    return _in_turn({name: forward(build()) for name, build in contenders.items()}, device, rounds)
 
 
 def train_step(
@@ -74,7 +77,7 @@ def train_step(
 ) -> Figures:
     """Time a training step: forward, loss, backward and optimizer; arguments and result as in ``latency``."""
     return _in_turn(
-        {name: _step(build().to(device), size, batch, device) for name, build in contenders.items()}, device, rounds
+        {name: _step(build(), size, batch, device) for name, build in contenders.items()}, device, rounds
     )
 
 
@@ -85,7 +88,7 @@ def peak_memory(name: str, weights: str | None, size: int, batch: int, device: t
 
 
 def _peak(name: str, weights: str | None, size: int, batch: int, device: str) -> float:
-    network = training(weights)[name]().to(device)
+    network = training(weights, torch.device(device))[name]()
     step = _step(network, size, batch, torch.device(device))
     _step(network, 64, 2, torch.device(device))()  # what a first step sets up is no activation
     if device.startswith("cuda"):

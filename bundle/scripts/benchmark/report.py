@@ -56,7 +56,7 @@ def write_report(folder: Path, figures: Mapping[str, Any]) -> str:
 def _table(size: str, networks: Mapping[str, Mapping[str, Any]], batch: int) -> list[str]:
     header = ["network", "parameters, M", "GMACs", *_COLUMNS.values()]
     lines = [f"## {size} x {size} pixels", ""]
-    lines += [f"Images/s and training step at batch {batch}; medians, with quartiles in brackets.", ""]
+    lines += [f"Images/s and training step at batch {batch}. Medians, with quartiles (of 3 rounds: extremes).", ""]
     lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for name, values in networks.items():
         cells = [name, f"{values['parameters'] / 1e6:.2f}", f"{values['gmacs']:.2f}"]
@@ -70,7 +70,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, Mapping):
         return f"{value['median']:.1f} ({value['low']:.1f} to {value['high']:.1f})"
-    return f"{value:.0f}"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _plot(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
