@@ -70,7 +70,7 @@ def test_strengths_are_those_documented(monkeypatch):
     contrasted, _ = only(monkeypatch, "contrast")(dark, label)
     torch.testing.assert_close(contrasted.mean((2, 3)), dark.mean((2, 3)))
     factors = contrasted.std((2, 3)) / dark.std((2, 3))
-    assert 0.499 < factors.min() < 0.52 and 1.48 < factors.max() < 1.501
+    assert 0.5 <= factors.min() < 0.52 and 1.48 < factors.max() <= 1.5
     assert not torch.allclose(factors[:, 0], factors[:, 1])  # drawn per channel
     turned = only(monkeypatch, "rotate")(image, label)[1]
     assert not torch.equal(turned, label)
@@ -111,7 +111,7 @@ def test_a_prepared_batch_is_normalized():
     batch = {"image": image.to(torch.uint8), "label": label.to(torch.uint8)}
     prepared, labels = AugmentBatch(Augment())(batch, CPU, False)
     assert prepared.dtype == labels.dtype == torch.float32
-    assert prepared.amin((1, 2, 3)).tolist() == pytest.approx([-1] * 16)
+    assert prepared.amin((1, 2, 3)).tolist() == [-1] * 16
     assert prepared.amax((1, 2, 3)).tolist() == pytest.approx([1] * 16)
 
 

@@ -128,7 +128,7 @@ class MinMax(Transform):
         one_image = (-3, -2, -1)  # amin and amax use all lanes of a CPU here, aminmax takes 20 times as long
         low, high = img.amin(one_image, keepdim=True).float(), img.amax(one_image, keepdim=True).float()
         factor = torch.where(high > low, 2.0 / (high - low), 0.0)
-        return img.to(torch.float32, copy=True).mul_(factor).sub_(low * factor + 1.0)
+        return img.to(torch.float32, copy=True).sub_(low).mul_(factor).sub_(1.0)
 
 
 class MinMaxd(MapTransform):

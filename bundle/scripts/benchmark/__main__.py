@@ -40,7 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     asked = parser.parse_args(arguments)
-    device = torch.device(asked.device)
     if asked.rounds < 2:
         parser.error(f"--rounds is {asked.rounds}; a spread takes at least 2")
     asked.dataset_dir = asked.dataset_dir or str(make_dataset(Path(__file__).parents[2] / "data" / "synthetic"))
@@ -48,17 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not Path(asked.images).is_dir():
         parser.error(f"{asked.images} is not a folder; name one of images by --images")
     figures: dict[str, Any] = {
-        "machine": _machine(device),
+        "machine": _machine(asked.device),
         "command": "python -m scripts.benchmark " + shlex.join(sys.argv[1:] if arguments is None else arguments),
         "batch": asked.batch,
-        "size": {str(size): _networks(asked, size, device) for size in asked.sizes},
-        "journey": _journey(asked, device),
+        "size": {str(size): _networks(asked, size) for size in asked.sizes},
+        "journey": _journey(asked),
     }
     print(write_report(Path(asked.output_dir), figures))
 
 
-def _networks(asked: argparse.Namespace, size: int, device: torch.device) -> dict[str, dict[str, Any]]:
+def _networks(asked: argparse.Namespace, size: int) -> dict[str, dict[str, Any]]:
     """Measure every network at one size; by name, its figures."""
+    device, few = asked.device, _few(asked)
     every = inferring(asked.weights, device, compiles=asked.compile)
     predicting = _chosen(every, asked.only)
     learning = _chosen(training(asked.weights, device), asked.only)
@@ -71,7 +71,6 @@ def _networks(asked: argparse.Namespace, size: int, device: torch.device) -> dic
     _say(f"{size} x {size}: latency")
     for name, figure in latency(predicting, size, 1, device, asked.rounds).items():
         networks[name]["latency"] = figure
-    few = max(3, asked.rounds // 5)
     _say(f"{size} x {size}: throughput")
     for name, figure in latency(predicting, size, asked.batch, device, few).items():
         networks[name]["throughput"] = 1000 * asked.batch / figure["median"]
@@ -82,8 +81,8 @@ def _networks(asked: argparse.Namespace, size: int, device: torch.device) -> dic
     return networks
 
 
-def _journey(asked: argparse.Namespace, device: torch.device) -> dict[str, dict[str, float]]:
-    rounds, journey = max(3, asked.rounds // 5), {}
+def _journey(asked: argparse.Namespace) -> dict[str, dict[str, float]]:
+    device, rounds, journey = asked.device, _few(asked), {}
     for size in asked.sizes:
         _say(f"{size} x {size}: an epoch")
         journey[f"epoch at {size}"] = epoch(asked.dataset_dir, asked.layout, size, asked.batch, device, rounds)
@@ -91,6 +90,11 @@ def _journey(asked: argparse.Namespace, device: torch.device) -> dict[str, dict[
         _say(f"{size} x {size}: files to masks")
         journey[f"files to masks at {size}"] = files_to_masks(asked.images, asked.weights, size, device, rounds)
     return journey
+
+
+def _few(asked: argparse.Namespace) -> int:
+    """Rounds of what takes long."""
+    return max(3, asked.rounds // 5)
 
 
 def _say(what: str) -> None:
@@ -119,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="sides of the images in pixels")
     parser.add_argument("--batch", type=int, default=8, help="images of a batch, for throughput and training")
     parser.add_argument("--rounds", type=int, default=15, help="how often each network predicts one image, in turn")
-    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=torch.device, default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--weights", help="a trained model with two classes; without, weights are random")
     parser.add_argument("--only", help="measure networks whose names start so")
     parser.add_argument("--compile", action="store_true", help="measure a compiled QTSeg too")
