@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -57,17 +58,31 @@ def test_parameters_and_multiplications_are_counted():
     assert measure.count(inferring(None, CPU, compiles=False)["QTSeg"], 512)[1] < gmacs
 
 
-def test_networks_are_timed_in_turn(monkeypatch):
+def test_networks_are_timed_in_turn():
     calls: list[str] = []
-    runs = {name: lambda name=name: calls.append(name) for name in "ab"}
-    figures = measure._in_turn(runs, CPU, rounds=4)
-    assert "".join(calls) == "ab" * (measure._WARM_UP + 4)
-    assert all(0 <= values["low"] <= values["median"] <= values["high"] for values in figures.values())
+    timers = {name: lambda name=name: calls.append(name) or len(calls) for name in "ab"}
+    times = measure.in_turn(timers, rounds=4, warm_up=1)
+    assert "".join(calls) == "ab" * 5
+    assert times == {"a": [3, 5, 7, 9], "b": [4, 6, 8, 10]}
+
+
+def test_each_network_is_timed_in_a_process_of_its_own():
+    timed = measure._in_turn({"a": _prepare_nothing, "b": _prepare_nothing}, CPU, 4)
+    processes = {process for _, process in timed.values()} | {os.getpid(), measure.in_own_process(os.getpid)}
+    assert len(processes) == 4
+    assert all(0 < values["low"] <= values["median"] <= values["high"] for values, _ in timed.values())
 
 
 def test_memory_of_a_step_grows_with_the_batch():
-    few, many = (measure.peak_memory("QTSeg", None, 256, batch, CPU) for batch in (2, 8))
+    contenders = {"QTSeg": training(None, CPU)["QTSeg"]}
+    few, many = (measure.train_step(contenders, 256, batch, CPU, 2)["QTSeg"]["memory"] for batch in (2, 8))
     assert many > 2 * few > 0
+
+
+def test_what_does_not_fit_into_memory_is_left_out_and_said(caplog: pytest.LogCaptureFixture):
+    contenders = {"QTSeg": training(None, CPU)["QTSeg"], "huge": _huge}
+    assert set(measure.latency(contenders, 64, 1, CPU, 2)) == {"QTSeg"}
+    assert "huge is left out: it does not fit into memory" in caplog.text
 
 
 def test_the_journey_is_timed(blobs: Path):
@@ -90,3 +105,12 @@ def test_the_command_writes_table_figures_and_plot(tmp_path: Path, blobs: Path, 
     assert figures["size"]["64"]["QTSeg"]["step"]["median"] > 0
     assert figures["journey"]["epoch at 64"]["ratio"] > 0
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+
+
+def _prepare_nothing() -> int:
+    measure._run = int
+    return os.getpid()
+
+
+def _huge() -> torch.nn.Module:
+    raise torch.OutOfMemoryError("CUDA out of memory")

@@ -19,7 +19,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import torch
 from ..synthetic import make_dataset
 from .contenders import inferring, training
 from .end_to_end import epoch, files_to_masks
-from .measure import count, latency, peak_memory, train_step
+from .measure import count, in_own_process, latency, train_step
 from .report import write_report
 
 
@@ -50,51 +50,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "machine": _machine(asked.device),
         "command": "python -m scripts.benchmark " + shlex.join(sys.argv[1:] if arguments is None else arguments),
         "batch": asked.batch,
-        "size": {str(size): _networks(asked, size) for size in asked.sizes},
-        "journey": _journey(asked),
+        "size": {},
+        "journey": {},
     }
-    print(write_report(Path(asked.output_dir), figures))
+    text = ""
+    for _ in _measure(asked, figures):
+        text = write_report(Path(asked.output_dir), figures)  # after each part, lest a long run lose all
+    print(text)
 
 
-def _networks(asked: argparse.Namespace, size: int) -> dict[str, dict[str, Any]]:
-    """Measure every network at one size; by name, its figures."""
-    device, few = asked.device, _few(asked)
+def _measure(asked: argparse.Namespace, figures: dict[str, Any]) -> Iterator[None]:
+    """Fill ``figures``, part by part."""
+    device, few = asked.device, max(3, asked.rounds // 5)  # fewer rounds of what takes long
     every = inferring(asked.weights, device, compiles=asked.compile)
-    predicting = _chosen(every, asked.only)
-    learning = _chosen(training(asked.weights, device), asked.only)
-    networks: dict[str, dict[str, Any]] = {}
-    for name, build in predicting.items():
-        # torch cannot count what is compiled; it computes what the folded form does
-        opaque = name.endswith(("TorchScript", "compiled"))
-        parameters, gmacs = count(every["QTSeg, folded"] if opaque else build, size)
-        networks[name] = {"parameters": parameters, "gmacs": gmacs}
-    _say(f"{size} x {size}: latency")
-    for name, figure in latency(predicting, size, 1, device, asked.rounds).items():
-        networks[name]["latency"] = figure
-    _say(f"{size} x {size}: throughput")
-    for name, figure in latency(predicting, size, asked.batch, device, few).items():
-        networks[name]["throughput"] = 1000 * asked.batch / figure["median"]
-    _say(f"{size} x {size}: training steps and their memory")
-    for name, figure in train_step(learning, size, asked.batch, device, few).items():
-        networks[name]["step"] = figure
-        networks[name]["memory"] = peak_memory(name, asked.weights, size, asked.batch, device)
-    return networks
-
-
-def _journey(asked: argparse.Namespace) -> dict[str, dict[str, float]]:
-    device, rounds, journey = asked.device, _few(asked), {}
+    predicting, learning = (_chosen(found, asked.only) for found in (every, training(asked.weights, device)))
     for size in asked.sizes:
-        _say(f"{size} x {size}: an epoch")
-        journey[f"epoch at {size}"] = epoch(asked.dataset_dir, asked.layout, size, asked.batch, device, rounds)
-    for size in asked.sizes:  # last, as inference changes how this process keeps memory
-        _say(f"{size} x {size}: files to masks")
-        journey[f"files to masks at {size}"] = files_to_masks(asked.images, asked.weights, size, device, rounds)
-    return journey
-
-
-def _few(asked: argparse.Namespace) -> int:
-    """Rounds of what takes long."""
-    return max(3, asked.rounds // 5)
+        networks: dict[str, dict[str, Any]] = {}
+        figures["size"][str(size)] = networks
+        for name, build in predicting.items():
+            # torch cannot count what is compiled; it computes what the folded form does
+            opaque = name.endswith(("TorchScript", "compiled"))
+            parameters, gmacs = count(every["QTSeg, folded"] if opaque else build, size)
+            networks[name] = {"parameters": parameters, "gmacs": gmacs}
+        _say(f"{size} x {size}: latency")
+        for name, figure in latency(predicting, size, 1, device, asked.rounds).items():
+            networks[name]["latency"] = figure
+        yield
+        _say(f"{size} x {size}: throughput")
+        for name, figure in latency(predicting, size, asked.batch, device, few).items():
+            networks[name]["throughput"] = 1000 * asked.batch / figure["median"]
+        yield
+        _say(f"{size} x {size}: training steps and their memory")
+        for name, figure in train_step(learning, size, asked.batch, device, few).items():
+            networks[name]["memory"] = figure.pop("memory")
+            networks[name]["step"] = figure
+        yield
+        _say(f"{size} x {size}: an epoch, and files to masks")
+        data, masks = (asked.dataset_dir, asked.layout, size, asked.batch), (asked.images, asked.weights, size)
+        figures["journey"][f"epoch at {size}"] = in_own_process(epoch, *data, device, few)
+        figures["journey"][f"files to masks at {size}"] = in_own_process(files_to_masks, *masks, device, few)
+        yield
 
 
 def _say(what: str) -> None:

@@ -46,40 +46,53 @@ def inferring(weights: str | None, device: torch.device, *, compiles: bool) -> d
         compiles: whether to compile QTSeg too, which takes a minute.
 
     Returns:
-        By name, what builds the network.
+        By name, what builds the network, in this process or, pickled, in another.
     """
-    forms = {name: _evaluating(build) for name, build in _forms(weights, device).items()}
+    forms = {name: partial(_evaluating, build) for name, build in _forms(weights, device).items()}
     for name, precision in (("QTSeg, folded", "float32"), ("QTSeg, bfloat16", "bfloat16")):
         forms[name] = partial(_quick, weights, device, precision)
         if compiles:
             forms[f"{name}, compiled"] = partial(_compiled, weights, device, precision)
         forms[f"{name}, TorchScript"] = partial(_scripted, weights, device, precision)
-    return {**forms, **{name: _evaluating(build) for name, build in _peers(device).items()}}
+    return {**forms, **{name: partial(_evaluating, build) for name, build in _peers(device).items()}}
 
 
 def training(weights: str | None, device: torch.device) -> dict[str, Contender]:
     """List what can be trained, as ``inferring`` does."""
-    half = {"QTSeg, bfloat16": lambda: _Autocast(_qtseg(weights, device))}
+    half: dict[str, Contender] = {"QTSeg, bfloat16": partial(_half, weights, device)}
     return {**_forms(weights, device), **half, **_peers(device)}
 
 
 def _forms(weights: str | None, device: torch.device) -> dict[str, Contender]:
     forms: dict[str, Contender] = {}
     if _REFERENCE.is_file():
-        spec = importlib.util.spec_from_file_location("reference", _REFERENCE)
-        assert spec is not None and spec.loader is not None
-        reference = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(reference)
-        forms["QTSeg, reference"] = lambda: reference.ReferenceQTSeg(_qtseg(weights, device))
-        forms["QTSeg, reference, native"] = lambda: reference.ReferenceQTSeg(_qtseg(weights, device), native=True)
+        forms["QTSeg, reference"] = partial(_reference, weights, device, native=False)
+        forms["QTSeg, reference, native"] = partial(_reference, weights, device, native=True)
     else:
         _logger.warning(f"the reference formulation is left out: {_REFERENCE} is not there")
-    forms["QTSeg"] = lambda: _qtseg(weights, device)
+    forms["QTSeg"] = partial(_qtseg, weights, device)
     return forms
 
 
-def _evaluating(build: Contender) -> Contender:
-    return lambda: build().eval()
+def _reference(weights: str | None, device: torch.device, *, native: bool) -> nn.Module:
+    spec = importlib.util.spec_from_file_location("reference", _REFERENCE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network: nn.Module = module.ReferenceQTSeg(_qtseg(weights, device), native=native)
+    return network
+
+
+def _qtseg(weights: str | None, device: torch.device) -> QTSeg:
+    torch.manual_seed(0)
+    network = QTSeg(3, 2)
+    if weights is not None:
+        load_trained(network, weights)
+    return network.to(device)
+
+
+def _half(weights: str | None, device: torch.device) -> nn.Module:
+    return _Autocast(_qtseg(weights, device))
 
 
 def _quick(weights: str | None, device: torch.device, precision: str) -> nn.Module:
@@ -98,28 +111,24 @@ def _compiled(weights: str | None, device: torch.device, precision: str) -> nn.M
     return network
 
 
-def _qtseg(weights: str | None, device: torch.device) -> QTSeg:
-    torch.manual_seed(0)
-    network = QTSeg(3, 2)
-    if weights is not None:
-        load_trained(network, weights)
-    return network.to(device)
+def _evaluating(build: Contender) -> nn.Module:
+    return build().eval()
 
 
 def _peers(device: torch.device) -> dict[str, Contender]:
     """MONAI's networks, as wide and deep as by default or in its tutorials."""
     channels, strides = (16, 32, 64, 128, 256), (2, 2, 2, 2)
     peers: dict[str, Contender] = {
-        "UNet": lambda: UNet(2, 3, 2, channels, strides, num_res_units=2),
-        "BasicUNetPlusPlus": lambda: _Finest(2, 3, 2),
-        "AttentionUnet": lambda: AttentionUnet(2, 3, 2, channels, strides),
-        "SegResNet": lambda: SegResNet(2, in_channels=3, out_channels=2, init_filters=16),
-        "FlexibleUNet": lambda: FlexibleUNet(3, 2, "efficientnet-b0", pretrained=False),
+        "UNet": partial(UNet, 2, 3, 2, channels, strides, num_res_units=2),
+        "BasicUNetPlusPlus": partial(_Finest, 2, 3, 2),
+        "AttentionUnet": partial(AttentionUnet, 2, 3, 2, channels, strides),
+        "SegResNet": partial(SegResNet, 2, in_channels=3, out_channels=2, init_filters=16),
+        "FlexibleUNet": partial(FlexibleUNet, 3, 2, "efficientnet-b0", pretrained=False),
     }
     if importlib.util.find_spec("einops") is None:
         _logger.warning("SwinUNETR is left out: it needs einops; python -m pip install einops")
     else:
-        peers["SwinUNETR"] = lambda: SwinUNETR(3, 2, feature_size=24, spatial_dims=2)
+        peers["SwinUNETR"] = partial(SwinUNETR, 3, 2, feature_size=24, spatial_dims=2)
     return {name: partial(_placed, build, device) for name, build in peers.items()}
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,7 +24,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 
-from .measure import in_turn
+from .measure import in_turn, seconds
 
 __all__ = ["epoch", "files_to_masks"]
 
@@ -124,5 +125,5 @@ def _target(item: Any) -> str | None:
 
 def _seconds(journey: Callable[[], Any], alone: Callable[[], Any], device: torch.device, rounds: int) -> list[float]:
     """Median seconds of both; the first round, in which caches fill, does not count."""
-    times = in_turn({"journey": journey, "alone": alone}, device, rounds, warm_up=1)
-    return [median(seconds) for seconds in times.values()]
+    timers = {"journey": partial(seconds, journey, device), "alone": partial(seconds, alone, device)}
+    return [median(times) for times in in_turn(timers, rounds, warm_up=1).values()]

@@ -9,32 +9,41 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Measure networks: in turn, round after round, so that a busy machine slows all of them alike."""
+"""Measure networks as their users run them, one to a process, and in turn, so that a busy machine slows all alike."""
 
 from __future__ import annotations
 
+import logging
 import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from typing import Any
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_all_start_methods, get_context
+from typing import Any, TypeVar
 
 import psutil
 import torch
 from monai.losses import DiceCELoss
-from torch import nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from .contenders import Contender, training
+from .contenders import Contender
 
-__all__ = ["count", "in_turn", "latency", "peak_memory", "train_step"]
+__all__ = ["count", "in_own_process", "in_turn", "latency", "seconds", "train_step"]
 
 Figures = dict[str, dict[str, float]]
+Run = Callable[[], Any]
+T = TypeVar("T")
 
-_WARM_UP = 3  # rounds that do not count; TorchScript optimizes in its first two
+_WARM_UP = 1  # turns of two passes that do not count; TorchScript optimizes in its first two passes
+
+_logger = logging.getLogger("qtseg")
+_run: Run  # in a process that measures one network: what is timed
 
 
 def count(build: Contender, size: int) -> tuple[int, float]:
@@ -58,46 +67,150 @@ def latency(contenders: Mapping[str, Contender], size: int, batch: int, device: 
         rounds: passes of each contender, after some that do not count.
 
     Returns:
-        By name: ``median``, ``low`` and ``high`` quartile of a pass in milliseconds.
+        By name: ``median``, ``low`` and ``high`` quartile of a pass in milliseconds. What the memory does not hold is
+        logged and left out.
     """
-    image = torch.rand(batch, 3, size, size, device=device) * 2 - 1
-
-    def forward(network: nn.Module) -> Callable[[], None]:
-        def run() -> None:
-            with torch.inference_mode():
-                network(image)
-
-        return run
-
-    return _in_turn({name: forward(build()) for name, build in contenders.items()}, device, rounds)
+    prepares = {name: partial(_prepare_pass, build, size, batch, device) for name, build in contenders.items()}
+    return {name: figures for name, (figures, _) in _in_turn(prepares, device, rounds).items()}
 
 
 def train_step(
     contenders: Mapping[str, Contender], size: int, batch: int, device: torch.device, rounds: int
 ) -> Figures:
-    """Time a training step: forward, loss, backward and optimizer; arguments and result as in ``latency``."""
-    return _in_turn(
-        {name: _step(build(), size, batch, device) for name, build in contenders.items()}, device, rounds
-    )
+    """Time a training step: forward, loss, backward and optimizer.
+
+    Args:
+        contenders: what is measured, by name.
+        size: side of the images in pixels.
+        batch: images of a step.
+        device: where.
+        rounds: steps of each contender, after some that do not count.
+
+    Returns:
+        As ``latency`` does, and ``memory``: what a step takes at its peak, in MiB beyond network and optimizer.
+    """
+    prepares = {name: partial(_prepare_step, build, size, batch, device) for name, build in contenders.items()}
+    return {name: {**figures, "memory": peak} for name, (figures, peak) in _in_turn(prepares, device, rounds).items()}
 
 
-def peak_memory(name: str, weights: str | None, size: int, batch: int, device: torch.device) -> float:
-    """Measure what a training step takes at its peak, in MiB beyond the network itself, in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peak, name, weights, size, batch, str(device)).result()
+def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
+    """Call ``function`` in a new process, where nothing that ran before changes its speed."""
+    with _process() as process:
+        return process.submit(function, *arguments).result()
 
 
-def _peak(name: str, weights: str | None, size: int, batch: int, device: str) -> float:
-    network = training(weights, torch.device(device))[name]()
-    step = _step(network, size, batch, torch.device(device))
-    _step(network, 64, 2, torch.device(device))()  # what a first step sets up is no activation
-    if device.startswith("cuda"):
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        step()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
+def in_turn(timers: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int) -> dict[str, list[float]]:
+    """Let each of ``timers`` measure once a round; by name, its seconds in each round.
+
+    Args:
+        timers: what measures once, by name.
+        rounds: rounds that count.
+        warm_up: rounds before them that do not.
+    """
+    times: dict[str, list[float]] = {name: [] for name in timers}
+    for turn in range(-warm_up, rounds):
+        for name, timer in timers.items():
+            value = timer()
+            if turn >= 0:
+                times[name].append(value)
+    return times
+
+
+def seconds(run: Run, device: torch.device) -> float:
+    """Time ``run``; a GPU is waited for."""
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _process() -> ProcessPoolExecutor:
+    if "forkserver" not in get_all_start_methods():
+        return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # torch and MONAI are imported once for all
+    return ProcessPoolExecutor(1, mp_context=context)
+
+
+def _in_turn(
+    prepares: Mapping[str, Callable[[], float]], device: torch.device, rounds: int
+) -> dict[str, tuple[dict[str, float], float]]:
+    """Prepare each network in a process of its own, then time them in turn; what each prepared is returned too."""
+    with ExitStack() as stack:
+        prepared, timers = {}, {}
+        for name, prepare in prepares.items():
+            process = stack.enter_context(_process())
+            try:
+                prepared[name] = process.submit(prepare).result()
+            except (torch.OutOfMemoryError, BrokenProcessPool) as error:
+                _logger.warning(f"{name} is left out: it does not fit into memory ({error}); name a smaller --batch")
+                continue
+            timers[name] = partial(_ask, process, device)
+        times = in_turn(timers, rounds, warm_up=_WARM_UP)
+    figures = {}
+    for name, values in times.items():
+        low, median, high = statistics.quantiles([1000 * value for value in values], n=4)
+        figures[name] = {"median": median, "low": low, "high": high}, prepared[name]
+    return figures
+
+
+def _ask(process: ProcessPoolExecutor, device: torch.device) -> float:
+    return process.submit(_timed, device).result()
+
+
+def _timed(device: torch.device) -> float:
+    _run()  # since the last turn, the other networks had the caches
+    taken = seconds(_run, device)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # now the others have the memory
+    return taken
+
+
+def _prepare_pass(build: Contender, size: int, batch: int, device: torch.device) -> float:
+    global _run
+    network = build()
+    image, _ = _images(batch, size, device)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            network(image)
+
+    _run = forward
+    return _peak(_run, device)
+
+
+def _prepare_step(build: Contender, size: int, batch: int, device: torch.device) -> float:
+    global _run
+    network = build().train()
+    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+
+    def step(image: Tensor, label: Tensor) -> None:
+        optimizer.zero_grad()
+        loss(network(image), label).backward()
+        optimizer.step()
+
+    step(*_images(2, 64, device))  # what a first step sets up is no activation
+    _run = partial(step, *_images(batch, size, device))
+    return _peak(_run, device)
+
+
+def _images(batch: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    image = torch.rand(batch, 3, size, size, device=device) * 2 - 1
+    return image, (image[:, :1] > 0.2).float()
+
+
+def _peak(run: Run, device: torch.device) -> float:
+    """Run once; what that took at its peak beyond what was there before, in MiB."""
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     process = psutil.Process()
-    before, peak, done = process.memory_info().rss, 0, threading.Event()
+    before = peak = process.memory_info().rss
+    done = threading.Event()
 
     def watch() -> None:
         nonlocal peak
@@ -106,53 +219,7 @@ def _peak(name: str, weights: str | None, size: int, batch: int, device: str) ->
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    step()
+    run()
     done.set()
     watcher.join()
     return (peak - before) / 2**20
-
-
-def _step(network: nn.Module, size: int, batch: int, device: torch.device) -> Callable[[], None]:
-    network.train()
-    image = torch.rand(batch, 3, size, size, device=device) * 2 - 1
-    label = (torch.rand(batch, 1, size, size, device=device) > 0.6).float()
-    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-
-    def run() -> None:
-        optimizer.zero_grad()
-        loss(network(image), label).backward()
-        optimizer.step()
-
-    return run
-
-
-def _in_turn(runs: Mapping[str, Callable[[], None]], device: torch.device, rounds: int) -> Figures:
-    figures = {}
-    for name, seconds in in_turn(runs, device, rounds, warm_up=_WARM_UP).items():
-        low, median, high = statistics.quantiles([1000 * value for value in seconds], n=4)
-        figures[name] = {"median": median, "low": low, "high": high}
-    return figures
-
-
-def in_turn(
-    runs: Mapping[str, Callable[[], Any]], device: torch.device, rounds: int, *, warm_up: int
-) -> dict[str, list[float]]:
-    """Time each of ``runs`` once a round; by name, its seconds in each round.
-
-    Args:
-        runs: what is timed, by name.
-        device: where it computes; a GPU is waited for.
-        rounds: rounds that count.
-        warm_up: rounds before them that do not.
-    """
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(-warm_up, rounds):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if turn >= 0:
-                times[name].append(time.perf_counter() - start)
-    return times
