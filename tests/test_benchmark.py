@@ -66,6 +66,13 @@ def test_networks_are_timed_in_turn():
     assert times == {"a": [3, 5, 7, 9], "b": [4, 6, 8, 10]}
 
 
+def test_what_takes_long_is_measured_less_often():
+    timers = {"quick": lambda: 1.0, "slow": lambda: 6.0, "very slow": lambda: 11.0}
+    times = measure.in_turn(timers, rounds=4, warm_up=1, enough=10)
+    assert {name: len(values) for name, values in times.items()} == {"quick": 4, "slow": 1, "very slow": 1}
+    assert measure._quartiles([2.0]) == [2.0, 2.0, 2.0]
+
+
 def test_each_network_is_timed_in_a_process_of_its_own():
     timed = measure._in_turn({"a": _prepare_nothing, "b": _prepare_nothing}, CPU, 4)
     processes = {process for _, process in timed.values()} | {os.getpid(), measure.in_own_process(os.getpid)}

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import threading
 import time
@@ -40,7 +41,9 @@ Figures = dict[str, dict[str, float]]
 Run = Callable[[], Any]
 T = TypeVar("T")
 
-_WARM_UP = 1  # turns of two passes that do not count; TorchScript optimizes in its first two passes
+_WARM_UP = 1  # turns that do not count; TorchScript optimizes in its first two passes
+_ENOUGH = 30.0  # seconds for all turns of a network, so that slow ones are measured once or twice
+_LONG = 1.0  # seconds; a shorter pass is run twice in a turn, as others had the caches of the processor before it
 
 _logger = logging.getLogger("qtseg")
 _run: Run  # in a process that measures one network: what is timed
@@ -64,7 +67,7 @@ def latency(contenders: Mapping[str, Contender], size: int, batch: int, device: 
         size: side of the images in pixels.
         batch: images of a pass.
         device: where.
-        rounds: passes of each contender, after some that do not count.
+        rounds: passes of each contender, after some that do not count; fewer of what takes seconds.
 
     Returns:
         By name: ``median``, ``low`` and ``high`` quartile of a pass in milliseconds. What the memory does not hold is
@@ -84,7 +87,7 @@ def train_step(
         size: side of the images in pixels.
         batch: images of a step.
         device: where.
-        rounds: steps of each contender, after some that do not count.
+        rounds: steps of each contender, after some that do not count; fewer of what takes seconds.
 
     Returns:
         As ``latency`` does, and ``memory``: what a step takes at its peak, in MiB beyond network and optimizer.
@@ -99,19 +102,26 @@ def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
         return process.submit(function, *arguments).result()
 
 
-def in_turn(timers: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int) -> dict[str, list[float]]:
+def in_turn(
+    timers: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int, enough: float = math.inf
+) -> dict[str, list[float]]:
     """Let each of ``timers`` measure once a round; by name, its seconds in each round.
 
     Args:
         timers: what measures once, by name.
         rounds: rounds that count.
         warm_up: rounds before them that do not.
+        enough: seconds; what has taken so long, warm-up included, is not measured again, once it has been.
     """
     times: dict[str, list[float]] = {name: [] for name in timers}
+    spent = dict.fromkeys(timers, 0.0)
     for turn in range(-warm_up, rounds):
         for name, timer in timers.items():
+            if spent[name] >= enough and times[name]:
+                continue
             value = timer()
-            if turn >= 0:
+            spent[name] += value
+            if turn >= 0 or value >= enough:
                 times[name].append(value)
     return times
 
@@ -147,12 +157,16 @@ def _in_turn(
                 _logger.warning(f"{name} is left out: it does not fit into memory ({error}); name a smaller --batch")
                 continue
             timers[name] = partial(_ask, process, device)
-        times = in_turn(timers, rounds, warm_up=_WARM_UP)
+        times = in_turn(timers, rounds, warm_up=_WARM_UP, enough=_ENOUGH)
     figures = {}
     for name, values in times.items():
-        low, median, high = statistics.quantiles([1000 * value for value in values], n=4)
+        low, median, high = _quartiles([1000 * value for value in values])
         figures[name] = {"median": median, "low": low, "high": high}, prepared[name]
     return figures
+
+
+def _quartiles(values: list[float]) -> list[float]:
+    return statistics.quantiles(values, n=4) if len(values) > 1 else 3 * values
 
 
 def _ask(process: ProcessPoolExecutor, device: torch.device) -> float:
@@ -160,8 +174,9 @@ def _ask(process: ProcessPoolExecutor, device: torch.device) -> float:
 
 
 def _timed(device: torch.device) -> float:
-    _run()  # since the last turn, the other networks had the caches
     taken = seconds(_run, device)
+    if taken < _LONG:
+        taken = seconds(_run, device)
     if device.type == "cuda":
         torch.cuda.empty_cache()  # now the others have the memory
     return taken

@@ -56,7 +56,7 @@ def write_report(folder: Path, figures: Mapping[str, Any]) -> str:
 def _table(size: str, networks: Mapping[str, Mapping[str, Any]], batch: int) -> list[str]:
     header = ["network", "parameters, M", "GMACs", *_COLUMNS.values()]
     lines = [f"## {size} x {size} pixels", ""]
-    lines += [f"Images/s and training step at batch {batch}. Medians, with quartiles (of 3 rounds: extremes).", ""]
+    lines += [f"Images/s and training step at batch {batch}. Medians, with quartiles (of 3 values: extremes).", ""]
     lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for name, values in networks.items():
         cells = [name, f"{values['parameters'] / 1e6:.2f}", f"{values['gmacs']:.2f}"]
