@@ -13,8 +13,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import math
+import platform
 import statistics
 import threading
 import time
@@ -43,9 +45,10 @@ T = TypeVar("T")
 
 _WARM_UP = 1  # turns that do not count; TorchScript optimizes in its first two passes
 _ENOUGH = 30.0  # seconds for all turns of a network, so that slow ones are measured once or twice
-_LONG = 1.0  # seconds; a shorter pass is run twice in a turn, as others had the caches of the processor before it
+_LONG = 4.0  # seconds; a shorter pass is run twice in a turn, as others had the caches of the processor before it
 
 _logger = logging.getLogger("qtseg")
+_NO_MEMORY = (torch.OutOfMemoryError, BrokenProcessPool)  # the latter where Linux ends a process for the others' sake
 _run: Run  # in a process that measures one network: what is timed
 
 
@@ -153,13 +156,15 @@ def _in_turn(
             process = stack.enter_context(_process())
             try:
                 prepared[name] = process.submit(prepare).result()
-            except (torch.OutOfMemoryError, BrokenProcessPool) as error:
-                _logger.warning(f"{name} is left out: it does not fit into memory ({error}); name a smaller --batch")
+            except _NO_MEMORY as error:
+                _leave_out(name, error)
                 continue
-            timers[name] = partial(_ask, process, device)
+            timers[name] = partial(_ask, name, process, device)
         times = in_turn(timers, rounds, warm_up=_WARM_UP, enough=_ENOUGH)
     figures = {}
     for name, values in times.items():
+        if math.isnan(sum(values)):
+            continue
         low, median, high = _quartiles([1000 * value for value in values])
         figures[name] = {"median": median, "low": low, "high": high}, prepared[name]
     return figures
@@ -169,17 +174,31 @@ def _quartiles(values: list[float]) -> list[float]:
     return statistics.quantiles(values, n=4) if len(values) > 1 else 3 * values
 
 
-def _ask(process: ProcessPoolExecutor, device: torch.device) -> float:
-    return process.submit(_timed, device).result()
+def _ask(name: str, process: ProcessPoolExecutor, device: torch.device) -> float:
+    try:
+        return process.submit(_timed, device).result()
+    except _NO_MEMORY as error:
+        _leave_out(name, error)
+        return math.nan
+
+
+def _leave_out(name: str, error: Exception) -> None:
+    _logger.warning(f"{name} is left out: it does not fit into memory ({error}); name a smaller --batch")
 
 
 def _timed(device: torch.device) -> float:
     taken = seconds(_run, device)
     if taken < _LONG:
         taken = seconds(_run, device)
-    if device.type == "cuda":
-        torch.cuda.empty_cache()  # now the others have the memory
+    _give_back_memory(device)  # the others need it now
     return taken
+
+
+def _give_back_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _prepare_pass(build: Contender, size: int, batch: int, device: torch.device) -> float:
@@ -192,7 +211,7 @@ def _prepare_pass(build: Contender, size: int, batch: int, device: torch.device)
             network(image)
 
     _run = forward
-    return _peak(_run, device)
+    return _first(_run, device)
 
 
 def _prepare_step(build: Contender, size: int, batch: int, device: torch.device) -> float:
@@ -208,12 +227,19 @@ def _prepare_step(build: Contender, size: int, batch: int, device: torch.device)
 
     step(*_images(2, 64, device))  # what a first step sets up is no activation
     _run = partial(step, *_images(batch, size, device))
-    return _peak(_run, device)
+    return _first(_run, device)
 
 
 def _images(batch: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     image = torch.rand(batch, 3, size, size, device=device) * 2 - 1
     return image, (image[:, :1] > 0.2).float()
+
+
+def _first(run: Run, device: torch.device) -> float:
+    """Run for the first time; its peak of memory."""
+    peak = _peak(run, device)
+    _give_back_memory(device)
+    return peak
 
 
 def _peak(run: Run, device: torch.device) -> float:
