@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 __all__ = ["write_report"]
 
@@ -86,6 +87,9 @@ def _plot(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
         axis.barh(names, medians, xerr=spread, color=colors)
         axis.set_title(f"one image of {size} x {size}")
         axis.set_xscale("log")  # a hundredfold lies between them
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("ms (median, quartiles)")
     figure.tight_layout()
     return figure
