@@ -45,6 +45,12 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> 
     return path
 
 
+def opened(path: Path) -> Image.Image:
+    """An image whose file is read and closed."""
+    with Image.open(path) as image:
+        return image.copy()
+
+
 def save_palette(path: Path, indices: np.ndarray, colors: list[int]) -> Path:
     """Write palette indices with ``colors`` as r, g, b, r, g, b, ..."""
     image = Image.fromarray(indices).convert("P")

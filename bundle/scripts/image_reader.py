@@ -25,7 +25,7 @@ from PIL import Image
 
 from .errors import InputError
 from .image_headers import SUFFIXES
-from .masks import MAX_CLASSES, label_ids
+from .masks import MAX_CLASSES, label_ids, smeared_share
 from .pixels import Pixels, read_pixels
 
 __all__ = ["ImageFileReader", "MaskFileReader"]
@@ -43,11 +43,13 @@ class ImageFileReader(ImageReader):
 
     Args:
         channels: 3 for RGB, 1 for grey (ITU-R 601 luma of colors).
+        color_space: of three channels: "RGB", or "YCrCb" (luma, red and blue difference, full range as in JPEG), which
+            the paper uses for dermoscopy.
         max_pixels: the largest height x width to decode; guards against small files that would fill the memory.
 
     Raises:
-        InputError: if ``channels`` is not 1 or 3, or ``max_pixels`` is not positive. Reading raises it for files that
-            cannot be read, and names the file and the cure.
+        InputError: if ``channels`` is not 1 or 3, ``color_space`` is neither, or ``max_pixels`` is not positive.
+            Reading raises it for files that cannot be read, and names the file and the cure.
 
     Example::
 
@@ -56,12 +58,15 @@ class ImageFileReader(ImageReader):
         load = LoadImaged(keys="image", reader=ImageFileReader(), dtype=None, ensure_channel_first=True)  # (3, H, W)
     """
 
-    def __init__(self, *, channels: int = 3, max_pixels: int = 200_000_000) -> None:
+    def __init__(self, *, channels: int = 3, color_space: str = "RGB", max_pixels: int = 200_000_000) -> None:
         if channels not in (1, 3):
             raise InputError(f"channels is {channels}; use 3 for RGB or 1 for grey")
+        if color_space not in ("RGB", "YCrCb"):
+            raise InputError(f'color_space is {color_space!r}; use "RGB" or "YCrCb"')
         if max_pixels < 1:
             raise InputError(f"max_pixels is {max_pixels}; give the number of pixels that an image may have")
         self.channels = channels
+        self.color_space = color_space
         self.max_pixels = max_pixels
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
@@ -84,6 +89,8 @@ class ImageFileReader(ImageReader):
         if len(img) != 1:
             raise InputError(f"an image is one file, but {len(img)} are listed: {', '.join(img[:3])}; list one")
         values = _intensities(read_pixels(img[0], self.max_pixels), self.channels)
+        if self.color_space == "YCrCb" and self.channels == 3:
+            values = _ycrcb(values)
         return values, _meta(values.shape[:2], channel_dim=-1)
 
 
@@ -95,11 +102,12 @@ class MaskFileReader(ImageFileReader):
 
     Args:
         num_classes: number of classes with the background, 2 to 256.
+        colors: (r, g, b) in 0..255 of the classes 1, 2, ..., where masks are drawn in colors.
         max_pixels: as for images.
 
     Raises:
-        InputError: if ``num_classes`` is out of range. Reading raises it for files that cannot be read or break the
-            rules, and names the file, the values found and the cure.
+        InputError: if ``num_classes`` is out of range, or ``colors`` are no such colors. Reading raises it for
+            files that cannot be read or break the rules, and names the file, the values found and the cure.
 
     Example::
 
@@ -108,11 +116,16 @@ class MaskFileReader(ImageFileReader):
         load = LoadImaged(keys="label", reader=MaskFileReader(2), dtype=None, ensure_channel_first=True)  # (1, H, W)
     """
 
-    def __init__(self, num_classes: int, *, max_pixels: int = 200_000_000) -> None:
+    def __init__(
+        self, num_classes: int, *, colors: Sequence[Sequence[int]] | None = None, max_pixels: int = 200_000_000
+    ) -> None:
         super().__init__(channels=1, max_pixels=max_pixels)
         if not 2 <= num_classes <= MAX_CLASSES:
             raise InputError(f"num_classes is {num_classes}; it counts the background, so use 2 to {MAX_CLASSES}")
+        if colors is not None:
+            _check_colors(colors, num_classes)
         self.num_classes = num_classes
+        self.colors = colors
 
     def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
         """Decode the mask.
@@ -123,24 +136,49 @@ class MaskFileReader(ImageFileReader):
         Returns:
             (H, W) uint8 ids in 0..num_classes-1, and the meta data that MONAI expects.
         """
-        if len(img) > 1 and self.num_classes != 2:
+        ids, _ = self.read_parts(img)
+        return ids, _meta(ids.shape, channel_dim=float("nan"))  # MONAI's word for "no channel"
+
+    def read_parts(self, paths: Sequence[str]) -> tuple[NDArray[np.uint8], float]:
+        """Decode the mask that ``paths`` hold together.
+
+        Args:
+            paths: the mask, or its parts.
+
+        Returns:
+            (H, W) uint8 ids in 0..num_classes-1, and the largest share of smeared pixels among the parts.
+        """
+        if len(paths) > 1 and self.num_classes != 2:
             raise InputError(
-                f"{img[0]} is one of {len(img)} parts of a mask, which are read for 2 classes only; "
+                f"{paths[0]} is one of {len(paths)} parts of a mask, which are read for 2 classes only; "
                 f"save one mask file with the ids 0 to {self.num_classes - 1}"
             )
-        ids = self._ids(img[0])
-        for path in img[1:]:
-            part = self._ids(path)
+        ids, smeared = self._read(paths[0])
+        for path in paths[1:]:
+            part, share = self._read(path)
             if part.shape != ids.shape:
                 raise InputError(
-                    f"{path} is {_width_by_height(part)} but {img[0]} is {_width_by_height(ids)}; "
+                    f"{path} is {_width_by_height(part)} but {paths[0]} is {_width_by_height(ids)}; "
                     "the parts of a mask must have the same size"
                 )
             ids |= part
-        return ids, _meta(ids.shape, channel_dim=float("nan"))  # MONAI's word for "no channel"
+            smeared = max(smeared, share)
+        return ids, smeared
 
-    def _ids(self, path: str) -> NDArray[np.uint8]:
-        return label_ids(read_pixels(path, self.max_pixels), self.num_classes, path)
+    def _read(self, path: str) -> tuple[NDArray[np.uint8], float]:
+        pixels = read_pixels(path, self.max_pixels)
+        return label_ids(pixels, self.num_classes, path, self.colors), smeared_share(pixels, self.colors)
+
+
+def _check_colors(colors: Any, num_classes: int) -> None:
+    triples = isinstance(colors, Sequence) and all(isinstance(color, Sequence) and len(color) == 3 for color in colors)
+    if not triples or not all(value in range(256) for color in colors for value in color):
+        raise InputError(f"label_colors is {colors!r}; give a list of [red, green, blue], each 0 to 255, one a class")
+    if num_classes not in (2, len(colors) + 1):
+        raise InputError(
+            f"label_colors names {len(colors)} colors for {num_classes} classes; set --out_channels {len(colors) + 1}, "
+            "or 2 to take all of them for one kind of object"
+        )
 
 
 def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:
@@ -165,6 +203,14 @@ def _luma(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype == np.uint8:
         return np.asarray(Image.fromarray(values).convert("L"))[..., None]
     return values @ np.array([[0.299], [0.587], [0.114]])
+
+
+def _ycrcb(values: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 3) RGB in [0, 255] as luma, red difference and blue difference; whole numbers stay whole."""
+    red, green, blue = np.moveaxis(values.astype(np.float32), -1, 0)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    converted = np.stack([luma, (red - luma) * 0.713 + 128, (blue - luma) * 0.564 + 128], axis=-1)
+    return (np.rint(converted) if values.dtype == np.uint8 else converted).clip(0, 255).astype(values.dtype)
 
 
 def _stretched(values: NDArray[Any]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,20 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .pixels import Pixels
 
-__all__ = ["label_ids"]
+__all__ = ["label_ids", "smeared_share"]
 
 # Shapes: H x W mask, (H, W, 2) grey and alpha, (H, W, 3) RGB, (H, W, 4) RGB and alpha.
 
 MAX_CLASSES = 256  # ids are uint8
 # More than this share of pixels between 1/4 and 3/4 of full scale is no edge or compression artifact.
 MAX_BETWEEN = 0.05
+# More values than this between the smallest and the largest are no ids.
+_FEW_VALUES = 16
 
 
-def label_ids(pixels: Pixels, num_classes: int, path: str) -> NDArray[np.uint8]:
+def label_ids(
+    pixels: Pixels, num_classes: int, path: str, colors: Sequence[Sequence[int]] | None = None
+) -> NDArray[np.uint8]:
     """Turn the pixels of a mask file into label ids; 0 is the background.
 
     Two classes, background and object:
@@ -49,12 +54,17 @@ def label_ids(pixels: Pixels, num_classes: int, path: str) -> NDArray[np.uint8]:
     - RGB is read if its channels are equal.
     - Refused: other values, unequal channels, and JPEG, whose compression smears ids.
 
+    Classes by color, where ``colors`` are given: a pixel belongs to the nearest of them, or to the background if black
+    is nearer, which reads JPEG too. With two classes, each of the colors is object. Refused: more than 5 % of the
+    pixels a quarter of full scale off in a channel.
+
     Alpha is ignored; a mask that is drawn in the alpha channel only is refused.
 
     Args:
         pixels: what the file stores.
         num_classes: number of classes with the background, 2 to 256.
         path: file name for messages.
+        colors: (r, g, b) in 0..255 of the classes 1, 2, ...; None where masks are gray.
 
     Returns:
         (H, W) ids in 0..num_classes-1.
@@ -62,6 +72,9 @@ def label_ids(pixels: Pixels, num_classes: int, path: str) -> NDArray[np.uint8]:
     Raises:
         InputError: if the values do not follow the rules; it names the file, the values and the cure.
     """
+    if colors is not None:
+        ids = _by_color(pixels, colors, path)
+        return np.minimum(ids, 1) if num_classes == 2 else ids
     if num_classes == 2:
         return _two_classes(pixels, path)
     return _many_classes(pixels, num_classes, path)
@@ -122,6 +135,49 @@ def _many_classes(pixels: Pixels, num_classes: int, path: str) -> NDArray[np.uin
             f"{_more_classes(largest)}save it with the ids 0 to {num_classes - 1}"
         )
     return values.astype(np.uint8)
+
+
+def _by_color(pixels: Pixels, colors: Sequence[Sequence[int]], path: str) -> NDArray[np.uint8]:
+    values = _without_alpha(pixels.values, path)
+    if pixels.palette is not None:
+        values = pixels.palette[values]
+    if values.ndim == 2:
+        values = np.repeat(values[..., None], 3, axis=-1)
+    if values.dtype != np.uint8:
+        raise InputError(f"{path} is deeper than 8 bits; save a mask of colors as 8-bit RGB")
+    known = np.array([(0, 0, 0), *colors], dtype=np.int32)  # (K, 3)
+    squares = [((values.astype(np.int32) - color) ** 2).sum(-1) for color in known]
+    ids = np.argmin(squares, axis=0).astype(np.uint8)
+    off = np.abs(values - known[ids]).max(-1) > 255 // 4
+    if off.mean() > MAX_BETWEEN:
+        red, green, blue = values[off][0]
+        raise InputError(
+            f"{path} has colors that are none of label_colors in {off.mean():.0%} of its pixels, such as "
+            f"[{red}, {green}, {blue}]; add the color to --label_colors, or mend the mask"
+        )
+    return ids
+
+
+def smeared_share(pixels: Pixels, colors: Sequence[Sequence[int]] | None = None) -> float:
+    """Share of a mask's pixels that are neither background nor object as stored: soft edges, or the marks of JPEG.
+
+    Args:
+        pixels: what the file stores.
+        colors: as of ``label_ids``.
+
+    Returns:
+        0 for a mask of few values; else the share of pixels with other values than 0 and the largest, or with other
+        colors than black and ``colors``.
+    """
+    values = pixels.values
+    if colors is not None and values.ndim == 3:
+        known = [(values[..., :3] == color).all(-1) for color in [(0, 0, 0), *colors]]
+        return float(1 - np.any(known, axis=0).mean())
+    if pixels.palette is not None or values.dtype != np.uint8:
+        return 0.0
+    counts = np.bincount((values if values.ndim == 2 else values[..., 0]).ravel())[1:-1]
+    pixel_count = values.shape[0] * values.shape[1]
+    return float(counts.sum() / pixel_count) if np.count_nonzero(counts) > _FEW_VALUES else 0.0
 
 
 def _without_alpha(values: NDArray[Any], path: str) -> NDArray[Any]:

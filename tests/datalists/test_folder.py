@@ -11,19 +11,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import images
-from scripts.datalists import from_dsb2018, from_folder, images_in, read_layout, split
+from scripts.datalists.folder import from_folder, images_in
+from scripts.datalists.layouts import LAYOUTS
 from scripts.errors import InputError
-from scripts.image_reader import MaskFileReader
-
-DATA = Path(os.environ.get("QTSEG_DATA", "none"))
 
 
 def folder(root: Path, *names: str) -> Path:
@@ -31,11 +27,6 @@ def folder(root: Path, *names: str) -> Path:
     for name in names:
         images.save(root / name, images.marked())
     return root
-
-
-def dsb2018(root: Path, sample: str, *masks: str) -> Path:
-    base = f"stage1_train/{sample}"
-    return folder(root, f"{base}/images/{sample}.png", *(f"{base}/masks/{mask}.png" for mask in masks))
 
 
 def names(items: list[dict]) -> list[tuple[str, str]]:
@@ -98,7 +89,7 @@ def test_other_files_are_left_out(tmp_path, caplog):
     ]
 
 
-@pytest.mark.parametrize("function", [from_folder, from_dsb2018, images_in])
+@pytest.mark.parametrize("function", [*LAYOUTS.values(), images_in])
 def test_no_folder(function, tmp_path):
     with pytest.raises(InputError, match="dataset_dir is not set; give --dataset_dir a folder:\n  <dataset_dir>/"):
         function(None)
@@ -111,7 +102,7 @@ def test_no_folder(function, tmp_path):
 @pytest.mark.parametrize("files, message", [
     ([], "has no folder images/; expected is\n  <dataset_dir>/images/<name>.png\n  <dataset_dir>/masks/<name>.png"),
     (["masks/a.png"], "has no folder images/; expected is"),
-    (["images/a.png"], "has no folder masks/ .or labels/.; expected is"),
+    (["images/a.png"], "has no folder masks/ or labels/; expected is"),
     (["images/a.png", "masks/a.png", "labels/a.png"], "has both masks/ and labels/; keep the one"),
     (["images/a.txt", "masks/a.png"], "images holds no image; supported are .bmp, .gif, .jpeg, .jpg, .png, .tif"),
     (["images/a.png", "masks/a.txt"], "masks holds no image; supported are"),
@@ -122,7 +113,6 @@ def test_no_folder(function, tmp_path):
     (["images/a.png", "images/b.png", "masks/a.png"], r"1 file\(s\) in .*images have no mask of .*: b.png; add"),
     (["images/a.png", "masks/b.png", "masks/a.png"], r"1 file\(s\) in .*masks have no image of .*: b.png; add"),
     ([*(f"images/{i}.png" for i in range(9)), "masks/1.png"], r"8 file\(s\) .*: 0.png, 2.png, 3.png, \.\.\.;"),
-    (["stage1_train/1/images/1.png"], "holds the Data Science Bowl 2018; add configs/datasets/dsb2018.json to"),
 ])
 def test_wrong_folders(files, message, tmp_path):
     folder(tmp_path, *(name for name in files if not name.endswith(".txt")))
@@ -134,60 +124,50 @@ def test_wrong_folders(files, message, tmp_path):
 
 
 def test_the_inner_folder_of_dsb2018(tmp_path):
-    inner = dsb2018(tmp_path, "1", "a") / "stage1_train"
+    inner = folder(tmp_path, "stage1_train/1/images/1.png") / "stage1_train"
     parent = f"stage1_train is a part of the Data Science Bowl 2018; give its parent, {tmp_path}, as --dataset_dir"
     with pytest.raises(InputError, match=f"{parent}, and add configs/datasets/dsb2018.json"):
         from_folder(inner)
-    with pytest.raises(InputError, match=f"{parent}$"):
-        from_dsb2018(inner)
 
 
-@pytest.mark.parametrize("name", ["images/a.png", "masks/a.png"])
-def test_unreadable_files(name, tmp_path):
-    folder(tmp_path, "images/a.png", "masks/a.png", "images/b.png", "masks/b.png")
-    (tmp_path / name).write_bytes(b"")
-    with pytest.raises(InputError, match=f"{name} is not a PNG, JPEG, TIFF, BMP or GIF image"):
+@pytest.mark.parametrize("sign, layout", [
+    ("stage1_train", "dsb2018"),
+    ("malignant", "busi"),
+    ("train_gt", "bkai"),
+    ("ISBI2016_ISIC_Part1_Training_Data", "isic2016"),
+    ("train/Original", "fives"),
+])
+def test_other_layouts_are_recognized(sign, layout, tmp_path):
+    (tmp_path / sign).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"is laid out as {layout}; add configs/datasets/{layout}.json to"):
         from_folder(tmp_path)
 
 
-def test_a_mask_of_another_size(tmp_path):
-    folder(tmp_path, "images/a.png")
-    images.save(tmp_path / "masks" / "a.png", images.marked().T)
-    with pytest.raises(InputError, match="masks/a.png is 16 x 24 pixels but .*images/a.png is 24 x 16; a mask must"):
+def test_a_dataset_json_is_recognized(tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(InputError, match="has a dataset.json; add --layout decathlon"):
         from_folder(tmp_path)
 
 
-# from_dsb2018
-
-
-def test_dsb2018_lists_all_masks_of_an_image(tmp_path):
-    dsb2018(tmp_path, "b", "3", "1")
-    dsb2018(tmp_path, "a", "2")
-    (tmp_path / "stage1_train" / ".DS_Store").write_bytes(b"")
-    train = tmp_path / "stage1_train"
-    assert from_dsb2018(tmp_path) == [
-        {"image": str(train / "a/images/a.png"), "label": [str(train / "a/masks/2.png")]},
-        {"image": str(train / "b/images/b.png"), "label": [str(train / "b/masks/1.png"), str(train / "b/masks/3.png")]},
+def test_parts(tmp_path):
+    for part in ("test", "train", "val"):
+        folder(tmp_path, f"{part}/images/{part}.png", f"{part}/labels/{part}_mask.png")
+    assert [(Path(item["image"]).stem, item["part"]) for item in from_folder(tmp_path)] == [
+        ("train", "train"),
+        ("val", "val"),
+        ("test", "test"),
     ]
 
 
 @pytest.mark.parametrize("files, message", [
-    (["images/a.png", "masks/a.png"], "has no folder stage1_train; expected is\n  <dataset_dir>/stage1_train/<id>"),
-    (["stage1_train/a/images/a.png"], "stage1_train/a has no folder masks; expected is"),
-    (["stage1_train/a/masks/a.png"], "stage1_train/a has no folder images; expected is"),
-    (["stage1_train/a.png"], "stage1_train is empty; expected is"),
-    ([f"stage1_train/a/{name}.png" for name in ("images/a", "images/b", "masks/a")], "has 2 images; expected is one"),
+    (["train/images/a.png", "train/masks/a.png"], "has train/ alone; expected are train/ and test/"),
+    (["test/images/a.png", "val/masks/a.png"], "has val/ alone"),
+    (["train/images/a.png", "train/masks/a.png", "test/images/a.png"], "test has no folder masks/ or labels/"),
+    (["train/images/a.png", "images/a.png"], "has both images/ and train/; keep the one"),
 ])
-def test_wrong_layouts_of_dsb2018(files, message, tmp_path):
+def test_wrong_parts(files, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        from_dsb2018(folder(tmp_path, *files))
-
-
-def test_a_part_of_another_size(tmp_path):
-    dsb2018(tmp_path, "a", "1", "2")
-    images.save(tmp_path / "stage1_train/a/masks/2.png", images.marked()[1:])
-    with pytest.raises(InputError, match="masks/2.png is 24 x 15 pixels but .*images/a.png is 24 x 16"):
-        from_dsb2018(tmp_path)
+        from_folder(folder(tmp_path, *files))
 
 
 # images_in
@@ -213,65 +193,3 @@ def test_unreadable_images_to_segment(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="a.png is not a PNG, JPEG, TIFF, BMP or GIF image"):
         images_in(tmp_path)
-
-
-# split
-
-
-def numbered(count: int) -> list[dict]:
-    return [{"image": f"{i:03}.png"} for i in range(count)]
-
-
-@pytest.mark.parametrize("count, num_folds", [(10, 5), (13, 5), (2, 2), (670, 5)])
-@pytest.mark.parametrize("remainder", ["spread", "train"])
-def test_folds_part_the_images(count, num_folds, remainder):
-    items = numbered(count)
-    folds = [split(items, fold=fold, num_folds=num_folds, remainder=remainder) for fold in range(num_folds)]
-    validated = [item for fold in folds for item in fold["validate"]]
-    assert validated == items[: count if remainder == "spread" else count // num_folds * num_folds]
-    for fold in folds:
-        assert len(fold["validate"]) in (count // num_folds, count // num_folds + (remainder == "spread"))
-        assert sorted(fold["train"] + fold["validate"], key=lambda item: item["image"]) == items
-        assert fold["train"] == [item for item in items if item not in fold["validate"]]
-
-
-def test_the_remainder():
-    sizes = {
-        remainder: [len(split(numbered(13), fold=i, num_folds=5, remainder=remainder)["validate"]) for i in range(5)]
-        for remainder in ("spread", "train")
-    }
-    assert sizes == {"spread": [3, 3, 3, 2, 2], "train": [2, 2, 2, 2, 2]}
-    assert split(numbered(13), fold=1, num_folds=5, remainder="train")["validate"] == numbered(13)[2:4]
-    assert split(numbered(13), fold=3, num_folds=5)["validate"] == numbered(13)[9:11]
-
-
-@pytest.mark.parametrize("options, message", [
-    ({"fold": 5, "num_folds": 5}, "fold is 5; with num_folds=5 use 0 to 4"),
-    ({"fold": -1, "num_folds": 5}, "fold is -1; with num_folds=5 use 0 to 4"),
-    ({"fold": 0, "num_folds": 1}, "num_folds is 1; use 2 or more"),
-    ({"fold": 0, "num_folds": 8}, r"num_folds is 8 for 7 image\(s\); add images, or use fewer folds"),
-    ({"fold": 0, "num_folds": 2, "remainder": "drop"}, "remainder is 'drop'; use \"spread\" or \"train\""),
-])
-def test_wrong_folds(options, message):
-    with pytest.raises(InputError, match=message):
-        split(numbered(7), **options)
-
-
-# real data
-
-
-@pytest.mark.skipif(not (DATA / "stage1_train").is_dir(), reason="QTSEG_DATA names no folder with stage1_train")
-def test_dsb2018_as_released():
-    items = from_dsb2018(DATA)
-    assert (len(items), sum(len(item["label"]) for item in items)) == (670, 29461)
-    reader = MaskFileReader(2)
-    for item in items[::100]:
-        ids, _ = reader.get_data(reader.read(item["label"]))
-        assert np.unique(ids).tolist() == [0, 1]
-
-
-def test_layouts_are_read_by_name(tmp_path):
-    folder(tmp_path, "images/a.png", "masks/a.png")
-    assert read_layout("folder", tmp_path) == from_folder(tmp_path)
-    with pytest.raises(InputError, match="layout is 'nnunet'; use one of 'folder', 'dsb2018'"):
-        read_layout("nnunet", tmp_path)

@@ -1,0 +1,61 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Read a dataset in whatever layout it has: what the knob ``layout`` chooses from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from os import PathLike
+
+from ..errors import InputError
+from .bkai import from_bkai
+from .busi import from_busi
+from .decathlon import from_decathlon
+from .dsb2018 import from_dsb2018
+from .files import Item
+from .folder import from_folder
+from .official import from_fives, from_isic2016
+
+__all__ = ["LAYOUTS", "read_layout"]
+
+#: what the knob ``layout`` can be
+LAYOUTS: dict[str, Callable[[str | PathLike[str] | None], list[Item]]] = {
+    "folder": from_folder,
+    "decathlon": from_decathlon,
+    "isic2016": from_isic2016,
+    "busi": from_busi,
+    "busi_with_normal": partial(from_busi, normal=True),
+    "bkai": from_bkai,
+    "dsb2018": from_dsb2018,
+    "fives": from_fives,
+}
+
+
+def read_layout(layout: str, dataset_dir: str | PathLike[str] | None) -> list[Item]:
+    """The images and labels of a dataset, in a layout that this bundle knows. No image is opened here.
+
+    Args:
+        layout: a name in :py:data:`LAYOUTS`.
+        dataset_dir: the dataset's folder.
+
+    Returns:
+        A dictionary an image: ``"image"``, a path; ``"label"``, a path, or a list of them if the mask comes in parts;
+        ``"part"``, one of train, val and test, where the dataset is divided; ``"stratum"``, where the images are of
+        several kinds.
+
+    Raises:
+        InputError: if there is no such layout, or the dataset is not laid out so.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"layout is {layout!r}; use one of {', '.join(map(repr, LAYOUTS))}")
+    return LAYOUTS[layout](dataset_dir)
