@@ -1,0 +1,239 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Judge what a survey of the data has seen: what must be mended, what may be, and which settings suit it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+
+from .duplicates import Pair
+from .errors import InputError
+from .folds import Fold
+from .survey import Facts
+
+__all__ = ["check_data", "find_leaks", "report_check"]
+
+Report = dict[str, Any]
+
+_SMEARED = 0.0005  # share of a mask's pixels; JPEG leaves more, a few soft edges less
+_NEARLY_ALL = 0.9  # of an image's pixels in one mask
+_SIDES = (128, 512)  # smallest and largest suggestion
+_STRIDE = 32
+_TALL = 0.9  # quantile of the images that a suggested size holds without more padding than a square has
+_STEPS = 8  # an epoch should have so many
+_LISTED = 1000  # near-duplicates in a report
+_SHOWN = 3  # file names in a line of the log
+
+_logger = logging.getLogger("qtseg")
+
+
+def check_data(
+    facts: Sequence[Facts],
+    pairs: Sequence[Pair],
+    *,
+    spatial_size: tuple[int, int],
+    out_channels: int,
+    report_path: str | os.PathLike[str],
+    training: bool = True,
+) -> Report:
+    """List problems by file, sum up the images, and suggest settings.
+
+    Args:
+        facts: of every image, from :py:func:`.survey.survey_images`.
+        pairs: of them, from :py:func:`.duplicates.near_duplicates`.
+        spatial_size: (H, W) in pixels that images will be fitted to.
+        out_channels: number of classes, the background counted.
+        report_path: JSON file for the report.
+        training: whether there must be an object to learn.
+
+    Returns:
+        The report: ``num_images``, ``problems``, ``sizes``, ``intensities``, ``classes``, ``near_duplicates`` and
+        ``suggestions``.
+
+    Raises:
+        InputError: if a file cannot be used, or there is nothing to learn. The report is written before.
+    """
+    usable = [each for each in facts if each.problem is None]
+    problems = _problems(facts, usable, pairs, out_channels, training)
+    report: Report = {"num_images": len(facts), "problems": problems}
+    if usable:
+        report |= {
+            "sizes": {
+                side: _quartiles([each.size[axis] for each in usable]) for axis, side in enumerate(("height", "width"))
+            },
+            "intensities": {
+                name: _quartiles([getattr(each, name) for each in usable]) for name in ("low", "high", "mean", "spread")
+            },
+            "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
+            "suggestions": _suggest(usable),
+        }
+    report["num_near_duplicates"] = len(pairs)
+    report["near_duplicates"] = _listed(pairs, facts)
+    if idist.get_rank() == 0:
+        _write(report, report_path)
+    fatal = [problem for problem in problems if problem["fatal"]]
+    if fatal:
+        others = sum(len(problem["files"]) for problem in fatal) - 1
+        more = f" ({others} more file(s) cannot be used; {report_path} lists all)" if others > 0 else ""
+        raise InputError(fatal[0]["text"] + more)
+    return report
+
+
+def find_leaks(pairs: Sequence[Pair], folds: Sequence[Fold], facts: Sequence[Facts]) -> list[dict[str, Any]]:
+    """Near-duplicates that a fold scores, or chooses the epoch on, and trains on too.
+
+    Args:
+        pairs: near-duplicates among the images.
+        folds: the division.
+        facts: of the images.
+
+    Returns:
+        ``{"fold": number, "num_pairs": count, "pairs": [[image, image, likeness], ...]}`` for every fold that has any.
+    """
+    leaks = []
+    for number, fold in enumerate(folds):
+        part = dict.fromkeys(fold.train, "train") | dict.fromkeys(fold.validate, "validate")
+        part |= dict.fromkeys(fold.test, "test")
+        parted = [pair for pair in pairs if len({part.get(pair[0]), part.get(pair[1])} - {None}) == 2]
+        if parted:
+            leaks.append({"fold": number, "num_pairs": len(parted), "pairs": _listed(parted, facts)})
+    return leaks
+
+
+def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: str | os.PathLike[str]) -> None:
+    """Log the report, and add the leaks of the folds to its file.
+
+    Args:
+        report: from :py:func:`check_data`.
+        leaks: from :py:func:`find_leaks`.
+        report_path: the report's file.
+    """
+    if idist.get_rank() > 0:
+        return
+    _write({**report, "leaks": list(leaks)}, report_path)
+    height, width = (report["sizes"][side] for side in ("height", "width"))
+    _logger.info(
+        f"check:    {report['num_images']} images of {width['min']:g} x {height['min']:g} to {width['max']:g} x "
+        f"{height['max']:g} pixels"
+    )
+    for found in report["classes"]:
+        _logger.info(
+            f"check:    class {found['id']} is in {found['images']} masks, {found['share']:.1%} of all pixels, "
+            f"{found['objects']} objects" + (f", {found['vanishing']} below a pixel" if found["vanishing"] else "")
+        )
+    for problem in report["problems"]:
+        _logger.warning(f"check:    {problem['text']}: {_names(problem['files'])}")
+    for leak in leaks:
+        first, second, _ = leak["pairs"][0]
+        _logger.warning(
+            f"check:    fold {leak['fold']} parts {leak['num_pairs']} near-duplicates between what it trains on and "
+            f"what it is judged on, such as {Path(first).name} and {Path(second).name}; scores are too good by them"
+        )
+    suggested = ", ".join(f"{name} {value}" for name, value in report["suggestions"].items())
+    _logger.info(f"check:    would suit this data: {suggested}; all of the check: {report_path}")
+
+
+def _problems(
+    facts: Sequence[Facts], usable: Sequence[Facts], pairs: Sequence[Pair], out_channels: int, training: bool
+) -> list[dict[str, Any]]:
+    problems: list[dict[str, Any]] = []
+
+    def add(kind: str, text: str, files: Sequence[str], *, fatal: bool = False) -> None:
+        if files:
+            problems.append({"kind": kind, "fatal": fatal, "text": text, "files": list(files)})
+
+    def where(seen: Callable[[Facts], bool]) -> list[str]:
+        return [each.image for each in usable if seen(each)]
+
+    for each in facts:
+        add("unusable", each.problem or "", [each.image] if each.problem else [], fatal=True)
+    empty = where(lambda each: sum(each.pixels[1:]) == 0)
+    nothing = f"none of the {len(facts)} masks holds an object; are these the masks, and is 0 the background?"
+    add("no object", nothing, empty if training and len(empty) == len(usable) else [], fatal=True)
+    add("empty mask", f"{len(empty)} mask(s) are empty", empty)
+    nearly_all = where(lambda each: max(each.pixels[1:]) > _NEARLY_ALL * sum(each.pixels))
+    add("full mask", f"{len(nearly_all)} mask(s) cover nearly all of the image; inverted?", nearly_all)
+    smeared = where(lambda each: each.smeared > _SMEARED)
+    text = f"{len(smeared)} mask(s) have gray edges or marks of JPEG, which were cut at half scale"
+    add("smeared mask", text, smeared)
+    constant = where(lambda each: each.low == each.high)
+    add("constant image", f"{len(constant)} image(s) have one intensity only", constant)
+    copies = sorted({facts[position].image for pair in pairs for position in pair[:2]})
+    add("near-duplicates", f"{len(copies)} images have near-duplicates ({len(pairs)} pairs)", copies)
+    for label in range(1, out_channels):
+        if usable and not any(each.pixels[label] for each in usable):
+            add("missing class", f"class {label} is in no mask; set --out_channels {_seen(usable)}", [usable[0].image])
+    return problems
+
+
+def _seen(usable: Sequence[Facts]) -> int:
+    return max(2, 1 + max(label for each in usable for label, count in enumerate(each.pixels) if count))
+
+
+def _class(usable: Sequence[Facts], label: int, spatial_size: tuple[int, int]) -> dict[str, Any]:
+    objects = vanishing = 0
+    for each in usable:
+        counts = each.objects[label - 1]
+        zoom = min(target / side for target, side in zip(spatial_size, each.size))
+        gone = max(0, math.ceil(-2 * math.log2(min(zoom, 1))))  # 2^gone pixels become one
+        objects += sum(counts)
+        vanishing += sum(counts[:gone])
+    pixels = sum(sum(each.pixels) for each in usable)
+    return {
+        "id": label,
+        "images": sum(each.pixels[label] > 0 for each in usable),
+        "share": sum(each.pixels[label] for each in usable) / pixels,
+        "objects": objects,
+        "vanishing": vanishing,
+    }
+
+
+def _suggest(usable: Sequence[Facts]) -> dict[str, Any]:
+    sizes = np.array([each.size for each in usable])
+    longest = float(np.median(sizes.max(1)))
+    side = min(max(_rounded(longest), _SIDES[0]), _SIDES[1])
+    # of each image fitted to that side, the height and the width
+    fitted = np.quantile(sizes * (side / sizes.max(1, keepdims=True)), _TALL, axis=0)
+    height, width = (min(side, max(_STRIDE, _rounded(float(value)))) for value in fitted)
+    batch = 2 ** int(math.log2(max(2, min(32, len(usable) / _STEPS))))
+    return {"spatial_size": [height, width], "batch_size": batch, "out_channels": _seen(usable)}
+
+
+def _rounded(side: float) -> int:
+    return math.ceil(side / _STRIDE) * _STRIDE
+
+
+def _quartiles(values: Sequence[float]) -> dict[str, float]:
+    quartiles = np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist()
+    return dict(zip(("min", "lower", "median", "upper", "max"), quartiles))
+
+
+def _listed(pairs: Sequence[Pair], facts: Sequence[Facts]) -> list[list[Any]]:
+    return [[facts[i].image, facts[j].image, likeness] for i, j, likeness in pairs[:_LISTED]]
+
+
+def _names(files: Sequence[str]) -> str:
+    return ", ".join(Path(file).name for file in files[:_SHOWN]) + (", ..." if len(files) > _SHOWN else "")
+
+
+def _write(report: Report, path: str | os.PathLike[str]) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a split is: folds of a dataset, each with images to train on, to choose the epoch on, and to score."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PROTOCOLS", "Fold", "Split", "relative_names"]
+
+#: what the knob ``protocol`` can be, and how scores under it are named
+PROTOCOLS = {
+    "held-out": "held-out protocol: the epoch was chosen on other images",
+    "paper": "paper protocol: the epoch was chosen on the scored images themselves",
+}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the images, by their positions in the datalist.
+
+    Attributes:
+        train: what is trained on.
+        validate: what the epoch is chosen on.
+        test: what is scored; under the paper's protocol the same as ``validate``.
+    """
+
+    train: list[int]
+    validate: list[int]
+    test: list[int]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Folds of a dataset.
+
+    Attributes:
+        folds: the division, by position in the datalist.
+        groups: of every image, by name.
+        images: paths relative to the dataset's folder, as the file has them.
+    """
+
+    folds: list[Fold]
+    groups: list[str]
+    images: list[str]
+
+    @property
+    def digest(self) -> str:
+        """Of what is trained on, validated and tested in each fold: equal for equal splits."""
+        return hashlib.sha256(json.dumps(self.by_name()).encode()).hexdigest()[:12]
+
+    def by_name(self) -> list[dict[str, list[str]]]:
+        """Each fold's parts, as lists of image names."""
+        return [{part: [self.images[i] for i in each] for part, each in asdict(fold).items()} for fold in self.folds]
+
+
+def relative_names(datalist: Sequence[Mapping[str, Any]], root: str | os.PathLike[str]) -> list[str]:
+    """Names of the images that hold on another machine too: their paths in the dataset's folder.
+
+    Args:
+        datalist: items whose ``"image"`` is a path.
+        root: the dataset's folder.
+
+    Returns:
+        The names, in the order given, with ``/`` between folders.
+    """
+    base = Path(str(root)).expanduser()
+    return [Path(os.path.relpath(item["image"], base)).as_posix() for item in datalist]

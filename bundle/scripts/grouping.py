@@ -1,0 +1,112 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which images belong together, such as those of one patient or video, so that a split never parts them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .errors import InputError
+from .survey import Facts
+
+__all__ = ["group_names", "strata"]
+
+_CSV = re.compile(r"(?P<path>.+\.csv)::(?P<column>.+)", re.IGNORECASE)
+
+
+def group_names(datalist: Sequence[Mapping[str, Any]], rule: str | None) -> list[str]:
+    """Name the group of each image.
+
+    Args:
+        datalist: items whose ``"image"`` is a path.
+        rule: None: each image is a group of its own. A regular expression, searched in the image's file name: what its
+            first parentheses match (or all of it, without parentheses) names the group. ``TABLE.csv::COLUMN``: that
+            column of a table whose column ``image`` holds the file names, with or without suffix.
+
+    Returns:
+        The groups' names, in the order given.
+
+    Raises:
+        InputError: if the rule is no regular expression, the table or a column is missing, or an image has no group.
+
+    Example::
+
+        >>> group_names([{"image": "p1_a.png"}, {"image": "p1_b.png"}, {"image": "p2_a.png"}], "p[0-9]+")
+        ['p1', 'p1', 'p2']
+    """
+    files = [Path(item["image"]) for item in datalist]
+    if rule is None:
+        return [str(file) for file in files]
+    if not isinstance(rule, str):
+        raise InputError(f"group is {rule!r}; give a regular expression, or TABLE.csv::COLUMN")
+    table = _CSV.fullmatch(rule)
+    return _by_table(files, **table.groupdict()) if table else _by_expression(files, rule)
+
+
+def strata(datalist: Sequence[Mapping[str, Any]], facts: Sequence[Facts]) -> list[str]:
+    """Tell kinds of images apart, for folds that shall have an equal share of each.
+
+    Args:
+        datalist: all images.
+        facts: of them.
+
+    Returns:
+        The ``"stratum"`` of each image where the layout knows it. Else the classes in its mask, where images differ in
+        them; else whether its objects are smaller than those of most images.
+    """
+    if all("stratum" in item for item in datalist):
+        return [item["stratum"] for item in datalist]
+    classes = [" ".join(str(label) for label, count in enumerate(each.pixels) if count) for each in facts]
+    if len(set(classes)) > 1:
+        return classes
+    shares = [1 - each.pixels[0] / sum(each.pixels) for each in facts]
+    return ["small" if share < median(shares) else "large" for share in shares]
+
+
+def _by_expression(files: Sequence[Path], rule: str) -> list[str]:
+    try:
+        expression = re.compile(rule)
+    except re.error as error:
+        raise InputError(f"group is {rule!r}, which is no regular expression ({error}); mend it") from error
+    names = []
+    for file in files:
+        match = expression.search(file.name)
+        name = match and match[1 if expression.groups else 0]
+        if not name:
+            raise InputError(f"group is {rule!r}, which matches nothing in {file.name}; let it match every file name")
+        names.append(name)
+    return names
+
+
+def _by_table(files: Sequence[Path], path: str, column: str) -> list[str]:
+    try:
+        with open(Path(path).expanduser(), newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"group names the table {path}, which cannot be read ({error}); give a CSV file") from error
+    for needed in ("image", column):
+        if needed not in columns:
+            raise InputError(f"{path} has no column {needed}; its columns are {', '.join(columns)}")
+    by_name = {row["image"]: row[column] for row in rows}
+    names = []
+    for path_of_image in files:
+        name = by_name.get(path_of_image.name) or by_name.get(path_of_image.stem)
+        if not name:
+            raise InputError(f"{path} has no {column} for {path_of_image.name}; add a line for every image")
+        names.append(name)
+    return names

@@ -1,0 +1,137 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.errors import InputError
+from scripts.folds import Fold, Split, relative_names
+from scripts.split_files import choose_fold, read_split, split_images, write_split
+from scripts.survey import Facts
+
+ROOT = "/data/my set"
+NAMES = [f"images/p{i // 2}_{i}.png" for i in range(12)]
+DATALIST = [{"image": f"{ROOT}/{name}", "label": f"{ROOT}/masks/{Path(name).name}"} for name in NAMES]
+FACTS = [Facts(item["image"], pixels=[9, 1]) for item in DATALIST]
+
+
+def split_of(**options: Any) -> Split:
+    settings: dict[str, Any] = {
+        "split": None,
+        "group": None,
+        "stratify": False,
+        "num_folds": 3,
+        "remainder": "spread",
+        "protocol": "held-out",
+        "validation_share": 0.25,
+        "seed": 0,
+    }
+    return split_images(DATALIST, root=ROOT, facts=FACTS, **{"duplicates": [], **settings, **options})
+
+
+def together(split: Split, *positions: int) -> bool:
+    """Whether no fold parts these images."""
+    return all(
+        len({part for part in ("train", "validate", "test") for i in positions if i in getattr(fold, part)}) == 1
+        for fold in split.folds
+    )
+
+
+def test_groups_and_near_duplicates_stay_together():
+    alone = split_of(seed=1)
+    assert not together(alone, 0, 5) and not together(alone, 0, 1)
+    split = split_of(seed=1, group="p[0-9]+", duplicates=[(0, 5, 0.99)])
+    assert together(split, 0, 1, 4, 5)  # patients 0 and 2, which share a picture
+    assert split.groups == ["p0", "p0", "p1", "p1", "p0", "p0", "p3", "p3", "p4", "p4", "p5", "p5"]
+    assert split_of(duplicates=[(2, 7, 1.0)]).groups[7] == NAMES[2]
+
+
+def test_a_written_split_is_read_back(tmp_path):
+    split = split_of(group="p[0-9]+")
+    path = write_split(split, tmp_path / "made" / "split.json")
+    read = split_of(split=path, num_folds=5, seed=7)  # the file has the last word
+    assert (read.folds, read.groups, read.digest) == (split.folds, split.groups, split.digest)
+    content = json.loads(Path(path).read_text())
+    assert content["digest"] == split.digest and content["folds"][0]["test"][0] in NAMES
+    elsewhere = [{**item, "image": item["image"].replace(ROOT, "/other")} for item in reversed(DATALIST)]
+    moved = read_split(path, elsewhere, "/other")
+    assert moved.digest == split.digest  # in spite of another order and place
+
+
+def test_the_digest_changes_with_any_fold():
+    assert split_of().digest == split_of().digest
+    assert len({split.digest for split in (split_of(), split_of(seed=1), split_of(num_folds=2))}) == 3
+    assert split_of(protocol="paper").digest != split_of().digest
+
+
+def written(folder: Path, content: Any) -> Path:
+    path = folder / "folds.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_folds_of_nnunet(tmp_path):
+    names = [Path(name).stem for name in NAMES]
+    split = read_split(written(tmp_path, [{"train": names[:8], "val": names[8:]}]), DATALIST, ROOT)
+    assert split.folds == [Fold([*range(8)], [8, 9, 10, 11], [8, 9, 10, 11])]
+    with_channel = [{"image": f"{ROOT}/imagesTr/{name}_0000.png"} for name in names]
+    assert read_split(tmp_path / "folds.json", with_channel, ROOT).folds == split.folds
+
+
+def test_images_in_no_fold_are_left_out_and_counted(tmp_path, caplog):
+    content = {"folds": [{"train": NAMES[:4], "validate": NAMES[4:6], "test": NAMES[6:9]}]}
+    with caplog.at_level(logging.WARNING, logger="qtseg"):
+        split = read_split(written(tmp_path, content), DATALIST, ROOT)
+    assert split.folds == [Fold([0, 1, 2, 3], [4, 5], [6, 7, 8])]
+    assert "3 of 12 images are in no fold of" in caplog.text
+
+
+@pytest.mark.parametrize("content, message", [
+    ("{", "split names .*folds.json, which cannot be read"),
+    ({"folds": []}, r'folds.json holds no folds; expected is \[{"train"'),
+    ("[1]", "holds no folds"),
+    ([{"train": ["images/none.png"], "test": NAMES[:1]}], "names images/none.png in fold 0, which is no image of the"),
+    ([{"train": NAMES[:1]}], "has nothing to score in fold 0; name images in its test"),
+    ([{"train": NAMES[:2], "test": NAMES[1:2]}], "has images/p0_1.png in two parts of fold 0; keep it in one"),
+    ([{"train": NAMES[:2], "validate": NAMES[:1], "test": NAMES[4:]}], "has images/p0_0.png in two parts of fold 0"),
+    ([{"train": NAMES[:2], "validate": NAMES[3:4], "test": NAMES[3:]}], "has images/p1_3.png in two parts of fold 0"),
+])
+def test_wrong_files(content, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        split_of(split=str(written(tmp_path, content)))
+
+
+def test_no_file():
+    with pytest.raises(InputError, match="split names none.json, which cannot be read .*No such file"):
+        split_of(split="none.json")
+
+
+def test_the_images_of_a_fold():
+    split = split_of(group="p[0-9]+")
+    chosen = choose_fold(split, 1, DATALIST)
+    assert list(chosen) == ["train", "validate", "test"]
+    assert [item["image"] for item in chosen["test"]] == [f"{ROOT}/{NAMES[i]}" for i in split.folds[1].test]
+    assert chosen["train"][0] == {**DATALIST[split.folds[1].train[0]], "group": split.groups[split.folds[1].train[0]]}
+    with pytest.raises(InputError, match=r"fold is 3, but the split has 3 fold\(s\); use 0 to 2"):
+        choose_fold(split, 3, DATALIST)
+    single = Split(split.folds[:1], split.groups, split.images)
+    with pytest.raises(InputError, match=r"fold is 1, but the split has 1 fold\(s\); use 0, or --split grouped"):
+        choose_fold(single, 1, DATALIST)
+
+
+def test_names_are_relative_to_the_dataset():
+    assert relative_names(DATALIST[:1], ROOT) == ["images/p0_0.png"]
