@@ -14,11 +14,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from monai.bundle import ConfigParser
-from monai.data import CacheDataset
-from monai.transforms import Lambda
 from PIL import Image
 
-from scripts.checks import check_files, check_knobs, check_targets, image_size, switch
+from scripts.checks import check_knobs, check_targets, image_size, switch
 from scripts.errors import InputError
 from scripts.pictures import PalettePNGWriter
 
@@ -140,16 +138,3 @@ def test_masks_overwrite_masks_of_ours_and_nothing_else(tmp_path):
     Image.new("P", (4, 4)).save(tmp_path / "b.png")
     with pytest.raises(InputError, match="b.png would be overwritten"):
         check_targets(images, tmp_path)
-
-
-def test_files_outside_the_cache_are_read_once_before_training():
-    read = []
-
-    def load(item: int) -> int:
-        read.append(item)
-        return item
-
-    dataset = CacheDataset(list(range(6)), transform=[Lambda(load)], cache_num=2, progress=False, num_workers=None)
-    assert sorted(read) == [0, 1]
-    check_files(dataset, [Lambda(load)])
-    assert sorted(read) == [0, 1, 2, 3, 4, 5]

@@ -71,3 +71,17 @@ def test_paper_protocol_changes_nothing_but_missing_overlap(masks):
 def test_unknown_score_is_refused():
     with pytest.raises(ValueError, match="f1"):
         ConfusionScore("f1")
+
+
+def test_sensitivity_and_precision_by_hand(masks):
+    pred, label = masks[0] > 0, masks[1] > 0
+    for i in range(len(pred)):
+        overlap = (pred[i] & label[i]).sum().item()
+        assert score("sensitivity", pred.long(), label.long())[i].item() == overlap / label[i].sum().item()
+        assert score("precision", pred.long(), label.long())[i].item() == overlap / pred[i].sum().item()
+
+
+@pytest.mark.parametrize("name", ["sensitivity", "precision", "dice", "iou"])
+@pytest.mark.parametrize("pred, label, value", [(EMPTY, EMPTY, 1), (FULL, EMPTY, 0), (EMPTY, FULL, 0), (FULL, FULL, 1)])
+def test_neither_a_miss_nor_a_false_alarm_lifts_a_mean(name, pred, label, value):
+    assert score(name, pred, label).item() == value

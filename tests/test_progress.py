@@ -21,9 +21,10 @@ import torch
 from ignite.engine import Engine
 from torch import nn
 
+from scripts.folds import Fold, Split
 from scripts.progress import DataTime, EpochLine, describe_end, describe_masks, describe_start
 
-HYPERPARAMETERS = {"fold": 1, "num_folds": 5, "out_channels": 2, "precision": "float32", "batch_size": 8}
+HYPERPARAMETERS = {"fold": 1, "protocol": "held-out", "out_channels": 2, "precision": "float32", "batch_size": 8}
 
 
 @pytest.fixture
@@ -33,16 +34,19 @@ def log(caplog):
 
 
 def test_the_start_says_what_was_found(log):
+    split = Split([Fold([0], [1], [2])] * 5, [], ["a", "b", "c"])
     describe_start(
         source="my_data",
         train_data=[{}] * 8,
         val_data=[{}] * 2,
+        test_data=[{}] * 3,
+        split=split,
         network=nn.Linear(10, 100),
         device=torch.device("cpu"),
         hyperparameters=HYPERPARAMETERS,
     )
-    assert "my_data: 8 images to train, 2 to validate (fold 1 of 5)" in log.text
-    for text in ("1,100 parameters", "2 classes", "cpu", "batch_size 8"):
+    counts = "my_data: 8 images to train, 2 to choose the epoch, 3 to score (fold 1 of 5, split "
+    for text in (counts + split.digest, "held-out protocol", "1,100 parameters", "2 classes", "cpu", "batch_size 8"):
         assert text in log.text
 
 

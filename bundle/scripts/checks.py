@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Checks of a run's knobs and files before its first epoch."""
+"""Checks of a run's knobs, and of what it would write, before its first epoch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from monai.data import CacheDataset
 
 from .caller import calling_parser
 from .errors import InputError
 from .pictures import is_our_mask
 
-__all__ = ["check_files", "check_knobs", "check_names", "check_targets", "image_size", "switch"]
+__all__ = ["check_knobs", "check_names", "check_targets", "image_size", "switch"]
 
 _STRIDE = 32  # of the encoder's coarsest features
 _CONFIGS = Path(__file__).parents[1] / "configs"
@@ -137,18 +135,3 @@ def check_targets(images: Sequence[Mapping[str, Any]], output_dir: str | os.Path
         target = Path(output_dir) / f"{Path(item['image']).stem}.png"
         if target.is_file() and not is_our_mask(target):
             raise InputError(f"{target} would be overwritten by a mask; set --output_dir to another folder")
-
-
-def check_files(dataset: CacheDataset, load: Sequence[Callable[[Any], Any]]) -> None:
-    """Read once what the cache has not read, so that a bad file stops the run before its first epoch and not in it.
-
-    Args:
-        dataset: a dataset whose first ``cache_num`` items have been read.
-        load: the transforms that read an item's files.
-
-    Raises:
-        InputError: by the reader, naming the file.
-    """
-    for item in dataset.data[dataset.cache_num :]:
-        for transform in load:
-            item = transform(item)

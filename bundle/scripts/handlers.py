@@ -13,13 +13,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import monai.handlers
 from ignite.engine import Engine, Events
 from torch import nn
 
-__all__ = ["FreezeEncoder", "ValidationHandler"]
+__all__ = ["BestScores", "FreezeEncoder", "ValidationHandler"]
 
 
 class FreezeEncoder:
@@ -55,6 +58,40 @@ class FreezeEncoder:
             self.hook.remove()
             self.hook = None
             self.encoder.requires_grad_(True)
+
+
+class BestScores:
+    """Write the best value of each score over all validations so far, whichever epoch it is from, as JSON.
+
+    So the published evaluation reports: the best epoch of each score, on the scored images themselves. Scores of
+    several epochs do not belong to one model; compare them with the paper's figures and with nothing else.
+
+    Args:
+        path: the file to write, in a folder that exists.
+        prefix: what the names of the scores begin with.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, prefix: str) -> None:
+        self.path = Path(path)
+        self.prefix = prefix
+        self.best: dict[str, dict[str, float]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the evaluator used for validation.
+
+        Args:
+            engine: the evaluator.
+        """
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        for name, value in engine.state.metrics.items():
+            if not name.startswith(self.prefix):
+                continue
+            sign = -1 if name.endswith("mae") else 1  # an error is best where it is least
+            if name not in self.best or sign * value > sign * self.best[name]["value"]:
+                self.best[name] = {"value": value, "epoch": engine.state.epoch}
+        self.path.write_text(json.dumps(self.best, indent=2) + "\n", encoding="utf-8")
 
 
 class ValidationHandler(monai.handlers.ValidationHandler):

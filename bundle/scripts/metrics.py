@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Scores that MONAI does not offer per image: pixel accuracy, mean absolute error, and the paper's own protocol."""
+"""Scores of each image by counts of its pixels, by MONAI's confusion matrix, and the paper's own protocol."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ class ConfusionScore(CumulativeIterationMetric):
     - "iou": TP / (TP + FP + FN)
     - "accuracy": (TP + TN) / all pixels
     - "mae": mean absolute error of the class's binary mask, (FP + FN) / all pixels
+    - "sensitivity": TP / (TP + FN)
+    - "precision": TP / (TP + FP)
 
-    Where an image neither holds nor is given a class, Dice and IoU are 1.
+    Where an image neither holds nor is given a class, all but the error are 1. Where it holds the class or is given it,
+    but not both, Dice, IoU, sensitivity and precision are 0: neither a miss nor a false alarm lifts a mean.
 
     Args:
         score: one of the names above.
@@ -45,7 +48,7 @@ class ConfusionScore(CumulativeIterationMetric):
 
     def __init__(self, score: str, *, paper_protocol: bool = False) -> None:
         super().__init__()
-        self.score = look_up_option(score, ("dice", "iou", "accuracy", "mae"))
+        self.score = look_up_option(score, ("dice", "iou", "accuracy", "mae", "sensitivity", "precision"))
         self.paper_protocol = paper_protocol
 
     def _compute_tensor(  # type: ignore[override]
@@ -68,8 +71,14 @@ class ConfusionScore(CumulativeIterationMetric):
             return (tp + tn) / (tp + fp + tn + fn)
         if self.score == "mae":
             return (fp + fn) / pixels
-        overlap, size = (2 * tp, 2 * tp + fp + fn) if self.score == "dice" else (tp, tp + fp + fn)
-        return torch.where(size > 0, overlap / size.clamp(min=1), 1.0)
+        overlap, size = {
+            "dice": (2 * tp, 2 * tp + fp + fn),
+            "iou": (tp, tp + fp + fn),
+            "sensitivity": (tp, tp + fn),
+            "precision": (tp, tp + fp),
+        }[self.score]
+        undefined = (tp + fp + fn == 0).double()  # 1 where both are empty
+        return torch.where(size > 0, overlap / size.clamp(min=1), undefined)
 
     def aggregate(self) -> torch.Tensor:
         """The mean over images and foreground classes, a scalar tensor."""

@@ -27,6 +27,8 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim import Optimizer
 
+from .folds import PROTOCOLS, Split
+
 __all__ = ["DataTime", "EpochLine", "describe_end", "describe_masks", "describe_start"]
 
 _logger = logging.getLogger("qtseg")
@@ -37,6 +39,8 @@ def describe_start(
     source: str,
     train_data: Sequence[Mapping[str, Any]],
     val_data: Sequence[Mapping[str, Any]],
+    test_data: Sequence[Mapping[str, Any]],
+    split: Split,
     network: nn.Module,
     device: torch.device,
     hyperparameters: Mapping[str, Any],
@@ -46,7 +50,9 @@ def describe_start(
     Args:
         source: where the images come from.
         train_data: the training part.
-        val_data: the validation part.
+        val_data: what the epoch is chosen on.
+        test_data: what an evaluation will score.
+        split: that the fold is of.
         network: the network to be trained.
         device: where it will be trained.
         hyperparameters: names and resolved values of the knobs.
@@ -55,8 +61,10 @@ def describe_start(
         return
     h = hyperparameters
     parameters = sum(p.numel() for p in network.parameters())
-    fold = f"fold {h['fold']} of {h['num_folds']}"
-    _logger.info(f"data:     {source}: {len(train_data)} images to train, {len(val_data)} to validate ({fold})")
+    fold = f"fold {h['fold']} of {len(split.folds)}, split {split.digest}"
+    counts = f"{len(train_data)} images to train, {len(val_data)} to choose the epoch, {len(test_data)} to score"
+    _logger.info(f"data:     {source}: {counts} ({fold})")
+    _logger.info(f"protocol: {PROTOCOLS[h['protocol']]}")
     _logger.info(f"network:  {type(network).__name__}, {parameters:,} parameters, {h['out_channels']} classes")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     _logger.info(f"device:   {device} ({name}), {idist.get_world_size()} process(es), {h['precision']}")

@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Scores of an evaluation as files: a table with a line an image, and a summary."""
+"""Scores of an evaluation as files: a table with a line an image, and a summary of means and intervals."""
 
 from __future__ import annotations
 
@@ -17,22 +17,30 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import torch
 from ignite.engine import Engine, Events
-from monai.utils import string_list_all_gather
+from monai.utils import evenly_divisible_all_gather, string_list_all_gather
 
-__all__ = ["SaveScores"]
+from .errors import InputError
+from .intervals import mean_interval
+
+__all__ = ["SaveScores", "read_scores", "score_names"]
 
 
 class SaveScores:
     """Write ``scores.csv`` (a line an image) and ``summary.json`` (means over images) when an evaluation is complete.
 
-    The scores are those in ``engine.state.metric_details``: per image and foreground class, in [0, 1]. A column bears
-    the name of its score; with several foreground classes the class number follows (``dice_1``), beside the mean.
+    The scores are those in ``engine.state.metric_details``: per image and foreground class. A column bears the name of
+    its score; with several foreground classes the class number follows (``dice_1``), beside the mean. ``label_pixels``
+    and ``pred_pixels`` count each image's foreground, by class too.
+
+    The summary gives each mean with its 95 % interval by the bootstrap over groups, and counts per class the images
+    that hold it, those where it was missed, falsely found, or rightly absent (``empty``).
 
     Args:
         output_dir: folder for both files, made if missing.
@@ -47,6 +55,8 @@ class SaveScores:
         self.protocols = dict(protocols)
         self.facts = dict(facts)
         self.names: list[str] = []
+        self.groups: list[str] = []
+        self.pixels: list[torch.Tensor] = []
 
     def attach(self, engine: Engine) -> None:
         """Register with an evaluator whose metrics keep their details.
@@ -54,54 +64,136 @@ class SaveScores:
         Args:
             engine: the evaluator.
         """
-        engine.add_event_handler(Events.STARTED, self.names.clear)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect_names)
+        engine.add_event_handler(Events.STARTED, self._clear)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self)
 
-    def _collect_names(self, engine: Engine) -> None:
-        self.names.extend(item["image"].meta["filename_or_obj"] for item in _state(engine).batch)
+    def _clear(self) -> None:
+        for collected in (self.names, self.groups, self.pixels):
+            collected.clear()
+
+    def _collect(self, engine: Engine) -> None:
+        for item in _state(engine).batch:
+            self.names.append(item["image"].meta["filename_or_obj"])
+            self.groups.append(item["group"])
+        for output in _state(engine).output:
+            masks = (output[key].flatten(1).sum(1)[1:] for key in ("original_label", "pred"))  # one-hot (K, H, W)
+            self.pixels.append(torch.stack([mask.long().cpu() for mask in masks]))
 
     def __call__(self, engine: Engine) -> None:
-        names = string_list_all_gather(self.names)
+        names, groups = string_list_all_gather(self.names), string_list_all_gather(self.groups)
+        pixels = evenly_divisible_all_gather(torch.stack(self.pixels).to(idist.device()), concat=True).cpu()
         if idist.get_rank() > 0:
             return
-        columns: dict[str, list[float]] = {}
-        for score, details in _state(engine).metric_details.items():
-            columns[score] = details.mean(1).tolist()
-            if details.shape[1] > 1:
-                columns.update({f"{score}_{i + 1}": details[:, i].tolist() for i in range(details.shape[1])})
+        details = dict(_state(engine).metric_details)
+        details |= {"label_pixels": pixels[:, 0], "pred_pixels": pixels[:, 1]}  # (images, classes)
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        with open(self.output_dir / "scores.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", *columns])
-            for name, *values in zip(names, *columns.values()):
-                writer.writerow([name, *(f"{value:.6f}" for value in values)])
-        summary = {**self.facts, "num_images": len(names), "protocols": self._grouped(engine.state.metrics)}
+        _write_table(self.output_dir / "scores.csv", names, groups, details)
+        summary = {
+            **self.facts,
+            "num_images": len(names),
+            "num_groups": len(set(groups)),
+            "classes": [_counts(pixels[:, 0, i], pixels[:, 1, i], i + 1) for i in range(pixels.shape[2])],
+            "protocols": [
+                {"protocol": what, "scores": {name: _summed_up(values, groups) for name, values in scores.items()}}
+                for what, scores in self._by_protocol(_state(engine).metric_details)
+            ],
+        }
         with open(self.output_dir / "summary.json", "w", encoding="utf-8") as file:
             json.dump(summary, file, indent=2)
             file.write("\n")
         self._log(summary)
 
-    def _grouped(self, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
+    def _by_protocol(self, details: Mapping[str, torch.Tensor]) -> list[tuple[str, dict[str, torch.Tensor]]]:
         groups = []
-        for prefix, description in self.protocols.items():
+        for prefix, what in self.protocols.items():
             others = tuple(other for other in self.protocols if len(other) > len(prefix))
             scores = {
-                name.removeprefix(prefix): value
-                for name, value in metrics.items()
+                name.removeprefix(prefix): values
+                for name, values in details.items()
                 if name.startswith(prefix) and not (others and name.startswith(others))
             }
-            groups.append({"protocol": description, "scores": scores})
+            groups.append((what, scores))
         return groups
 
     def _log(self, summary: Mapping[str, Any]) -> None:
         logger = logging.getLogger("qtseg")
         logger.info("scored:   " + ", ".join(f"{name} {value}" for name, value in self.facts.items()))
+        for found in summary["classes"]:
+            logger.info(
+                f"class {found['id']}:  in {found['images']} of {summary['num_images']} images; missed in "
+                f"{found['missed']}, falsely found in {found['false_alarms']}, rightly absent in {found['empty']}"
+            )
         for group in summary["protocols"]:
-            values = "  ".join(f"{name} {value:.4f}" for name, value in group["scores"].items())
-            logger.info(f"{values}  ({group['protocol']}; mean over {summary['num_images']} images)")
+            logger.info(f"{group['protocol']}; mean over {summary['num_images']} images, 95 % interval:")
+            for name, value in group["scores"].items():
+                logger.info(f"    {name:<12} {value['mean']:8.4f}  ({value['low']:.4f} to {value['high']:.4f})")
         logger.info(f"every image's scores: {self.output_dir / 'scores.csv'}")
         logger.info(f"summary:              {self.output_dir / 'summary.json'}")
+
+
+def read_scores(path: str | os.PathLike) -> dict[str, dict[str, str]]:
+    """Read the table of an evaluation.
+
+    Args:
+        path: a ``scores.csv``, or the folder that holds it.
+
+    Returns:
+        Its rows by image.
+
+    Raises:
+        InputError: if it cannot be read, or is no such table.
+    """
+    path = Path(path) / "scores.csv" if Path(path).is_dir() else Path(path)
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}); name the folder of an evaluation") from error
+    if not rows or not {"image", "group"} <= set(rows[0]):
+        raise InputError(f"{path} is no table of scores; name the scores.csv of an evaluation")
+    return {row["image"]: row for row in rows}
+
+
+def score_names(row: Mapping[str, str]) -> list[str]:
+    """The columns of a table's row that are scores."""
+    return [name for name in row if not name.startswith(("image", "group", "label_pixels", "pred_pixels"))]
+
+
+def _write_table(
+    path: Path, names: Sequence[str], groups: Sequence[str], details: Mapping[str, torch.Tensor]
+) -> None:
+    columns: dict[str, list[float]] = {}
+    for score, values in details.items():
+        columns[score] = (values.sum(1) if score.endswith("_pixels") else values.mean(1)).tolist()
+        if values.shape[1] > 1:
+            columns.update({f"{score}_{i + 1}": values[:, i].tolist() for i in range(values.shape[1])})
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "group", *columns])
+        for name, group, *numbers in zip(names, groups, *columns.values()):
+            writer.writerow([name, group, *(each if isinstance(each, int) else f"{each:.6f}" for each in numbers)])
+
+
+def _summed_up(values: torch.Tensor, groups: Sequence[str]) -> dict[str, Any]:
+    """Mean and interval of (images, classes) scores; of each class too, if there are several."""
+    low, high = mean_interval(values.mean(1).tolist(), groups)
+    summed_up: dict[str, Any] = {"mean": float(values.mean()), "low": low, "high": high}
+    if values.shape[1] > 1:
+        summed_up["classes"] = [_summed_up(values[:, [i]], groups) for i in range(values.shape[1])]
+    return summed_up
+
+
+def _counts(label: torch.Tensor, pred: torch.Tensor, number: int) -> dict[str, int]:
+    """Images by whether the class is there, from its pixels in each."""
+    there, found = label > 0, pred > 0
+    return {
+        "id": number,
+        "images": int(there.sum()),
+        "missed": int((there & ~found).sum()),
+        "false_alarms": int((~there & found).sum()),
+        "empty": int((~there & ~found).sum()),
+    }
 
 
 def _state(engine: Engine) -> Any:

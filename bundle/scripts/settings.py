@@ -26,11 +26,13 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from .errors import InputError
+from .folds import PROTOCOLS, Split, relative_names
 
 __all__ = [
     "PUBLISHED",
     "SaveSettings",
     "describe_model",
+    "images_to_score",
     "keep_previous_model",
     "read_settings",
     "warn_of_training_images",
@@ -44,10 +46,13 @@ PUBLISHED: dict[str, Any] = {
     "out_channels": 2,
     "dataset_dir": None,
     "layout": "folder",
+    "color_space": "RGB",
+    "label_colors": None,
     "fold": 0,
-    "num_folds": 5,
-    "remainder": "spread",
+    "protocol": "held-out",
+    "split_digest": None,
     "trained_on": [],
+    "scored_on": None,
 }
 
 
@@ -103,22 +108,74 @@ def _absolute(path: str | os.PathLike) -> str:
     return os.path.abspath(os.path.expanduser(str(path)))
 
 
-def describe_model(hyperparameters: Mapping[str, Any], train_data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is to be remembered of a model: its knobs, and the images it was trained on.
+def describe_model(
+    hyperparameters: Mapping[str, Any], divided: Split, train_data: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What is to be remembered of a model: its knobs, the images it was trained on, and those to score it on.
 
     Args:
         hyperparameters: names and resolved values of the knobs.
+        divided: the split that the fold is of.
         train_data: items whose "image" is a path.
 
     Returns:
-        The knobs with ``dataset_dir`` as an absolute path, and the absolute paths of the images as ``trained_on``.
+        The knobs with ``dataset_dir`` as an absolute path, the absolute paths of the images as ``trained_on``, and as
+        ``scored_on`` the groups of the images to score, by path in the dataset's folder.
     """
     dataset_dir = hyperparameters["dataset_dir"]
+    test = divided.folds[hyperparameters["fold"]].test
     return {
         **hyperparameters,
         "dataset_dir": None if dataset_dir is None else _absolute(dataset_dir),
         "trained_on": [_absolute(item["image"]) for item in train_data],
+        "scored_on": {divided.images[i]: divided.groups[i] for i in test},
     }
+
+
+def images_to_score(
+    settings: Mapping[str, Any],
+    datalist: Sequence[Mapping[str, Any]],
+    *,
+    root: str | os.PathLike,
+    dataset_dir: str | os.PathLike | None,
+    part: str,
+) -> dict[str, Any]:
+    """The images that a model is scored on: those its training held out, or all of another dataset.
+
+    Args:
+        settings: the model's, as read by :py:func:`read_settings`.
+        datalist: all images of the dataset.
+        root: the dataset's folder.
+        dataset_dir: as given; None for the synthetic images.
+        part: "test": what was held out. "all": every image.
+
+    Returns:
+        ``"test"``, items of ``"image"``, ``"label"`` and ``"group"``; and ``"protocol"``, what their scores mean.
+
+    Raises:
+        InputError: if ``part`` is neither, or an image that was held out is not there.
+    """
+    if part not in ("test", "all"):
+        raise InputError(f'part is {part!r}; use "test" for the images that were held out, or "all"')
+    names = relative_names(datalist, root)
+    held_out, own = settings["scored_on"], settings["dataset_dir"]
+    same = held_out is not None and own == (None if dataset_dir is None else _absolute(dataset_dir))
+    if not same or part == "all":
+        items = [_item(item, name) for name, item in zip(names, datalist)]
+        text = "all images: those that the model was trained on included" if same else "external images: all of them"
+        return {"test": items, "protocol": text}
+    missing = sorted(set(held_out) - set(names))
+    if missing:
+        raise InputError(
+            f"{missing[0]} is not in {root}, but was held out in training ({len(missing)} such image(s)); put it back, "
+            "or set --part all"
+        )
+    items = [_item(item, held_out[name]) for name, item in zip(names, datalist) if name in held_out]
+    return {"test": items, "protocol": PROTOCOLS[settings["protocol"]]}
+
+
+def _item(item: Mapping[str, Any], group: str) -> dict[str, Any]:
+    return {"image": item["image"], "label": item["label"], "group": group}
 
 
 def warn_of_training_images(settings: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,102 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Compare two evaluations of the same images: ``python -m scripts.comparison FIRST SECOND``, from the bundle."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from .errors import InputError
+from .intervals import mean_interval
+from .scores import read_scores, score_names
+
+__all__ = ["compare", "main"]
+
+
+def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
+    """The difference of two evaluations, image by image.
+
+    Args:
+        first: a ``scores.csv``, or the folder that holds it.
+        second: another, of the same images.
+
+    Returns:
+        ``num_images``, ``left_out`` (images that only one has), and ``scores``: by name, the means of ``first`` and
+        ``second``, their ``difference`` (second - first), and ``low`` and ``high``, its 95 % interval by the bootstrap
+        over groups.
+
+    Raises:
+        InputError: if a table cannot be read, or both have no image or no score in common.
+    """
+    tables = [read_scores(path) for path in (first, second)]
+    common = [image for image in tables[0] if image in tables[1]]
+    if not common:
+        raise InputError(f"{first} and {second} have no image in common; evaluate both on the same images")
+    rows = [[table[image] for image in common] for table in tables]
+    scores = [name for name in score_names(rows[0][0]) if name in rows[1][0]]
+    if not scores:
+        raise InputError(f"{first} and {second} have no score in common; evaluate both with the same version")
+    groups = [row["group"] for row in rows[0]]
+    left_out = len(tables[0]) + len(tables[1]) - 2 * len(common)
+    differences = {}
+    for name in scores:
+        before, after = ([float(row[name]) for row in each] for each in rows)
+        differences[name] = _difference(before, after, groups)
+    return {"num_images": len(common), "left_out": left_out, "scores": differences}
+
+
+def _difference(first: Sequence[float], second: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
+    differences = [b - a for a, b in zip(first, second)]
+    low, high = mean_interval(differences, groups)
+    return {"first": mean(first), "second": mean(second), "difference": mean(differences), "low": low, "high": high}
+
+
+def _text(comparison: Mapping[str, Any]) -> str:
+    lines = [f"{'score':<14}{'first':>10}{'second':>10}{'difference':>12}   95 % interval"]
+    for name, found in comparison["scores"].items():
+        sure = not math.isnan(found["low"]) and (found["low"] > 0 or found["high"] < 0)
+        lines.append(
+            f"{name:<14}{found['first']:>10.4f}{found['second']:>10.4f}{found['difference']:>+12.4f}   "
+            f"{found['low']:+.4f} to {found['high']:+.4f}{'' if sure else '   (0 is in it)'}"
+        )
+    lines.append(f"Means over {comparison['num_images']} images that both have; {comparison['left_out']} left out.")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the comparison, or write it as JSON.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m scripts.comparison", description=__doc__)
+    parser.add_argument("first", help="a folder with scores.csv, or the file")
+    parser.add_argument("second", help="another, of the same images")
+    parser.add_argument("--json", help="write the figures to this file too")
+    asked = parser.parse_args(arguments)
+    try:
+        comparison = compare(asked.first, asked.second)
+    except InputError as error:
+        parser.error(str(error))
+    if asked.json:
+        Path(asked.json).write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
+    print(_text(comparison))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Scores of each image by its outlines and by its objects."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from monai.metrics import (
+    CumulativeIterationMetric,
+    compute_average_surface_distance,
+    compute_hausdorff_distance,
+    compute_surface_dice,
+    do_metric_reduction,
+)
+from monai.utils import look_up_option
+from skimage.measure import label as number_objects
+from skimage.metrics import contingency_table
+
+__all__ = ["DetectionScore", "SurfaceScore"]
+
+
+class SurfaceScore(CumulativeIterationMetric):
+    """How far the outlines of prediction and label are apart, by MONAI; the mean over images and foreground classes.
+
+    - "hd95": 95th percentile of the distances of each outline to the other, the larger of both directions
+    - "asd": mean of these distances, over both directions
+    - "nsd": normalized surface Dice, the share of both outlines that is within ``tolerance`` of the other
+
+    Where an image neither holds nor is given a class, the distances are 0 and the share is 1. Where it holds the class
+    or is given it, but not both, the distances are the image's diagonal and the share is 0: MONAI's own NaN or infinity
+    would drop a miss from the mean, or be all of it.
+
+    Args:
+        score: one of the names above.
+        tolerance: of "nsd", in pixels, or in mm if ``spacing`` is.
+        spacing: size of a pixel, in mm if distances shall be.
+
+    Raises:
+        ValueError: if ``score`` is not one of the names above.
+    """
+
+    def __init__(self, score: str, *, tolerance: float = 2.0, spacing: float = 1.0) -> None:
+        super().__init__()
+        self.score = look_up_option(score, ("hd95", "asd", "nsd"))
+        self.tolerance = tolerance
+        self.spacing = spacing
+
+    def _compute_tensor(  # type: ignore[override]
+        self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        """
+        Args:
+            y_pred: (B, K, H, W) one-hot prediction, background first.
+            y: (B, K, H, W) one-hot labels.
+
+        Returns:
+            (B, K - 1) distances in pixels or mm, or shares in [0, 1].
+        """
+        rows = [[self._of_class(*pair) for pair in zip(pred[1:], label[1:])] for pred, label in zip(y_pred, y)]
+        return torch.tensor(rows, dtype=torch.float64)
+
+    def _of_class(self, pred: torch.Tensor, label: torch.Tensor) -> float:
+        """Score two masks (H, W)."""
+        diagonal = self.spacing * math.hypot(*label.shape)
+        found, there = bool(pred.any()), bool(label.any())
+        if not (found and there):
+            best, worst = (1.0, 0.0) if self.score == "nsd" else (0.0, diagonal)
+            return best if found == there else worst
+        masks = (pred[None, None].cpu(), label[None, None].cpu())
+        options: dict[str, Any] = {"include_background": True, "spacing": self.spacing}
+        if self.score == "hd95":
+            value = compute_hausdorff_distance(*masks, percentile=95, **options)
+        elif self.score == "asd":
+            value = compute_average_surface_distance(*masks, symmetric=True, **options)
+        else:
+            value = compute_surface_dice(*masks, class_thresholds=[self.tolerance], **options)
+        return float(value)
+
+    def aggregate(self) -> torch.Tensor:
+        """The mean over images and foreground classes, a scalar tensor."""
+        return do_metric_reduction(self.get_buffer(), "mean")[0]
+
+
+class DetectionScore(CumulativeIterationMetric):
+    """F1 of the objects found, which are the connected areas of a class (also over corners).
+
+    An object is found if a predicted one has an intersection over union of more than 0.5 with it; so no two can. Where
+    an image neither holds nor is given a class, F1 is 1.
+    """
+
+    def _compute_tensor(  # type: ignore[override]
+        self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        """
+        Args:
+            y_pred: (B, K, H, W) one-hot prediction, background first.
+            y: (B, K, H, W) one-hot labels.
+
+        Returns:
+            (B, K - 1) scores in [0, 1].
+        """
+        pred, label = (np.asarray(each.cpu()).astype(bool)[:, 1:] for each in (y_pred, y))
+        rows = [[_f1(*pair) for pair in zip(*image)] for image in zip(pred, label)]
+        return torch.tensor(rows, dtype=torch.float64)
+
+    def aggregate(self) -> torch.Tensor:
+        """The mean over images and foreground classes, a scalar tensor."""
+        return do_metric_reduction(self.get_buffer(), "mean")[0]
+
+
+def _f1(pred: np.ndarray, label: np.ndarray) -> float:
+    """Score two masks (H, W)."""
+    predicted, labelled = (number_objects(mask, connectivity=2) for mask in (pred, label))
+    objects = int(predicted.max()) + int(labelled.max())
+    if objects == 0:
+        return 1.0
+    table = contingency_table(labelled, predicted).toarray()  # pixels of every pair, the background first
+    union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
+    found = int((2 * table[1:, 1:] > union[1:, 1:]).sum())
+    return 2 * found / objects

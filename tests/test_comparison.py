@@ -1,0 +1,79 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.comparison import compare, main
+from scripts.errors import InputError
+
+
+def evaluation(folder: Path, dice: dict[str, float], **more: float) -> Path:
+    folder.mkdir()
+    with open(folder / "scores.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "group", "dice", *more, "label_pixels"])
+        for name, value in dice.items():
+            writer.writerow([name, name[0], value, *more.values(), 7])
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path) -> tuple[Path, Path]:
+    first = {f"{group}{i}.png": 0.5 + 0.01 * i for group in "abcdef" for i in range(3)}
+    second = {name: value + (0.1 if name[0] in "abcde" else 0.0) for name, value in reversed(first.items())}
+    one = evaluation(tmp_path / "first", {**first, "x.png": 0}, hd95=1)
+    return one, evaluation(tmp_path / "second", second, iou=0.3)
+
+
+def test_differences_are_paired_by_image_and_drawn_by_group(two):
+    found = compare(*two)
+    assert (found["num_images"], found["left_out"]) == (18, 1)
+    assert list(found["scores"]) == ["dice"]
+    dice = found["scores"]["dice"]
+    assert dice["first"] == pytest.approx(0.51) and dice["difference"] == pytest.approx(0.1 * 5 / 6)
+    assert dice["second"] - dice["first"] == pytest.approx(dice["difference"])
+    assert 0 < dice["low"] < dice["difference"] < dice["high"] <= 0.1 + 1e-9
+    assert compare(two[1], two[0])["scores"]["dice"]["difference"] == pytest.approx(-dice["difference"])
+
+
+def test_the_command_prints_and_writes(two, tmp_path, capsys):
+    main([str(two[0]), str(two[1] / "scores.csv"), "--json", str(tmp_path / "difference.json")])
+    text = capsys.readouterr().out
+    assert "dice" in text and "+0.0833" in text and "Means over 18 images that both have; 1 left out." in text
+    assert json.loads((tmp_path / "difference.json").read_text()) == compare(*two)
+
+
+def test_no_difference_is_said(tmp_path, capsys):
+    same = evaluation(tmp_path / "same", {"a.png": 0.5, "b.png": 0.7})
+    main([str(same), str(same)])
+    assert "+0.0000 to +0.0000   (0 is in it)" in capsys.readouterr().out
+
+
+def test_wrong_tables(two, tmp_path, capsys):
+    with pytest.raises(InputError, match="none/scores.csv cannot be read|none cannot be read"):
+        compare(two[0], tmp_path / "none")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="other.csv is no table of scores; name the scores.csv of an evaluation"):
+        compare(two[0], tmp_path / "other.csv")
+    with pytest.raises(InputError, match="have no image in common; evaluate both on the same images"):
+        compare(two[0], evaluation(tmp_path / "third", {"z.png": 0.1}))
+    (tmp_path / "bare.csv").write_text("image,group,mae\na0.png,a,1\n")
+    with pytest.raises(InputError, match="have no score in common"):
+        compare(two[0], tmp_path / "bare.csv")
+    with pytest.raises(SystemExit):
+        main([str(two[0]), str(tmp_path / "none")])
+    assert "cannot be read" in capsys.readouterr().err
