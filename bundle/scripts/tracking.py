@@ -21,6 +21,7 @@ import ignite.distributed as idist
 import mlflow
 import numpy as np
 from ignite.engine import Engine, Events
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 from monai.handlers import MLFlowHandler
 
@@ -71,8 +72,23 @@ class RunTracker(MLFlowHandler):
     """MONAI's MLflow handler, which also marks the run as failed when the engine stops with an error.
 
     Args:
+        parent_run: id of the run that this one is a part of, such as a cross-validation's; None if of none.
         kwargs: as of :py:class:`monai.handlers.MLFlowHandler`.
     """
+
+    def __init__(self, *, parent_run: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parent_run = parent_run
+
+    def start(self, engine: Engine) -> None:
+        """Start the run, below its parent.
+
+        Args:
+            engine: trainer or evaluator.
+        """
+        super().start(engine)
+        if self.parent_run is not None and self.cur_run is not None:
+            self.client.set_tag(self.cur_run.info.run_id, MLFLOW_PARENT_RUN_ID, self.parent_run)
 
     def attach(self, engine: Engine) -> None:
         """Register with an engine, before any handler that raises the exception again (as StatsHandler does).

@@ -1,0 +1,146 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Train and score all folds of a dataset: ``python -m scripts.cross_validation``, from the bundle's folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from fire.parser import DefaultParseValue
+from monai.bundle import ConfigParser
+
+from .errors import InputError
+from .fold_runs import FoldRuns
+from .fold_table import write_fold_table
+from .folds import Split
+from .parent_run import ParentRun
+from .split_files import write_split
+
+__all__ = ["cross_validate", "main"]
+
+_logger = logging.getLogger("qtseg")
+
+
+def cross_validate(
+    config_file: str, knobs: Mapping[str, str], *, output_dir: Path, folds: Sequence[int], devices: Sequence[str]
+) -> str:
+    """Train and score folds, those that are done left aside, and sum all up that are done.
+
+    Args:
+        config_file: of the training, as for ``monai.bundle run``.
+        knobs: names and values, as on its command line.
+        output_dir: folder of all folds. A folder that was begun with other settings is refused.
+        folds: which to train now; empty for all.
+        devices: numbers of the GPUs to spread the folds over; empty to train one after another where the config says.
+
+    Returns:
+        The table, in Markdown.
+
+    Raises:
+        InputError: if the folder belongs to something else or is in use, or the data or a knob is wrong.
+        RuntimeError: if a fold fails; the others are kept.
+    """
+    runs = FoldRuns(output_dir, config_file, knobs)
+    with runs.locked():
+        config = _config(config_file, knobs, output_dir)
+        config.get_parsed_content("data_check")
+        split: Split = config.get_parsed_content("divided")
+        if unknown := [fold for fold in folds if not 0 <= fold < len(split.folds)]:
+            raise InputError(f"folds has {unknown[0]}, but the split has the folds 0 to {len(split.folds) - 1}")
+        if len(split.folds) < 2:
+            raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
+        write_split(split, runs.split_file)
+        parent = ParentRun(config, runs.folder)
+        todo = [fold for fold in folds or range(len(split.folds)) if not runs.is_done(fold)]
+        _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")
+        free: SimpleQueue[str | None] = SimpleQueue()
+        for device in devices or (None,):
+            free.put(device)
+
+        def run(fold: int) -> None:
+            device = free.get()
+            try:
+                runs.run(fold, device=device, parent_run=parent.run_id)
+            finally:
+                free.put(device)
+
+        with ThreadPoolExecutor(max(1, len(devices))) as pool:
+            for _ in pool.map(run, todo):  # raises what a fold raised
+                pass
+        done = [fold for fold in range(len(split.folds)) if runs.is_done(fold)]
+        table, means = write_fold_table(runs.folder, {fold: runs.evaluation(fold) for fold in done})
+        parent.finish(means, runs.folder, complete=len(done) == len(split.folds))
+        return table
+
+
+def _config(config_file: str, knobs: Mapping[str, str], output_dir: Path) -> ConfigParser:
+    parser = ConfigParser()
+    files = DefaultParseValue(config_file)
+    parser.read_config(list(files) if isinstance(files, (list, tuple)) else files)
+    values = {name: DefaultParseValue(value) for name, value in knobs.items()}
+    parser.update({**values, "output_dir": str(output_dir), "run_dir": str(output_dir)})
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Cross-validate and print the table.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.cross_validation",
+        description=f"{__doc__} Every knob of the training can be set too, such as --num_folds 5 --max_epochs 100.",
+    )
+    parser.add_argument("--config_file", default="configs/train.json", help="of the training; or a list")
+    parser.add_argument("--output_dir", type=Path, default=Path("eval/cross_validation"), help="folder of all folds")
+    parser.add_argument("--folds", type=int, nargs="+", default=[], help="train these only")
+    parser.add_argument("--devices", nargs="+", default=[], help="numbers of GPUs to spread the folds over")
+    asked, rest = parser.parse_known_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        knobs = _knobs(rest)
+        print(cross_validate(asked.config_file, knobs, **_options(asked)))
+    except InputError as error:
+        parser.exit(1, f"{error}\n")
+    except RuntimeError as error:
+        parser.exit(1, f"{error}\n")
+
+
+def _options(asked: argparse.Namespace) -> dict[str, Any]:
+    return {"output_dir": asked.output_dir.absolute(), "folds": asked.folds, "devices": asked.devices}
+
+
+def _knobs(words: Sequence[str]) -> dict[str, str]:
+    """``--name value`` pairs, and ``--name=value``."""
+    knobs: dict[str, str] = {}
+    waiting = list(words)
+    while waiting:
+        name, equals, value = waiting.pop(0).partition("=")
+        if not name.startswith("--") or not equals and not waiting:
+            raise InputError(f"{name} is no knob with a value; write --name value")
+        knobs[name[2:]] = value if equals else waiting.pop(0)
+    for taken in ("fold", "ckpt_dir", "run_name"):
+        if taken in knobs:
+            raise InputError(f"{taken} is set for each fold by the cross-validation; leave it out")
+    return knobs
+
+
+if __name__ == "__main__":
+    main()

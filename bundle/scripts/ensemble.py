@@ -1,0 +1,73 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The models of a cross-validation's folds, used together."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .errors import InputError
+from .settings import read_settings
+from .speed import speed_up
+from .weights import load_trained
+
+__all__ = ["load_folds"]
+
+_AGREE = ("spatial_size", "out_channels", "color_space")
+
+_logger = logging.getLogger("qtseg")
+
+
+def load_folds(
+    network: nn.Module, folder: str | os.PathLike, *, device: torch.device, precision: str
+) -> list[nn.Module]:
+    """Load the model of every fold, ready for inference.
+
+    Args:
+        network: a network of their kind; it stays as it is.
+        folder: a cross-validation's, with ``fold_0/model.pt``, ``fold_1/model.pt``, ...
+        device: where they will run.
+        precision: one of :py:data:`.precision.DTYPES`.
+
+    Returns:
+        The networks, in the order of the folds.
+
+    Raises:
+        InputError: if there are fewer than two models, or they were trained with different settings.
+    """
+    folds = sorted(Path(folder).glob("fold_*/model.pt"), key=lambda path: int(path.parent.name.removeprefix("fold_")))
+    if len(folds) < 2:
+        raise InputError(
+            f"{folder} has {len(folds)} model(s) of folds; give --cross_validation_dir the folder of a cross-validation"
+        )
+    settings = [read_settings(path.parent) for path in folds]
+    for name in _AGREE:
+        for path, each in zip(folds, settings):
+            if each[name] != settings[0][name]:
+                raise InputError(
+                    f"{path} was trained with {name} {each[name]}, but {folds[0]} with {settings[0][name]}; use models "
+                    "of one cross-validation"
+                )
+    networks = []
+    for path in folds:
+        fold = copy.deepcopy(network)
+        load_trained(fold, path)
+        speed_up(fold, precision)
+        networks.append(fold.to(device))
+    _logger.info(f"ensemble: {len(networks)} models of {folder}")
+    return networks

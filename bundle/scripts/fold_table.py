@@ -1,0 +1,78 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The scores of all folds in one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from .intervals import mean_interval
+from .scores import read_scores, score_names
+
+__all__ = ["write_fold_table"]
+
+_SHOWN = ("dice", "iou", "sensitivity", "precision", "hd95", "nsd", "paper_dice")
+
+
+def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str, dict[str, float]]:
+    """Write ``folds.md`` and ``folds.json``: each fold's means with intervals, and those of all images together.
+
+    Args:
+        folder: where to.
+        evaluations: by fold, the folder of its evaluation.
+
+    Returns:
+        The table in Markdown, and the mean of every score over the images of all folds.
+    """
+    rows = {fold: list(read_scores(path).values()) for fold, path in evaluations.items()}
+    protocol = json.loads((next(iter(evaluations.values())) / "summary.json").read_text(encoding="utf-8"))["protocol"]
+    every = [row for of_fold in rows.values() for row in of_fold]
+    names = score_names(every[0])
+    table: dict[str, Any] = {
+        "protocol": protocol,
+        "folds": {str(fold): _summed_up(of_fold, names) for fold, of_fold in rows.items()},
+        "all": _summed_up(every, names),
+    }
+    for name in names:
+        means = [each["scores"][name]["mean"] for each in table["folds"].values()]
+        table["all"]["scores"][name]["sd_of_folds"] = stdev(means) if len(means) > 1 else None
+    text = _text(table)
+    (folder / "folds.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    (folder / "folds.md").write_text(text, encoding="utf-8")
+    return text, {name: table["all"]["scores"][name]["mean"] for name in names}
+
+
+def _summed_up(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[str, Any]:
+    groups = [row["group"] for row in rows]
+    scores = {}
+    for name in names:
+        values = [float(row[name]) for row in rows]
+        low, high = mean_interval(values, groups)
+        scores[name] = {"mean": mean(values), "low": low, "high": high}
+    return {"num_images": len(rows), "num_groups": len(set(groups)), "scores": scores}
+
+
+def _text(table: Mapping[str, Any]) -> str:
+    names = [name for name in _SHOWN if name in table["all"]["scores"]]
+    lines = [f"{table['protocol']}; means over images, with 95 % intervals.", ""]
+    lines += [f"| fold | images | {' | '.join(names)} |", f"|{'---|' * (len(names) + 2)}"]
+    for fold, found in [*table["folds"].items(), ("all", table["all"])]:
+        cells = [
+            f"{score['mean']:.4f} ({score['low']:.4f} to {score['high']:.4f})"
+            for score in (found["scores"][name] for name in names)
+        ]
+        lines.append(f"| {fold} | {found['num_images']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,189 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Cross-validation as its users run it: the command, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+
+import images
+from scripts.cross_validation import _knobs, main
+from scripts.ensemble import load_folds
+from scripts.errors import InputError
+from scripts.fold_runs import FoldRuns
+from scripts.fold_table import write_fold_table
+from scripts.networks.qtseg import QTSeg
+from workflows import BUNDLE, CONFIGS, run
+
+SMALL = ("--num_folds", "2", "--spatial_size", "[32,32]", "--batch_size", "4", "--max_epochs", "2")
+
+
+def arguments(folder: Path, dataset_dir: Path) -> list[str]:
+    files = ["--config_file", str(CONFIGS / "train.json"), "--bundle_root", str(BUNDLE)]
+    return [*files, "--output_dir", str(folder), "--dataset_dir", str(dataset_dir), *SMALL]
+
+
+def start(folder: Path, dataset_dir: Path) -> subprocess.Popen:
+    """The command on one thread."""
+    command = [sys.executable, "-m", "scripts.cross_validation", *arguments(folder, dataset_dir)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(BUNDLE)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=folder.parent, env=environment, **pipes)
+
+
+@pytest.fixture(scope="module")
+def validated(blobs, tmp_path_factory) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("cross validation") / "cv"
+    with start(folder, blobs) as process:
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return SimpleNamespace(folder=folder, output=output, table=json.loads((folder / "folds.json").read_text()))
+
+
+def test_all_folds_are_in_one_table(validated):
+    split = json.loads((validated.folder / "split.json").read_text())
+    assert list(validated.table["folds"]) == ["0", "1"]
+    for fold, found in validated.table["folds"].items():
+        assert found["num_images"] == len(split["folds"][int(fold)]["test"])
+        summary = json.loads((validated.folder / f"fold_{fold}" / "evaluation" / "summary.json").read_text())
+        dice = summary["protocols"][0]["scores"]["dice"]
+        assert found["scores"]["dice"] == pytest.approx(dice, abs=1e-5)
+    every = validated.table["all"]
+    assert every["num_images"] == 11
+    sizes, means = zip(*((f["num_images"], f["scores"]["dice"]["mean"]) for f in validated.table["folds"].values()))
+    assert every["scores"]["dice"]["mean"] == pytest.approx(np.average(means, weights=sizes))
+    assert every["scores"]["dice"]["sd_of_folds"] == pytest.approx(np.std(means, ddof=1))
+    assert (validated.folder / "folds.md").read_text() in validated.output
+    assert "| all | 11 |" in validated.output and "held-out protocol" in validated.output
+
+
+def test_folds_are_children_of_one_run(validated):
+    client = mlflow.MlflowClient(f"sqlite:///{validated.folder / 'mlruns.db'}")
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    (parent,) = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
+    children = [each for each in runs if each is not parent]
+    assert {each.data.tags["mlflow.parentRunId"] for each in children} == {parent.info.run_id}
+    assert sorted(each.info.run_name.split("_")[1] for each in children) == ["0", "0", "1", "1"]  # train, score
+    assert {each.info.status for each in runs} == {"FINISHED"}
+    assert parent.data.metrics["dice"] == pytest.approx(validated.table["all"]["scores"]["dice"]["mean"])
+    assert {"folds.md", "split.json", "data_check.json"} <= {f.path for f in client.list_artifacts(parent.info.run_id)}
+
+
+def test_what_is_done_is_not_done_again(validated, blobs, capsys):
+    before = {path: path.stat().st_mtime_ns for path in validated.folder.glob("fold_*/model.pt")}
+    main(arguments(validated.folder, blobs))
+    assert (validated.folder / "folds.md").read_text() in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in validated.folder.glob("fold_*/model.pt")} == before
+
+
+def test_other_settings_are_refused(validated, blobs, capsys):
+    with pytest.raises(SystemExit):
+        main([*arguments(validated.folder, blobs), "--seed", "3"])
+    told = capsys.readouterr().err
+    assert "was begun with seed None, now it is 3; set it as it was to go on, or give another" in told
+
+
+def test_killed_in_its_second_fold_it_goes_on_to_the_same_table(validated, blobs, tmp_path):
+    folder = tmp_path / "cv"
+    log = folder / "fold_1" / "log.txt"
+    waited = time.monotonic()
+    with start(folder, blobs) as process:
+        while not (log.is_file() and "epoch   1/2" in log.read_text()):
+            assert process.poll() is None and time.monotonic() - waited < 240
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert (folder / "fold_0" / "done").is_file() and not (folder / "fold_1" / "done").exists()
+    with start(folder, blobs) as again:
+        output, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, output
+    assert "to train now: 1" in output
+    assert (folder / "folds.md").read_text() == (validated.folder / "folds.md").read_text()
+    table = json.loads((folder / "folds.json").read_text())
+    assert table == validated.table
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns.db'}")
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert sorted(each.info.status for each in runs) == ["FINISHED"] * 5 + ["KILLED"]
+
+
+def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):
+    with FoldRuns(tmp_path, "train.json", {}).locked():
+        with pytest.raises(InputError, match="is in use by another cross-validation; wait for it or stop it"):
+            with FoldRuns(tmp_path, "train.json", {}).locked():
+                pass
+
+
+def test_the_models_of_the_folds_predict_together(validated, blobs, tmp_path):
+    folds = load_folds(QTSeg(3, 2), validated.folder, device=torch.device("cpu"), precision="float32")
+    assert len(folds) == 2
+    settings = {"dataset_dir": str(blobs), "cross_validation_dir": str(validated.folder)}
+    run("inference", "ensemble", output_dir=str(tmp_path / "together"), **settings)
+    for fold in (0, 1):
+        ckpt_dir = str(validated.folder / f"fold_{fold}")
+        run("inference", dataset_dir=str(blobs), output_dir=str(tmp_path / str(fold)), ckpt_dir=ckpt_dir)
+    folders = [tmp_path / name for name in ("together", "0", "1")]
+    together, *alone = ([np.asarray(images.opened(p)) for p in sorted(folder.glob("*.png"))] for folder in folders)
+    assert len(together) == 11
+    agree = [a == b for a, b in zip(*alone)]
+    for mask, same, one in zip(together, agree, alone[0]):
+        np.testing.assert_array_equal(mask[same], one[same])  # where both agree, so does their mean
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda folder: shutil.rmtree(folder / "fold_1"), r"has 1 model\(s\) of folds; give --cross_validation_dir"),
+    (
+        lambda folder: (folder / "fold_1" / "model.json").write_text(
+            (folder / "fold_1" / "model.json").read_text().replace('"color_space": "RGB"', '"color_space": "YCrCb"')
+        ),
+        "fold_1/model.pt was trained with color_space YCrCb, but .*fold_0/model.pt with RGB",
+    ),
+])
+def test_models_that_do_not_belong_together(spoil, message, validated, tmp_path):
+    for fold in (0, 1):
+        shutil.copytree(validated.folder / f"fold_{fold}", tmp_path / f"fold_{fold}")
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=message):
+        load_folds(QTSeg(3, 2), tmp_path, device=torch.device("cpu"), precision="float32")
+
+
+def test_words_of_the_command_line():
+    assert _knobs(["--a", "1", "--b=[2, 3]", "--c", "--d"]) == {"a": "1", "b": "[2, 3]", "c": "--d"}
+    wrong = {"a": "a is no knob with a value", "--a": "--a is no knob with a value", "--fold=1": "fold is set for each"}
+    for word, message in wrong.items():
+        with pytest.raises(InputError, match=message):
+            _knobs([word])
+
+
+def test_the_table_of_one_fold_alone(validated, tmp_path):
+    text, means = write_fold_table(tmp_path, {1: validated.folder / "fold_1" / "evaluation"})
+    assert "| 1 |" in text and "| 0 |" not in text
+    assert means["dice"] == pytest.approx(validated.table["folds"]["1"]["scores"]["dice"]["mean"])
+    assert json.loads((tmp_path / "folds.json").read_text())["all"]["scores"]["dice"]["sd_of_folds"] is None
+
+
+def test_an_official_split_is_not_cross_validated(tmp_path, blobs, capsys):
+    for part in ("train", "test"):
+        shutil.copytree(blobs, tmp_path / "data" / part)
+    with pytest.raises(SystemExit):
+        main(arguments(tmp_path / "cv", tmp_path / "data"))
+    assert "the split has one fold; set --split grouped, which cuts all images anew" in capsys.readouterr().err
