@@ -71,6 +71,8 @@ def test_every_target_resolves(path):
         ("train", "multi_gpu_train"),
         ("train", "evaluate", "multi_gpu_evaluate"),
         ("train", "datasets/dsb2018", "evaluate"),
+        ("train", "datasets/fives", "paper_protocol"),
+        ("inference", "ensemble"),
     ],
     ids="+".join,
 )
@@ -106,13 +108,18 @@ def test_every_knob_is_listed_and_nothing_else():
 def test_copies_that_the_format_forces_are_equal():
     train, inference = read("train"), read("inference")
     assert train["network_def"] == inference["network_def"]
+    assert train["image_reader"] == inference["image_reader"]
+    single, together = (read(name)["evaluator"] for name in ("inference", "ensemble"))
+    for name in set(single) & set(together) - {"_target_"}:
+        assert single[name] == together[name]
     one_process, several = read("multi_gpu_train"), read("multi_gpu_evaluate")
     for name in ("device", "initialize", "finalize", "validate#sampler"):
         assert one_process[name] == several[name]
     image_loader, *_, normalize = inference["preprocessing"]["transforms"]
     assert image_loader == train["load"][0] and normalize == train["normalize"][0]["transforms"][0]
     ours = [t for t in read("evaluate")["validate#postprocessing"]["transforms"] if t["_target_"] == "Invertd"]
-    theirs = [t for t in inference["postprocessing"]["transforms"] if t["_target_"] == "Invertd"]
+    components = [t for t in inference["postprocessing"]["transforms"] if t != "@probabilities"]
+    theirs = [t for t in components if t["_target_"] == "Invertd"]
     assert [{**t, "transform": None} for t in ours] == [{**t, "transform": None} for t in theirs]
 
 

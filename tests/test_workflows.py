@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -27,9 +26,11 @@ from monai.utils import path_to_sqlite_uri
 from PIL import Image
 from torch import nn
 
+from conftest import write_blobs
 from scripts.checkpoints import load_weights
 from scripts.errors import InputError
 from scripts.networks.qtseg import QTSeg
+from scripts.scores import read_scores
 from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command, train_small
 
 
@@ -41,17 +42,15 @@ class RedIsForeground(nn.Module):
         return torch.cat([torch.zeros_like(red), 20 * (red - 0.5)], dim=1)
 
 
-def read_scores(path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_training_leaves_a_plain_state_dict_and_its_settings(trained, blobs):
     weights = torch.load(trained.ckpt_dir / "model.pt", weights_only=True)
     QTSeg(3, 2).load_state_dict(weights, strict=True)
     assert trained.settings["spatial_size"] == [64, 64]
     assert trained.settings["dataset_dir"] == str(blobs)
-    assert [Path(path).name for path in trained.settings["trained_on"]][:2] == ["case 03.png", "case 04.jpg"]
+    split = json.loads(next(trained.output_dir.glob("train_*/split.json")).read_text())["folds"][0]
+    trained_on = [Path(path).relative_to(blobs).as_posix() for path in trained.settings["trained_on"]]
+    assert trained_on == split["train"] and list(trained.settings["scored_on"]) == split["test"]
+    assert (len(split["train"]), len(split["validate"]), len(split["test"])) == (7, 1, 3)
     assert not (trained.output_dir / "model.pt").exists()
 
 
@@ -74,7 +73,7 @@ def test_training_is_one_complete_mlflow_run(trained, blobs):
         assert [m.step for m in client.get_metric_history(run_.info.run_id, name)] == steps
     assert any("lr" in name for name in run_.data.metrics)
     artifacts = {item.path for item in client.list_artifacts(run_.info.run_id)}
-    assert {"model.pt", "model.json", "config.json", "validation"} <= artifacts
+    assert {"model.pt", "model.json", "config.json", "split.json", "data_check.json", "validation"} <= artifacts
     assert (trained.output_dir / "mlruns").is_dir()  # also where the path has a blank
     (picture,) = client.list_artifacts(run_.info.run_id, "validation")
     assert picture.path.endswith("epoch_0002.png")
@@ -90,7 +89,8 @@ def test_the_bundle_prints_what_it_found_and_where_everything_is(blobs, tmp_path
         cwd=tmp_path,  # not the bundle's folder
     )
     assert done.returncode == 0, done.stderr
-    for text in ("8 images to train, 3 to validate (fold 0 of 5)", "9,214,850 parameters", "2 classes", "device:"):
+    counts = "7 images to train, 1 to choose the epoch, 3 to score (fold 0 of 5, split "
+    for text in (counts, "held-out protocol", "11 images of ", "9,214,850 parameters", "2 classes", "device:"):
         assert text in done.stdout
     assert "batch_size 4" in done.stdout and "val_dice" in done.stdout
     assert str(tmp_path / "m" / "model.pt") in done.stdout and "mlflow ui" in done.stdout
@@ -102,24 +102,28 @@ def test_the_bundle_prints_what_it_found_and_where_everything_is(blobs, tmp_path
     assert len(client.get_metric_history(runs[0].info.run_id, "train_loss")) == 1
 
 
-def test_evaluation_scores_at_original_size_under_both_protocols(trained, blobs, tmp_path):
+def test_evaluation_scores_what_was_held_out_at_original_size(trained, blobs, tmp_path, capsys):
     run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path))
-    rows = read_scores(tmp_path / "evaluation" / "scores.csv")
+    assert "WARNING" not in capsys.readouterr().out
+    rows = list(read_scores(tmp_path / "evaluation").values())
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
-    assert [row["image"].rsplit("/", 1)[1] for row in rows] == ["case 00.jpg", "case 01.png", "case 02.jpg"]
+    assert [row["group"] for row in rows] == list(trained.settings["scored_on"].values())
     plain, paper = summary["protocols"]
-    assert "original size" in plain["protocol"] and "paper" in paper["protocol"]
-    assert set(plain["scores"]) == set(paper["scores"]) == {"dice", "iou", "mae", "accuracy"}
+    assert plain["protocol"].startswith("held-out protocol") and "original size" in plain["protocol"]
+    assert "paper's scoring" in paper["protocol"] and set(paper["scores"]) == {"dice", "iou", "mae", "accuracy"}
+    more = {"sensitivity", "precision", "hd95", "asd", "nsd", "object_f1"}
+    assert set(plain["scores"]) == {*paper["scores"], *more}
     for name, value in plain["scores"].items():
-        assert np.mean([float(row[name]) for row in rows]) == pytest.approx(value, abs=1e-5)
-    assert summary["fold"] == 0 and summary["num_images"] == 3
+        assert np.mean([float(row[name]) for row in rows]) == pytest.approx(value["mean"], abs=1e-5)
+        assert value["low"] <= value["mean"] <= value["high"]
+    assert summary["fold"] == 0 and summary["num_images"] == 3 and summary["classes"][0]["images"] == 3
 
 
 def test_evaluation_agrees_with_the_masks_of_inference(trained, blobs, tmp_path):
     run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path))
     run("inference", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path / "masks"), dataset_dir=str(blobs))
     assert len(list((tmp_path / "masks").iterdir())) == 11
-    for row in read_scores(tmp_path / "evaluation" / "scores.csv"):
+    for row in read_scores(tmp_path / "evaluation").values():
         stem = row["image"].rsplit("/", 1)[1].rsplit(".", 1)[0]
         pred = np.asarray(Image.open(tmp_path / "masks" / f"{stem}.png")) > 0
         label = np.asarray(Image.open(blobs / "masks" / f"{stem}.png")) > 127
@@ -141,9 +145,47 @@ def test_inference_never_overwrites_what_it_has_not_written(trained, blobs, tmp_
     assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.*")} == before
 
 
-def test_evaluation_on_another_fold_warns_of_training_images(trained, tmp_path, capsys):
-    run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path), fold=1)
-    assert "trained on 2 of the 2 images" in capsys.readouterr().out
+def test_scores_of_all_images_come_with_a_warning(trained, tmp_path, capsys):
+    run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path), part="all")
+    assert "trained on 7 of the 11 images" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert summary["num_images"] == 11 and "trained on included" in summary["protocols"][0]["protocol"]
+
+
+def test_another_dataset_is_scored_as_a_whole(trained, tmp_path):
+    write_blobs(tmp_path / "other", 4, seed=7)
+    run(
+        *("train", "evaluate"),
+        ckpt_dir=str(trained.ckpt_dir),
+        output_dir=str(tmp_path),
+        dataset_dir=str(tmp_path / "other"),
+    )
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert summary["num_images"] == 4 and summary["protocols"][0]["protocol"].startswith("external images")
+
+
+def test_the_paper_protocol_chooses_the_epoch_of_each_score_on_the_fold(blobs, tmp_path):
+    folders = {"ckpt_dir": str(tmp_path / "models"), "output_dir": str(tmp_path / "eval")}
+    small = {"spatial_size": [64, 64], "batch_size": 4, "max_epochs": 3}
+    run("train", "paper_protocol", run_id="training", dataset_dir=str(blobs), **folders, **small)
+    (path,) = (tmp_path / "eval").glob("train_*/paper_scores.json")
+    best = json.loads(path.read_text())
+    assert set(best) == {"paper_dice", "paper_iou", "paper_mae", "paper_accuracy"}
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'eval' / 'mlruns.db'}")
+    (run_,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    for name, choose in (("paper_dice", max), ("paper_mae", min)):
+        history = [metric.value for metric in client.get_metric_history(run_.info.run_id, name)]
+        assert len(history) == 3 and best[name]["value"] == pytest.approx(choose(history))
+    split = json.loads(next((tmp_path / "eval").glob("train_*/split.json")).read_text())["folds"][0]
+    assert split["validate"] == split["test"]
+
+
+def test_data_is_checked_without_training(blobs, tmp_path, capsys):
+    run("train", "check", run_id="checking", dataset_dir=str(blobs), output_dir=str(tmp_path))
+    (report,) = tmp_path.glob("check_*/data_check.json")
+    assert json.loads(report.read_text())["num_images"] == 11
+    assert "would suit this data: spatial_size" in capsys.readouterr().out
+    assert not (tmp_path / "mlruns.db").exists()
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
@@ -201,14 +243,14 @@ def test_several_classes(tmp_path):
         (tmp_path / "data" / part).mkdir(parents=True)
     for i in range(5):
         ids = np.zeros((40, 60), np.uint8)
-        ids[5:20, 5:25], ids[20:35, 30:55] = 1, 2
+        ids[5 + 3 * i : 20 + 3 * i, 5:25], ids[20 - 4 * i : 35 - 4 * i, 30:55] = 1, 2
         Image.fromarray(ids).save(tmp_path / "data" / "labels" / f"{i}.png")
         Image.fromarray((ids * 80 + random.randint(0, 20, ids.shape)).astype(np.uint8)).save(
             tmp_path / "data" / "images" / f"{i}.bmp"
         )
     train_small(tmp_path, tmp_path / "data", out_channels=3, spatial_size=64, batch_size=2)
     run("train", "evaluate", ckpt_dir=str(tmp_path / "models"), output_dir=str(tmp_path / "eval"))
-    (row,) = read_scores(tmp_path / "eval" / "evaluation" / "scores.csv")
+    (row,) = read_scores(tmp_path / "eval" / "evaluation").values()
     assert float(row["dice"]) == pytest.approx((float(row["dice_1"]) + float(row["dice_2"])) / 2, abs=1e-5)
 
 
@@ -244,7 +286,7 @@ def test_two_processes_write_one_checkpoint_and_one_run(blobs, tmp_path):
     done = run_command(
         *("run", "training", "--config_file", str(files), "--bundle_root", str(BUNDLE), "--dataset_dir", str(blobs)),
         *("--ckpt_dir", str(tmp_path / "m"), "--output_dir", str(tmp_path / "o"), "--spatial_size", "[32,32]"),
-        *("--batch_size", "2", "--max_epochs", "1"),
+        *("--batch_size", "2", "--max_epochs", "1", "--validation_share", "0.3"),
         cwd=tmp_path,
         launcher=("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29631", "-m"),
     )

@@ -1,0 +1,82 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The curves of a training as a table that any program can read."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from torch.optim import Optimizer
+
+__all__ = ["SaveCurves"]
+
+
+class SaveCurves:
+    """Write a CSV file with a line an epoch: ``epoch``, ``train_loss``, ``learning_rate`` and the validation's scores.
+
+    The learning rate is the one that the epoch was trained with. Scores are blank where an epoch was not validated. The
+    file is written anew after each epoch, under another name first, so that a reader never meets half of it.
+
+    Args:
+        path: the file; its folder is made if missing. Only the first process of a job writes.
+        validator: the evaluator used for validation.
+        optimizer: the trainer's optimizer.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, validator: Evaluator, optimizer: Optimizer) -> None:
+        self.path = Path(path)
+        self.validator = validator
+        self.optimizer = optimizer
+        self.learning_rate = 0.0
+        self.lines: list[dict[str, Any]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer that has a metric ``train_loss``, after the handler that validates.
+
+        Args:
+            engine: the trainer.
+        """
+        engine.add_event_handler(Events.STARTED, self._clear)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._note_learning_rate)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _clear(self) -> None:
+        self.lines = []
+
+    def _note_learning_rate(self) -> None:
+        self.learning_rate = self.optimizer.param_groups[0]["lr"]  # a scheduler changes it when the epoch is complete
+
+    def __call__(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: the trainer, its epoch complete.
+        """
+        if idist.get_rank() > 0:
+            return
+        epoch, validated = engine.state.epoch, self.validator.state
+        scores = validated.metrics if validated.epoch == epoch else {}
+        values = {"train_loss": engine.state.metrics["train_loss"], "learning_rate": self.learning_rate, **scores}
+        self.lines.append({"epoch": epoch, **{name: f"{value:.6g}" for name, value in values.items()}})
+        columns = dict.fromkeys(name for line in self.lines for name in line)  # in the order of their first line
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        with open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(columns), restval="")
+            writer.writeheader()
+            writer.writerows(self.lines)
+        partial.replace(self.path)

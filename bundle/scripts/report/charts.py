@@ -1,0 +1,198 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Charts as inline SVG, with a title and a description for those who cannot see them.
+
+Colors are those of the page's style sheet, so charts follow its light and dark scheme.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+from markupsafe import Markup
+
+__all__ = ["calibration_chart", "curve_chart", "dice_histogram"]
+
+_WIDTH, _HEIGHT = 360, 240  # of the picture; a phone shows it as large as that, so its text stays readable
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 42  # margins
+_TICKS = 5  # about so many an axis
+_MARKED = 30  # points up to which each is marked
+_HISTOGRAM_BINS = 20
+
+Point = tuple[float, float]
+
+
+class Axis(NamedTuple):
+    """An axis of a chart.
+
+    Attributes:
+        label: what it measures.
+        low, high: its ends; ``low < high``.
+        whole: whether only whole numbers are marked.
+    """
+
+    label: str
+    low: float
+    high: float
+    whole: bool = False
+
+    def ticks(self) -> list[float]:
+        """Round numbers within the axis."""
+        rough = (self.high - self.low) / _TICKS
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough * 0.999)
+        step = max(step, 1.0) if self.whole else step
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(i * step, 10) for i in range(first, last + 1)]
+
+
+class Chart:
+    """Two axes, to which lines, points and bars are added.
+
+    Args:
+        name: unique on the page.
+        title: a few words.
+        description: what the chart shows, in figures.
+        x: the horizontal axis.
+        y: the vertical one.
+    """
+
+    def __init__(self, name: str, title: str, description: str, x: Axis, y: Axis) -> None:
+        self.x, self.y = x, y
+        labels = f"{name}-title {name}-description"
+        size = {"viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "width": str(_WIDTH), "height": str(_HEIGHT)}
+        self.svg = ElementTree.Element("svg", {**size, "class": "chart", "role": "img", "aria-labelledby": labels})
+        ElementTree.SubElement(self.svg, "title", {"id": f"{name}-title"}).text = title
+        ElementTree.SubElement(self.svg, "desc", {"id": f"{name}-description"}).text = description
+        self._draw_axes()
+
+    def add_line(self, points: Sequence[Point], kind: str = "line") -> None:
+        """Draw a line through points.
+
+        Args:
+            points: on the axes' scales.
+            kind: its class in the style sheet.
+        """
+        path = " ".join("{:.1f},{:.1f}".format(*self._at(point)) for point in points)
+        ElementTree.SubElement(self.svg, "polyline", {"class": kind, "points": path})
+
+    def add_points(self, points: Sequence[Point]) -> None:
+        """Mark points.
+
+        Args:
+            points: on the axes' scales.
+        """
+        for point in points:
+            left, top = (_text(place) for place in self._at(point))
+            ElementTree.SubElement(self.svg, "circle", {"class": "point", "cx": left, "cy": top, "r": "3"})
+
+    def add_bar(self, low: float, high: float, value: float) -> None:
+        """Draw a bar from zero to ``value``, between ``low`` and ``high`` on the horizontal axis."""
+        (left, top), (right, bottom) = self._at((low, value)), self._at((high, 0))
+        box = {"x": left + 0.5, "y": top, "width": right - left - 1, "height": bottom - top}
+        ElementTree.SubElement(self.svg, "rect", {"class": "bar", **{key: _text(side) for key, side in box.items()}})
+
+    def markup(self) -> Markup:
+        """The chart as HTML."""
+        return Markup(ElementTree.tostring(self.svg, encoding="unicode"))
+
+    def _at(self, point: Point) -> Point:
+        across = (point[0] - self.x.low) / (self.x.high - self.x.low)
+        up = (point[1] - self.y.low) / (self.y.high - self.y.low)
+        height = _HEIGHT - _TOP - _BOTTOM
+        return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _TOP + (1 - up) * height
+
+    def _draw_axes(self) -> None:
+        left, bottom = self._at((self.x.low, self.y.low))
+        right, top = self._at((self.x.high, self.y.high))
+        for value in self.y.ticks():
+            level = self._at((self.x.low, value))[1]
+            self._line((left, level), (right, level), "grid")
+            self._write(f"{value:g}", left - 6, level + 4, "end")
+        for value in self.x.ticks():
+            place = self._at((value, self.y.low))[0]
+            self._line((place, bottom), (place, bottom + 4), "axis")
+            self._write(f"{value:g}", place, bottom + 17, "middle")
+        self._line((left, bottom), (right, bottom), "axis")
+        self._write(self.x.label, (left + right) / 2, _HEIGHT - 7, "middle")
+        turned = self._write(self.y.label, 12, (top + bottom) / 2, "middle")
+        turned.set("transform", f"rotate(-90 12 {_text((top + bottom) / 2)})")
+
+    def _line(self, start: Point, end: Point, kind: str) -> None:
+        ends = dict(zip(("x1", "y1", "x2", "y2"), (_text(value) for value in (*start, *end))))
+        ElementTree.SubElement(self.svg, "line", {"class": kind, **ends})
+
+    def _write(self, text: str, left: float, top: float, anchor: str) -> ElementTree.Element:
+        place = {"x": _text(left), "y": _text(top), "text-anchor": anchor}
+        element = ElementTree.SubElement(self.svg, "text", place)
+        element.text = text
+        return element
+
+
+def curve_chart(name: str, label: str, points: Sequence[Point]) -> Markup:
+    """A value over the epochs.
+
+    Args:
+        name: unique on the page.
+        label: what the value is.
+        points: (epoch, value), one or more.
+    """
+    (first, start), (last, end) = points[0], points[-1]
+    description = f"{label}: {start:.4f} in epoch {first:g}, {end:.4f} in epoch {last:g}."
+    values = [value for _, value in points]
+    top = 1.0 if label.endswith("Dice") else 1.05 * max(max(values), 1e-6)
+    chart = Chart(name, label, description, Axis("epoch", 0, last, whole=True), Axis(label, min(0, *values), top))
+    chart.add_line(points)
+    if len(points) <= _MARKED:
+        chart.add_points(points)
+    return chart.markup()
+
+
+def dice_histogram(values: Sequence[float]) -> Markup:
+    """How many images have which Dice.
+
+    Args:
+        values: of the images, in [0, 1], one or more.
+    """
+    counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS, range=(0, 1))
+    least, median, most = np.quantile(values, (0, 0.5, 1))
+    description = f"Dice of {len(values)} images: from {least:.4f} to {most:.4f}, median {median:.4f}."
+    y = Axis("images", 0, 1.05 * max(counts), whole=True)
+    chart = Chart("dice-histogram", "Images by their Dice", description, Axis("Dice of an image", 0, 1), y)
+    for low, high, count in zip(edges[:-1], edges[1:], counts):
+        if count:
+            chart.add_bar(low, high, count)
+    return chart.markup()
+
+
+def calibration_chart(bins: Sequence[Mapping[str, Any]]) -> Markup:
+    """How often predicted probabilities are true, beside the diagonal on which they should be.
+
+    Args:
+        bins: of ``calibration.json``.
+    """
+    points = [(each["mean_probability"], each["frequency"]) for each in bins if each["count"]]
+    listed = ", ".join(f"{true:.2f} where {predicted:.2f} was predicted" for predicted, true in points)
+    axes = Axis("predicted probability", 0, 1), Axis("share that is true", 0, 1)
+    chart = Chart("calibration", "Predicted probabilities and how often they are true", f"True: {listed}.", *axes)
+    chart.add_line([(0, 0), (1, 1)], "diagonal")
+    chart.add_line(points)
+    chart.add_points(points)
+    return chart.markup()
+
+
+def _text(value: float) -> str:
+    return f"{value:.1f}"

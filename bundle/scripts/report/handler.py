@@ -1,0 +1,91 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Keep the masks of an evaluation, and write its page at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+
+from ..pictures import PalettePNGWriter
+from .cases import mask_path
+from .page import write_report
+
+__all__ = ["SaveReport"]
+
+
+class SaveReport:
+    """Save predicted and labeled masks at the images' original size, and write ``report.html`` with pictures of some.
+
+    A mask is a palette PNG whose pixel values are label ids, in ``masks/`` and ``labels/``, named by the image's stem
+    and six digits of a digest of its path. Masks of an earlier evaluation into the same folder stay, unless they are of
+    the same images.
+
+    Args:
+        output_dir: folder of the evaluation.
+        curves: the training's ``curves.csv``; the page says so if it is not there.
+    """
+
+    def __init__(self, output_dir: str | os.PathLike, *, curves: str | os.PathLike | None = None) -> None:
+        self.output_dir = Path(output_dir)
+        self.curves = curves
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an evaluator, after the handlers that write what the page shows.
+
+        Its outputs must have ``"pred"`` and ``"original_label"``, both (K, H, W) one-hot, at original size.
+
+        Args:
+            engine: the evaluator.
+        """
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._save_masks)
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def _save_masks(self, engine: Engine) -> None:
+        state: Any = engine.state  # of MONAI's evaluator: one dictionary an image, in batch and output
+        for item, output in zip(state.batch, state.output):
+            source = str(item["image"].meta["filename_or_obj"])
+            _save(output["pred"], mask_path(self.output_dir / "masks", source))
+            _save(output["original_label"], mask_path(self.output_dir / "labels", source))
+
+    def __call__(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: the evaluator, all images seen.
+        """
+        idist.barrier()  # each process has saved masks of its own
+        if idist.get_rank() > 0:
+            return
+        path = write_report(self.output_dir, curves=self.curves, command=_command(sys.orig_argv))
+        logging.getLogger("qtseg").info(f"report:               {path} (one file; open it in a browser)")
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """What a shell would take; lists of files in double quotes, as they are usually typed."""
+    plain = (f'"{each}"' if "'" in each and not set(each) & set('"$`\\!') else shlex.quote(each) for each in arguments)
+    return " ".join(plain)
+
+
+def _save(one_hot: torch.Tensor, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = PalettePNGWriter()
+    writer.set_data_array(one_hot.argmax(0, keepdim=True))
+    writer.write(path)

@@ -1,0 +1,242 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The sections of the page: from the files of an evaluation to what the template shows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .cases import Case
+from .charts import calibration_chart, curve_chart, dice_histogram
+from .wording import meaning_of, number, score_named
+
+__all__ = [
+    "calibration",
+    "case_table",
+    "data_check",
+    "facts",
+    "headline",
+    "histogram",
+    "read_json",
+    "score_tables",
+    "training",
+]
+
+_HEADLINE = ("dice", "iou", "sensitivity", "precision", "hd95", "nsd")
+_LISTED_FILES = 20
+_NOT_FACTS = ("num_images", "num_groups", "classes", "protocols")
+_SPREADS = {
+    "height": "Height, pixels",
+    "width": "Width, pixels",
+    "low": "Lowest intensity",
+    "high": "Highest intensity",
+    "mean": "Mean intensity",
+    "spread": "Spread of intensity",
+}
+
+Section = dict[str, Any]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one of the files of an evaluation.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: if it cannot be read, or is no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); name the folder of an evaluation") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no JSON object; evaluate again")
+    return content
+
+
+def headline(summary: Mapping[str, Any]) -> Section:
+    """The most asked-for scores of the first protocol, and what they can be taken for.
+
+    Args:
+        summary: of the evaluation.
+    """
+    protocol = summary["protocols"][0]
+    scores = [
+        {"score": score_named(name), **_interval(name, protocol["scores"][name])}
+        for name in _HEADLINE
+        if name in protocol["scores"]
+    ]
+    return {"protocol": protocol["protocol"], "meaning": meaning_of(protocol["protocol"]), "scores": scores}
+
+
+def score_tables(summary: Mapping[str, Any]) -> list[Section]:
+    """All scores of every protocol, of each class too.
+
+    Args:
+        summary: of the evaluation.
+    """
+    tables = []
+    for protocol in summary["protocols"]:
+        rows = [
+            {
+                "score": score_named(name),
+                "cells": [_interval(name, value) for value in (values, *values.get("classes", []))],
+            }
+            for name, values in protocol["scores"].items()
+        ]
+        tables.append({"protocol": protocol["protocol"], "rows": rows})
+    return tables
+
+
+def facts(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What was evaluated, by name.
+
+    Args:
+        summary: of the evaluation.
+    """
+    named = {name.replace("_", " "): value for name, value in summary.items() if name not in _NOT_FACTS}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in named.items()}
+
+
+def training(path: Path | None) -> Section:
+    """The curves of the training.
+
+    Args:
+        path: of its ``curves.csv``; None if none was named.
+
+    Raises:
+        InputError: if it holds what is no number.
+    """
+    if path is None:
+        return {"missing": "No training curves: no file of them was named to this report."}
+    if not path.is_file():
+        return {"missing": f"No training curves: {path} is not there; a training writes it beside its model."}
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    labels = {"train_loss": "Training loss", "val_dice": "Validation Dice"}
+    charts = []
+    for column, label in labels.items():
+        points = _curve(path, lines, column)
+        if points:
+            charts.append({"label": label, "svg": curve_chart(column.replace("_", "-"), label, points)})
+    if not charts:
+        return {"missing": f"No training curves: {path} has neither a training loss nor a validation Dice."}
+    return {"charts": charts, "path": str(path)}
+
+
+def histogram(cases: Sequence[Case]) -> Section:
+    """How Dice is spread over the images.
+
+    Args:
+        cases: of the evaluation.
+    """
+    values = [case.scores["dice"] for case in cases if not math.isnan(case.scores["dice"])]
+    if not values:
+        return {"missing": "No histogram: no image has a Dice."}
+    return {"svg": dice_histogram(values)}
+
+
+def calibration(path: Path) -> Section:
+    """Whether probabilities can be taken at their word.
+
+    Args:
+        path: of ``calibration.json``.
+    """
+    if not path.is_file():
+        return {"missing": f"No calibration: {path.name} is not there, as the evaluation did not record probabilities."}
+    report = read_json(path)
+    names = {"error": "expected_calibration_error", "error_above": "expected_calibration_error_above_first_bin"}
+    rows = [
+        {
+            "range": f"{each['low']:.3f} to {each['high']:.3f}",
+            "count": number(each["count"], "count"),
+            "mean": number(each["mean_probability"]),
+            "frequency": number(each["frequency"]),
+        }
+        for each in report["bins"]
+    ]
+    errors = {name: number(report[key]) for name, key in names.items()}
+    count = number(sum(each["count"] for each in report["bins"]), "count")
+    return {"svg": calibration_chart(report["bins"]), "rows": rows, "count": count, **errors}
+
+
+def data_check(path: Path, names: Mapping[str, str]) -> Section:
+    """What the check of the images and labels has found.
+
+    Args:
+        path: of ``data_check.json``.
+        names: file names to show, by path.
+    """
+    if not path.is_file():
+        return {"missing": f"No data check: {path.name} is not there, as the evaluation did not check its data."}
+    report = read_json(path)
+    problems = [{**each, **_listed([names.get(file, file) for file in each["files"]])} for each in report["problems"]]
+    leaks = [{**leak, **_listed([_pair(pair, names) for pair in leak["pairs"]])} for leak in report.get("leaks", [])]
+    spreads = {**report.get("sizes", {}), **report.get("intensities", {})}
+    return {
+        "images": report["num_images"],
+        "problems": problems,
+        "leaks": leaks,
+        "near_duplicates": report["num_near_duplicates"],
+        "spreads": {_SPREADS[name]: _quartiles(spread) for name, spread in spreads.items()},
+        "classes": report.get("classes", []),
+    }
+
+
+def case_table(cases: Sequence[Case], names: Mapping[str, str]) -> Section:
+    """The table of all cases, for the page's script.
+
+    Args:
+        cases: of the evaluation.
+        names: file names to show, by path.
+    """
+    scores = {name: score_named(name) for name in cases[0].scores}
+    columns = [("File", "text"), ("Group", "text"), *((score.label, score.kind) for score in scores.values())]
+    rows = [
+        [names[case.image], case.group, *(None if math.isnan(value) else value for value in case.scores.values())]
+        for case in cases
+    ]
+    sorted_by = 2 + list(scores).index("dice")
+    return {"columns": [{"label": label, "kind": kind} for label, kind in columns], "rows": rows, "sorted": sorted_by}
+
+
+def _interval(name: str, value: Mapping[str, float]) -> dict[str, str]:
+    kind = score_named(name).kind
+    mean, low, high = (number(value[key], kind) for key in ("mean", "low", "high"))
+    return {"mean": mean, "interval": low if math.isnan(value["low"]) else f"{low} to {high}"}
+
+
+def _curve(path: Path, lines: Sequence[Mapping[str, str]], column: str) -> list[tuple[float, float]]:
+    try:
+        points = [(float(line["epoch"]), float(line[column])) for line in lines if line.get(column)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is no table of training curves ({error}); name that of a training") from error
+    return [point for point in points if math.isfinite(point[1])]
+
+
+def _listed(files: Sequence[str]) -> dict[str, Any]:
+    return {"files": list(files[:_LISTED_FILES]), "more": max(0, len(files) - _LISTED_FILES)}
+
+
+def _pair(pair: Sequence[Any], names: Mapping[str, str]) -> str:
+    return " and ".join(names.get(each, each) for each in pair[:2])
+
+
+def _quartiles(spread: Mapping[str, float]) -> list[str]:
+    return [f"{round(spread[key], 1):g}" for key in ("min", "lower", "median", "upper", "max")]

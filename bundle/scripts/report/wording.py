@@ -1,0 +1,110 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What scores are called and mean, and how numbers are written."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+__all__ = ["DASH", "Score", "meaning_of", "number", "score_named"]
+
+DASH = "–"
+
+
+class Score(NamedTuple):
+    """How a score is shown.
+
+    Attributes:
+        label: its name for readers.
+        kind: "share" (4 digits), "distance" (2 digits) or "count" (whole).
+        better: "higher" or "lower"; empty for counts and scores that are not known here.
+        meaning: one line; empty where it is not known.
+    """
+
+    label: str
+    kind: str = "share"
+    better: str = ""
+    meaning: str = ""
+
+
+_SCORES = {
+    "dice": Score("Dice", "share", "higher", "overlap of prediction and label, 2 TP / (2 TP + FP + FN)"),
+    "iou": Score("IoU", "share", "higher", "intersection over union, TP / (TP + FP + FN)"),
+    "sensitivity": Score("Sensitivity", "share", "higher", "share of the labeled area that was found, TP / (TP + FN)"),
+    "precision": Score("Precision", "share", "higher", "share of the predicted area that is right, TP / (TP + FP)"),
+    "accuracy": Score("Accuracy", "share", "higher", "share of pixels that are right; high wherever objects are small"),
+    "mae": Score("MAE", "share", "lower", "mean absolute error, here the share of pixels that are wrong"),
+    "hd95": Score("HD95", "distance", "lower", "95th percentile of the distances between both outlines"),
+    "asd": Score("ASD", "distance", "lower", "mean distance between both outlines"),
+    "nsd": Score("NSD", "share", "higher", "normalized surface Dice: share of both outlines within the tolerance"),
+    "object_f1": Score("Object F1", "share", "higher", "F1 of the objects found, at an IoU of more than 0.5"),
+    "label_pixels": Score("Label, pixels", "count"),
+    "pred_pixels": Score("Prediction, pixels", "count"),
+}
+
+#: what the scores of a protocol can be taken for, by how its text begins
+_MEANINGS = {
+    "held-out protocol": (
+        "No scored image was trained on, and none helped to choose the model, so the scores estimate what to expect on "
+        "new images of the same kind."
+    ),
+    "paper protocol": (
+        "The scored images also chose the epoch of the model, as in the paper, so the scores are somewhat too good; "
+        "compare them with the paper's figures only."
+    ),
+    "all images": "The model was trained on a part of these images, so the scores are too good for a comparison.",
+    "external images": (
+        "The images are of another dataset than the one that the model was trained on, so the scores show how far it "
+        "carries over."
+    ),
+}
+
+
+def score_named(name: str) -> Score:
+    """How a column of ``scores.csv`` or a score of ``summary.json`` is shown.
+
+    Args:
+        name: such as ``dice``, ``paper_dice`` or, of the second class, ``dice_2``.
+
+    Returns:
+        The score; one that is not known here bears its own name.
+    """
+    match = re.fullmatch(r"(?P<paper>paper_)?(?P<base>.+?)(?:_(?P<number>[0-9]+))?", name)
+    if match is None or match["base"] not in _SCORES:
+        return Score(name)
+    score = _SCORES[match["base"]]
+    paper = "Paper's " if match["paper"] else ""
+    of_class = f", class {match['number']}" if match["number"] else ""
+    return score._replace(label=f"{paper}{score.label}{of_class}")
+
+
+def meaning_of(protocol: str) -> str:
+    """One sentence on what the scores of a protocol can be taken for; empty for one that is not known here.
+
+    Args:
+        protocol: its text in ``summary.json``.
+    """
+    return next((meaning for start, meaning in _MEANINGS.items() if protocol.startswith(start)), "")
+
+
+def number(value: float | None, kind: str = "share") -> str:
+    """A number as text: 4 digits for shares, 2 for distances, none for counts; a dash for none or NaN.
+
+    Args:
+        value: the number.
+        kind: as of :py:class:`Score`.
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    return {"share": f"{value:.4f}", "distance": f"{value:.2f}", "count": f"{value:,.0f}"}[kind]

@@ -1,0 +1,60 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.report.wording import meaning_of, number, score_named
+from scripts.splits import PROTOCOLS
+
+
+@pytest.mark.parametrize(
+    "name, label, kind",
+    [
+        ("dice", "Dice", "share"),
+        ("dice_12", "Dice, class 12", "share"),
+        ("paper_iou_2", "Paper's IoU, class 2", "share"),
+        ("hd95", "HD95", "distance"),
+        ("hd95_1", "HD95, class 1", "distance"),
+        ("object_f1", "Object F1", "share"),
+        ("label_pixels_2", "Label, pixels, class 2", "count"),
+        ("own_score_2", "own_score_2", "share"),
+    ],
+)
+def test_scores_are_named_for_readers(name, label, kind):
+    score = score_named(name)
+    assert (score.label, score.kind) == (label, kind)
+
+
+def test_lower_is_better_for_errors_and_distances_only():
+    better = {name: score_named(name).better for name in ("dice", "nsd", "mae", "hd95", "paper_mae", "pred_pixels")}
+    assert better == dict(dice="higher", nsd="higher", mae="lower", hd95="lower", paper_mae="lower", pred_pixels="")
+
+
+def test_every_protocol_says_what_its_scores_can_be_taken_for():
+    texts = [*PROTOCOLS.values(), "all images: those that the model was trained on included", "external images: all"]
+    assert len({meaning_of(text) for text in texts} - {""}) == 4
+    assert meaning_of("something new") == ""
+
+
+@pytest.mark.parametrize(
+    "value, kind, text",
+    [
+        (0.12345, "share", "0.1235"),
+        (1234.567, "distance", "1234.57"),
+        (1234567, "count", "1,234,567"),
+        (float("nan"), "share", "–"),
+        (None, "distance", "–"),
+    ],
+)
+def test_numbers_have_the_digits_of_their_kind(value, kind, text):
+    assert number(value, kind) == text
