@@ -31,6 +31,7 @@ from scripts.checkpoints import load_weights
 from scripts.errors import InputError
 from scripts.networks.qtseg import QTSeg
 from scripts.scores import read_scores
+from scripts.synthetic import make_dataset
 from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command, train_small
 
 
@@ -178,6 +179,25 @@ def test_the_paper_protocol_chooses_the_epoch_of_each_score_on_the_fold(blobs, t
         assert len(history) == 3 and best[name]["value"] == pytest.approx(choose(history))
     split = json.loads(next((tmp_path / "eval").glob("train_*/split.json")).read_text())["folds"][0]
     assert split["validate"] == split["test"]
+
+
+def test_a_planted_leak_is_found_and_grouped_folds_have_none(tmp_path):
+    data = Path(make_dataset(tmp_path / "data"))
+    before = sorted(path.relative_to(data) for path in data.rglob("*"))
+    photo = sorted((data / "images").iterdir())[1]
+    with Image.open(photo) as image:
+        size = (image.width * 3 // 4, image.height * 3 // 4)
+        image.convert("RGB").resize(size).save(data / "images" / "zz copy.jpg", quality=60)
+    with Image.open(data / "masks" / f"{photo.stem}.png") as mask:
+        mask.resize(size, Image.Resampling.NEAREST).save(data / "masks" / "zz copy.png")
+    for split in ("slices", "grouped"):
+        output_dir = tmp_path / split
+        run("train", "check", dataset_dir=str(data), output_dir=str(output_dir), split=split)
+        (report,) = (json.loads(path.read_text()) for path in output_dir.glob("check_*/data_check.json"))
+        ((first, second, _),) = report["near_duplicates"]
+        assert [Path(image).name for image in (first, second)] == [photo.name, "zz copy.jpg"]
+        assert bool(report["leaks"]) is (split == "slices")
+    assert len(list(data.rglob("*"))) == len(before) + 2  # nothing is written into a dataset
 
 
 def test_data_is_checked_without_training(blobs, tmp_path, capsys):
