@@ -126,6 +126,23 @@ def test_killed_in_its_second_fold_it_goes_on_to_the_same_table(validated, blobs
     assert sorted(each.info.status for each in runs) == ["FINISHED"] * 5 + ["KILLED"]
 
 
+def test_folds_are_spread_over_devices(validated, blobs, tmp_path, monkeypatch):
+    running: list[str] = []
+    ran: dict[int, str] = {}
+
+    def run_fold(self: FoldRuns, fold: int, *, device: str, parent_run: str) -> None:
+        assert device not in running  # one fold at a time on each
+        running.append(device)
+        time.sleep(0.2)
+        ran[fold] = device
+        running.remove(device)
+        shutil.copytree(validated.folder / "fold_0", self.model(fold))
+
+    monkeypatch.setattr(FoldRuns, "run", run_fold)
+    main([*arguments(tmp_path / "cv", blobs), "--num_folds", "5", "--devices", "3", "1"])
+    assert sorted(ran) == [0, 1, 2, 3, 4] and set(ran.values()) == {"3", "1"}
+
+
 def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):
     with FoldRuns(tmp_path, "train.json", {}).locked():
         with pytest.raises(InputError, match="is in use by another cross-validation; wait for it or stop it"):

@@ -19,10 +19,21 @@ import torch
 from monai.metrics import CumulativeIterationMetric, do_metric_reduction, get_confusion_matrix
 from monai.utils import look_up_option
 
-__all__ = ["ConfusionScore"]
+__all__ = ["ConfusionScore", "ImageScore"]
 
 
-class ConfusionScore(CumulativeIterationMetric):
+class ImageScore(CumulativeIterationMetric):
+    """A score of each image and foreground class, of which the mean is reported.
+
+    Subclasses compute (B, K - 1) scores from one-hot predictions and labels (B, K, H, W), the background first.
+    """
+
+    def aggregate(self) -> torch.Tensor:
+        """The mean over images and foreground classes, a scalar tensor."""
+        return do_metric_reduction(self.get_buffer(), "mean")[0]
+
+
+class ConfusionScore(ImageScore):
     """A score of each image's foreground from its counts of pixels; the mean over images and foreground classes.
 
     With TP, FP, TN, FN the pixels of one class in one image:
@@ -79,7 +90,3 @@ class ConfusionScore(CumulativeIterationMetric):
         }[self.score]
         undefined = (tp + fp + fn == 0).double()  # 1 where both are empty
         return torch.where(size > 0, overlap / size.clamp(min=1), undefined)
-
-    def aggregate(self) -> torch.Tensor:
-        """The mean over images and foreground classes, a scalar tensor."""
-        return do_metric_reduction(self.get_buffer(), "mean")[0]

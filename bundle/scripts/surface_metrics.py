@@ -19,20 +19,20 @@ from typing import Any
 import numpy as np
 import torch
 from monai.metrics import (
-    CumulativeIterationMetric,
     compute_average_surface_distance,
     compute_hausdorff_distance,
     compute_surface_dice,
-    do_metric_reduction,
 )
 from monai.utils import look_up_option
 from skimage.measure import label as number_objects
 from skimage.metrics import contingency_table
 
+from .metrics import ImageScore
+
 __all__ = ["DetectionScore", "SurfaceScore"]
 
 
-class SurfaceScore(CumulativeIterationMetric):
+class SurfaceScore(ImageScore):
     """How far the outlines of prediction and label are apart, by MONAI; the mean over images and foreground classes.
 
     - "hd95": 95th percentile of the distances of each outline to the other, the larger of both directions
@@ -89,12 +89,8 @@ class SurfaceScore(CumulativeIterationMetric):
             value = compute_surface_dice(*masks, class_thresholds=[self.tolerance], **options)
         return float(value)
 
-    def aggregate(self) -> torch.Tensor:
-        """The mean over images and foreground classes, a scalar tensor."""
-        return do_metric_reduction(self.get_buffer(), "mean")[0]
 
-
-class DetectionScore(CumulativeIterationMetric):
+class DetectionScore(ImageScore):
     """F1 of the objects found, which are the connected areas of a class (also over corners).
 
     An object is found if a predicted one has an intersection over union of more than 0.5 with it; so no two can. Where
@@ -115,10 +111,6 @@ class DetectionScore(CumulativeIterationMetric):
         pred, label = (np.asarray(each.cpu()).astype(bool)[:, 1:] for each in (y_pred, y))
         rows = [[_f1(*pair) for pair in zip(*image)] for image in zip(pred, label)]
         return torch.tensor(rows, dtype=torch.float64)
-
-    def aggregate(self) -> torch.Tensor:
-        """The mean over images and foreground classes, a scalar tensor."""
-        return do_metric_reduction(self.get_buffer(), "mean")[0]
 
 
 def _f1(pred: np.ndarray, label: np.ndarray) -> float:
