@@ -90,6 +90,27 @@ def test_folds_are_children_of_one_run(validated):
     assert {"folds.md", "split.json", "data_check.json"} <= {f.path for f in client.list_artifacts(parent.info.run_id)}
 
 
+def test_other_images_are_refused(validated, blobs, tmp_path, capsys):
+    more = Path(shutil.copytree(blobs, tmp_path / "blobs"))
+    folder = Path(shutil.copytree(validated.folder, tmp_path / "cv"))
+    settings = json.loads((folder / "cross_validation.json").read_text())
+    (folder / "cross_validation.json").write_text(json.dumps({**settings, "dataset_dir": str(more)}))
+    for part in ("images", "masks"):
+        shutil.copy(more / part / "case 03.png", more / part / "case 99.png")
+    with pytest.raises(SystemExit):
+        main(arguments(folder, more))
+    assert "was begun with other images or groups; give another --output_dir" in capsys.readouterr().err
+
+
+def test_a_mistake_is_one_sentence_and_locks_no_folder(blobs, tmp_path, capsys):
+    for mistake in (["--group", "q"], ["--max_epochs", "0"], ["--fold", "1"]):
+        with pytest.raises(SystemExit):
+            main([*arguments(tmp_path / "cv", blobs), *mistake])
+        told = capsys.readouterr().err
+        assert mistake[0][2:] in told and len(told.splitlines()) == 1 and "instantiate" not in told
+    assert not (tmp_path / "cv" / "cross_validation.json").exists()
+
+
 def test_what_is_done_is_not_done_again(validated, blobs, capsys):
     before = {path: path.stat().st_mtime_ns for path in validated.folder.glob("fold_*/model.pt")}
     main(arguments(validated.folder, blobs))
@@ -167,7 +188,7 @@ def test_the_models_of_the_folds_predict_together(validated, blobs, tmp_path):
 
 
 @pytest.mark.parametrize("spoil, message", [
-    (lambda folder: shutil.rmtree(folder / "fold_1"), r"has 1 model\(s\) of folds; give --cross_validation_dir"),
+    (lambda folder: shutil.rmtree(folder / "fold_1"), r"has 1 model\(s\) of folds that are done; give --cross_val"),
     (
         lambda folder: (folder / "fold_1" / "model.json").write_text(
             (folder / "fold_1" / "model.json").read_text().replace('"color_space": "RGB"', '"color_space": "YCrCb"')

@@ -87,9 +87,21 @@ def written(folder: Path, content: Any) -> Path:
 def test_folds_of_nnunet(tmp_path):
     names = [Path(name).stem for name in NAMES]
     split = read_split(written(tmp_path, [{"train": names[:8], "val": names[8:]}]), DATALIST, ROOT)
-    assert split.folds == [Fold([*range(8)], [8, 9, 10, 11], [8, 9, 10, 11])]
+    assert split.folds == [Fold([*range(8)], [], [8, 9, 10, 11])]  # what is scored chooses no epoch
     with_channel = [{"image": f"{ROOT}/imagesTr/{name}_0000.png"} for name in names]
     assert read_split(tmp_path / "folds.json", with_channel, ROOT).folds == split.folds
+
+
+def test_val_beside_test_chooses_the_epoch(tmp_path):
+    content = [{"train": NAMES[:4], "val": NAMES[4:6], "test": NAMES[6:]}]
+    assert read_split(written(tmp_path, content), DATALIST, ROOT).folds == [Fold([0, 1, 2, 3], [4, 5], [*range(6, 12)])]
+
+
+def test_the_protocol_completes_the_folds_of_a_file(tmp_path):
+    path = str(written(tmp_path, [{"train": NAMES[:8], "val": NAMES[8:]}]))
+    (held_out,), (paper,) = split_of(split=path).folds, split_of(split=path, protocol="paper").folds
+    assert len(held_out.validate) == 2 and sorted(held_out.train + held_out.validate) == [*range(8)]
+    assert held_out.test == paper.test == paper.validate == [8, 9, 10, 11]
 
 
 def test_images_in_no_fold_are_left_out_and_counted(tmp_path, caplog):

@@ -123,10 +123,16 @@ def test_grouped_folds_are_of_about_equal_size_and_shuffled():
     groups = [i // 3 for i in range(90)]
     folds = folds_of(numbered(90), groups=groups)
     assert [len(fold.test) for fold in folds] == [18] * 5
-    assert all(8 <= len(fold.validate) <= 9 for fold in folds)
+    assert all(len(fold.validate) == 6 for fold in folds)
     assert folds[0].test != folds_of(numbered(90), groups=groups, seed=1)[0].test
     assert folds == folds_of(numbered(90), groups=groups)
     assert any(b - a > 1 for a, b in itertools.pairwise(sorted({groups[i] for i in folds[0].test})))
+
+
+def test_what_is_set_aside_is_near_its_share_though_groups_differ_in_size():
+    groups = [0] * 60 + [1 + i // 5 for i in range(60)]
+    for fold in folds_of(numbered(120), groups=groups):
+        assert len(fold.validate) <= 12
 
 
 def test_strata_are_spread_evenly():

@@ -51,7 +51,7 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     scores = [name for name in score_names(rows[0][0]) if name in rows[1][0]]
     if not scores:
         raise InputError(f"{first} and {second} have no score in common; evaluate both with the same version")
-    groups = [row["group"] for row in rows[0]]
+    groups = min(([row["group"] for row in each] for each in rows), key=lambda names: len(set(names)))  # the coarser
     left_out = len(tables[0]) + len(tables[1]) - 2 * len(common)
     differences = {}
     for name in scores:

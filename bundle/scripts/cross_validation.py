@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
-from .errors import InputError
+from .checks import check_knobs
+from .errors import InputError, explanation
 from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
 from .folds import Split
@@ -65,9 +67,14 @@ def cross_validate(
             raise InputError(f"folds has {unknown[0]}, but the split has the folds 0 to {len(split.folds) - 1}")
         if len(split.folds) < 2:
             raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
+        check_knobs(config.get_parsed_content("hyperparameters"))
+        if runs.split_file.is_file() and _digest_in(runs.split_file) != split.digest:
+            raise InputError(f"{runs.folder} was begun with other images or groups; give another --output_dir")
+        runs.remember_settings()
         write_split(split, runs.split_file)
         parent = ParentRun(config, runs.folder)
-        todo = [fold for fold in folds or range(len(split.folds)) if not runs.is_done(fold)]
+        wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
+        todo = [fold for fold in wanted if not runs.is_done(fold)]
         _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")
         free: SimpleQueue[str | None] = SimpleQueue()
         for device in devices or (None,):
@@ -89,6 +96,11 @@ def cross_validate(
         return table
 
 
+def _digest_in(split_file: Path) -> str:
+    digest: str = json.loads(split_file.read_text(encoding="utf-8"))["digest"]
+    return digest
+
+
 def _config(config_file: str, knobs: Mapping[str, str], output_dir: Path) -> ConfigParser:
     parser = ConfigParser()
     files = DefaultParseValue(config_file)
@@ -106,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="python -m scripts.cross_validation",
+        allow_abbrev=False,  # --fold is no --folds
         description=f"{__doc__} Every knob of the training can be set too, such as --num_folds 5 --max_epochs 100.",
     )
     parser.add_argument("--config_file", default="configs/train.json", help="of the training; or a list")
@@ -117,10 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         knobs = _knobs(rest)
         print(cross_validate(asked.config_file, knobs, **_options(asked)))
-    except InputError as error:
-        parser.exit(1, f"{error}\n")
-    except RuntimeError as error:
-        parser.exit(1, f"{error}\n")
+    except (InputError, RuntimeError) as error:  # MONAI hides the one in the other
+        parser.exit(1, f"{explanation(error) or error}\n")
 
 
 def _options(asked: argparse.Namespace) -> dict[str, Any]:

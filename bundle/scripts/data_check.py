@@ -91,7 +91,7 @@ def check_data(
         _write(report, report_path)
     fatal = [problem for problem in problems if problem["fatal"]]
     if fatal:
-        others = sum(len(problem["files"]) for problem in fatal) - 1
+        others = sum(problem["kind"] == "unusable" for problem in fatal) - 1
         more = f" ({others} more file(s) cannot be used; {report_path} lists all)" if others > 0 else ""
         raise InputError(fatal[0]["text"] + more)
     return report

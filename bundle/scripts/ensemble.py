@@ -26,7 +26,7 @@ from .settings import read_settings
 from .speed import speed_up
 from .weights import load_trained
 
-__all__ = ["load_folds"]
+__all__ = ["first_fold", "load_folds"]
 
 _AGREE = ("spatial_size", "out_channels", "color_space")
 
@@ -40,7 +40,8 @@ def load_folds(
 
     Args:
         network: a network of their kind; it stays as it is.
-        folder: a cross-validation's, with ``fold_0/model.pt``, ``fold_1/model.pt``, ...
+        folder: a cross-validation's, with ``fold_0/model.pt``, ``fold_1/model.pt``, ...; folds that are not done are
+            left aside.
         device: where they will run.
         precision: one of :py:data:`.precision.DTYPES`.
 
@@ -50,11 +51,7 @@ def load_folds(
     Raises:
         InputError: if there are fewer than two models, or they were trained with different settings.
     """
-    folds = sorted(Path(folder).glob("fold_*/model.pt"), key=lambda path: int(path.parent.name.removeprefix("fold_")))
-    if len(folds) < 2:
-        raise InputError(
-            f"{folder} has {len(folds)} model(s) of folds; give --cross_validation_dir the folder of a cross-validation"
-        )
+    folds = _models(folder)
     settings = [read_settings(path.parent) for path in folds]
     for name in _AGREE:
         for path, each in zip(folds, settings):
@@ -71,3 +68,25 @@ def load_folds(
         networks.append(fold.to(device))
     _logger.info(f"ensemble: {len(networks)} models of {folder}")
     return networks
+
+
+def first_fold(folder: str | os.PathLike) -> str:
+    """The folder of the first model, whose settings all of them share.
+
+    Args:
+        folder: a cross-validation's.
+
+    Raises:
+        InputError: if there are fewer than two models.
+    """
+    return str(_models(folder)[0].parent)
+
+
+def _models(folder: str | os.PathLike) -> list[Path]:
+    done = sorted(Path(folder).glob("fold_*/done"), key=lambda path: int(path.parent.name.removeprefix("fold_")))
+    if len(done) < 2:
+        raise InputError(
+            f"{folder} has {len(done)} model(s) of folds that are done; give --cross_validation_dir the folder of a "
+            "cross-validation"
+        )
+    return [path.parent / "model.pt" for path in done]

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-__all__ = ["InputError", "explain_failures"]
+__all__ = ["InputError", "explain_failures", "explanation"]
 
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 
@@ -45,12 +45,23 @@ class _ExplainingHook:
         self.previous = previous
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        for link in _chain(error):
-            message = _input_error_in(link)
-            if message is not None:
-                print(f"error: {message}", file=sys.stderr)
-                return
+        message = explanation(error)
+        if message is not None:
+            print(f"error: {message}", file=sys.stderr)
+            return
         self.previous(kind, error, trace)
+
+
+def explanation(error: BaseException) -> str | None:
+    """The sentence of the InputError that an error came from; MONAI raises other errors around it.
+
+    Args:
+        error: what was raised.
+
+    Returns:
+        The sentence; None if it came from no InputError.
+    """
+    return next((message for link in _chain(error) if (message := _input_error_in(link)) is not None), None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

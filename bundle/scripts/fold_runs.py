@@ -72,7 +72,7 @@ class FoldRuns:
 
     def _check_settings(self) -> None:
         path = self.folder / "cross_validation.json"
-        settings = {"config_file": self.config_file, **self.knobs}
+        settings = self._settings()
         if path.is_file():
             begun = json.loads(path.read_text(encoding="utf-8"))
             for name in sorted(begun | settings):
@@ -81,7 +81,14 @@ class FoldRuns:
                         f"{self.folder} was begun with {name} {begun.get(name)}, now it is {settings.get(name)}; set "
                         "it as it was to go on, or give another --output_dir"
                     )
-        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    def remember_settings(self) -> None:
+        """Bind the folder to these settings, once they are known to be right."""
+        text = json.dumps(self._settings(), indent=2) + "\n"
+        (self.folder / "cross_validation.json").write_text(text, encoding="utf-8")
+
+    def _settings(self) -> dict[str, str]:
+        return {"config_file": self.config_file, **self.knobs}
 
     def model(self, fold: int) -> Path:
         """The folder of a fold's model."""
@@ -146,7 +153,10 @@ class FoldRuns:
 
 
 # of the knobs of a training, those that change what an evaluation computes and that models do not remember
-_OF_EVALUATION = ("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images")
+_OF_EVALUATION = (
+    *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images"),
+    *("pixel_size", "tolerance"),
+)
 
 
 def _die_with_parent() -> None:

@@ -74,7 +74,8 @@ def strata(datalist: Sequence[Mapping[str, Any]], facts: Sequence[Facts]) -> lis
     if len(set(classes)) > 1:
         return classes
     shares = [1 - each.pixels[0] / sum(each.pixels) for each in facts]
-    return ["small" if share < median(shares) else "large" for share in shares]
+    middle = median(shares)
+    return ["small" if share < middle else "large" for share in shares]
 
 
 def _by_expression(files: Sequence[Path], rule: str) -> list[str]:

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import numpy as np
 
 from .duplicates import Pair, clusters
 from .errors import InputError
 from .folds import Fold, Split, relative_names
 from .grouping import group_names, strata
-from .splits import divide
+from .splits import divide, set_aside
 from .survey import Facts
 
 __all__ = ["choose_fold", "read_split", "split_images", "write_split"]
@@ -35,7 +36,6 @@ __all__ = ["choose_fold", "read_split", "split_images", "write_split"]
 Item = dict[str, Any]
 
 _VERSION = 1
-_NAMES = {"train": ("train",), "validate": ("validate", "validation"), "test": ("test", "val")}
 
 _logger = logging.getLogger("qtseg")
 
@@ -73,8 +73,15 @@ def split_images(
     Raises:
         InputError: if a value is out of range, or the file does not fit the images.
     """
+    kinds = strata(datalist, facts) if stratify else None
     if split is not None and str(split).endswith(".json"):
-        return read_split(split, datalist, root)
+        read = read_split(split, datalist, root)
+        outer = [(fold.train, fold.validate, fold.test) for fold in read.folds]
+        numbers = np.unique(read.groups, return_inverse=True)[1]
+        folds = set_aside(
+            outer, groups=numbers, strata=kinds, protocol=protocol, validation_share=validation_share, seed=seed
+        )
+        return Split(folds, read.groups, read.images)
     names = group_names(datalist, group)
     by_name: dict[str, int] = {}
     same_group = [(by_name.setdefault(name, i), i, 1.0) for i, name in enumerate(names)]
@@ -83,7 +90,7 @@ def split_images(
         datalist,
         split=split,
         groups=together,
-        strata=strata(datalist, facts) if stratify else None,
+        strata=kinds,
         num_folds=num_folds,
         remainder=remainder,
         protocol=protocol,
@@ -144,14 +151,14 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
     """Read a split that a training wrote, or a list of folds such as nnU-Net's ``splits_final.json``.
 
     Args:
-        path: the file: ``{"folds": [...]}``, or the list of folds alone. A fold has ``train`` and ``test`` (or ``val``,
-            which is scored as well), and maybe ``validate``; without it the epoch is chosen on ``test``. Images are
+        path: the file: ``{"folds": [...]}``, or the list of folds alone. A fold has ``train`` and ``test``, and maybe
+            ``validate`` or ``val``, to choose the epoch on; a ``val`` without ``test`` is what is scored. Images are
             named by their path in the dataset's folder, or by their file name without suffix.
         datalist: all images.
         root: the dataset's folder.
 
     Returns:
-        The split.
+        The split; ``validate`` of a fold is empty where the file has none, or the images of ``test``.
 
     Raises:
         InputError: if the file cannot be read, names an image that is not there, or has one in two parts of a fold.
@@ -177,20 +184,21 @@ def _fold(
     path: str | os.PathLike[str], number: int, entry: dict[str, Any], position: dict[str, int], images: Sequence[str]
 ) -> Fold:
     parts: dict[str, list[int]] = {}
-    for part, names in _NAMES.items():
-        listed: list[str] = next((entry[name] for name in names if name in entry), [])
+    named = dict(entry) if "test" in entry else {**entry, "test": entry.get("val", []), "val": []}
+    for part, names in {"train": ["train"], "validate": ["validate", "val"], "test": ["test"]}.items():
+        listed: list[str] = next((named[name] for name in names if name in named), [])
         unknown = [name for name in listed if name not in position]
         if unknown:
             raise InputError(f"{path} names {unknown[0]} in fold {number}, which is no image of the dataset; remove it")
         parts[part] = [position[name] for name in listed]
     if not parts["test"]:
         raise InputError(f"{path} has nothing to score in fold {number}; name images in its test (or val)")
-    chosen_on_test = not parts["validate"] or parts["validate"] == parts["test"]
+    chosen_on_test = set(parts["validate"]) in (set(), set(parts["test"]))
     for part in ("train",) if chosen_on_test else ("train", "validate"):
         both = set(parts[part]) & set(parts["test"] if part == "train" else parts["train"] + parts["test"])
         if both:
             raise InputError(f"{path} has {images[min(both)]} in two parts of fold {number}; keep it in one")
-    return Fold(parts["train"], parts["validate"] or parts["test"], parts["test"])
+    return Fold(parts["train"], [] if chosen_on_test else parts["validate"], parts["test"])
 
 
 def _positions(images: Sequence[str]) -> dict[str, int]:

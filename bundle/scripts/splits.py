@@ -25,9 +25,12 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from .errors import InputError
 from .folds import PROTOCOLS, Fold
 
-__all__ = ["divide"]
+__all__ = ["Outer", "divide", "set_aside"]
 
 Item = dict[str, Any]
+
+#: what is trained on, what the epoch is chosen on, and what is scored, by position
+Outer = tuple[list[int], list[int], list[int]]
 
 _SPLITS = ("grouped", "slices", "official")
 
@@ -79,20 +82,49 @@ def divide(
         outer = _slices(datalist, num_folds, remainder)
     else:
         outer = _grouped(np.arange(len(datalist)), numbers, strata, num_folds, seed)
+    return set_aside(
+        outer, groups=numbers, strata=strata, protocol=protocol, validation_share=validation_share, seed=seed
+    )
+
+
+def set_aside(
+    outer: Sequence[Outer],
+    *,
+    groups: NDArray[np.intp],
+    strata: Sequence[Any] | None,
+    protocol: str,
+    validation_share: float,
+    seed: int,
+) -> list[Fold]:
+    """Give each fold images to choose the epoch on: those it has, or by the protocol.
+
+    Args:
+        outer: of each fold, what is trained on, what the epoch is chosen on (empty for what the protocol says), and
+            what is scored.
+        groups: number of every image's group.
+        strata, protocol, validation_share, seed: as for ``divide``.
+
+    Returns:
+        The folds.
+
+    Raises:
+        InputError: if a fold has one group only to train on.
+    """
     folds = []
     for number, (train, validate, test) in enumerate(outer):
         if protocol == "paper":
             validate = test
         elif not validate:
             count = max(2, round(1 / validation_share))
-            train_groups = len(np.unique(numbers[train]))
+            train_groups = len(np.unique(groups[train]))
             if train_groups < 2:
                 raise InputError(
                     f"fold {number} has {train_groups} group to train on, so none can be set aside to choose the epoch "
                     "on; add images, use fewer folds, or set --protocol paper"
                 )
-            inner = _grouped(np.array(train), numbers, strata, min(count, train_groups), seed + 1 + number)
-            train, _, validate = inner[0]
+            wished = validation_share * len(train)
+            inner = _grouped(np.array(train), groups, strata, min(count, train_groups), seed + 1 + number)
+            train, _, validate = min(inner, key=lambda parts: abs(len(parts[2]) - wished))  # groups differ in size
         folds.append(Fold(train, validate, test))
     return folds
 
@@ -120,9 +152,6 @@ def _check(
         raise InputError(f'remainder is {remainder!r}; use "spread" or "train"')
     if not 0 < validation_share <= 0.5:
         raise InputError(f"validation_share is {validation_share}; use more than 0 and at most 0.5")
-
-
-Outer = tuple[list[int], list[int], list[int]]  # train, validate, test
 
 
 def _official(datalist: Sequence[Item]) -> Outer:

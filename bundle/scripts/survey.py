@@ -96,7 +96,7 @@ def survey_images(
         The facts of every image, in the order given. Files that cannot be used do not stop the survey; their facts
         name the problem.
     """
-    settings = [image_reader.channels, mask_reader.num_classes, mask_reader.colors]
+    settings = [image_reader.channels, image_reader.color_space, mask_reader.num_classes, mask_reader.colors]
     remembered = Path(cache_dir) / f"{_state(datalist, settings)}.json"
     if idist.get_rank() == 0 and not remembered.is_file():
         facts = _look(datalist, image_reader, mask_reader)
