@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from .caller import calling_parser
 from .errors import InputError
 from .pictures import is_our_mask
 
-__all__ = ["check_knobs", "check_names", "check_targets", "image_size", "switch"]
+__all__ = ["check_knobs", "check_names", "check_targets", "divisible", "image_size", "switch"]
 
 _STRIDE = 32  # of the encoder's coarsest features
 _CONFIGS = Path(__file__).parents[1] / "configs"
@@ -47,9 +48,14 @@ def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
     if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
         raise InputError(f"spatial_size is {spatial_size!r}; give [height, width] in pixels, such as [512, 512]")
     if any(side % _STRIDE for side in sides):
-        cure = [-(-side // _STRIDE) * _STRIDE for side in sides]
+        cure = [divisible(side) for side in sides]
         raise InputError(f"spatial_size is {list(sides)}; both must be divisible by {_STRIDE}: use {cure}")
     return sides[0], sides[1]
+
+
+def divisible(side: float) -> int:
+    """The next number of pixels, from ``side`` up, that the network can take."""
+    return math.ceil(side / _STRIDE) * _STRIDE
 
 
 def switch(**knob: bool | str) -> bool:

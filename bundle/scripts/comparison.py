@@ -22,7 +22,7 @@ from statistics import mean
 from typing import Any
 
 from .errors import InputError
-from .intervals import mean_interval
+from .intervals import mean_with_interval
 from .scores import read_scores, score_names
 
 __all__ = ["compare", "main"]
@@ -61,9 +61,8 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
 
 
 def _difference(first: Sequence[float], second: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
-    differences = [b - a for a, b in zip(first, second)]
-    low, high = mean_interval(differences, groups)
-    return {"first": mean(first), "second": mean(second), "difference": mean(differences), "low": low, "high": high}
+    difference = mean_with_interval([b - a for a, b in zip(first, second)], groups)
+    return {"first": mean(first), "second": mean(second), "difference": difference.pop("mean"), **difference}
 
 
 def _text(comparison: Mapping[str, Any]) -> str:

@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
@@ -60,14 +59,14 @@ def cross_validate(
     """
     runs = FoldRuns(output_dir, config_file, knobs)
     with runs.locked():
-        config = _config(config_file, knobs, output_dir)
+        config = _config(runs)
+        check_knobs(config.get_parsed_content("hyperparameters"))
         config.get_parsed_content("data_check")
         split: Split = config.get_parsed_content("divided")
         if unknown := [fold for fold in folds if not 0 <= fold < len(split.folds)]:
             raise InputError(f"folds has {unknown[0]}, but the split has the folds 0 to {len(split.folds) - 1}")
         if len(split.folds) < 2:
             raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
-        check_knobs(config.get_parsed_content("hyperparameters"))
         if runs.split_file.is_file() and _digest_in(runs.split_file) != split.digest:
             raise InputError(f"{runs.folder} was begun with other images or groups; give another --output_dir")
         runs.remember_settings()
@@ -101,12 +100,11 @@ def _digest_in(split_file: Path) -> str:
     return digest
 
 
-def _config(config_file: str, knobs: Mapping[str, str], output_dir: Path) -> ConfigParser:
+def _config(runs: FoldRuns) -> ConfigParser:
     parser = ConfigParser()
-    files = DefaultParseValue(config_file)
-    parser.read_config(list(files) if isinstance(files, (list, tuple)) else files)
-    values = {name: DefaultParseValue(value) for name, value in knobs.items()}
-    parser.update({**values, "output_dir": str(output_dir), "run_dir": str(output_dir)})
+    parser.read_config(runs.config_files)
+    values = {name: DefaultParseValue(value) for name, value in runs.knobs.items()}
+    parser.update({**values, "output_dir": str(runs.folder), "run_dir": str(runs.folder)})
     return parser
 
 
@@ -128,14 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked, rest = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
+        folder = asked.output_dir.absolute()
         knobs = _knobs(rest)
-        print(cross_validate(asked.config_file, knobs, **_options(asked)))
+        print(cross_validate(asked.config_file, knobs, output_dir=folder, folds=asked.folds, devices=asked.devices))
     except (InputError, RuntimeError) as error:  # MONAI hides the one in the other
         parser.exit(1, f"{explanation(error) or error}\n")
-
-
-def _options(asked: argparse.Namespace) -> dict[str, Any]:
-    return {"output_dir": asked.output_dir.absolute(), "folds": asked.folds, "devices": asked.devices}
 
 
 def _knobs(words: Sequence[str]) -> dict[str, str]:

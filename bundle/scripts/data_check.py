@@ -24,6 +24,8 @@ from typing import Any
 import ignite.distributed as idist
 import numpy as np
 
+from .checks import divisible
+from .datalists.files import first_names
 from .duplicates import Pair
 from .errors import InputError
 from .folds import Fold
@@ -36,11 +38,9 @@ Report = dict[str, Any]
 _SMEARED = 0.0005  # share of a mask's pixels; JPEG leaves more, a few soft edges less
 _NEARLY_ALL = 0.9  # of an image's pixels in one mask
 _SIDES = (128, 512)  # smallest and largest suggestion
-_STRIDE = 32
 _TALL = 0.9  # quantile of the images that a suggested size holds without more padding than a square has
 _STEPS = 8  # an epoch should have so many
 _LISTED = 1000  # near-duplicates in a report
-_SHOWN = 3  # file names in a line of the log
 
 _logger = logging.getLogger("qtseg")
 
@@ -140,7 +140,7 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
             f"{found['objects']} objects" + (f", {found['vanishing']} below a pixel" if found["vanishing"] else "")
         )
     for problem in report["problems"]:
-        _logger.warning(f"check:    {problem['text']}: {_names(problem['files'])}")
+        _logger.warning(f"check:    {problem['text']}: {first_names(problem['files'])}")
     for leak in leaks:
         first, second, _ = leak["pairs"][0]
         _logger.warning(
@@ -209,16 +209,12 @@ def _class(usable: Sequence[Facts], label: int, spatial_size: tuple[int, int]) -
 def _suggest(usable: Sequence[Facts]) -> dict[str, Any]:
     sizes = np.array([each.size for each in usable])
     longest = float(np.median(sizes.max(1)))
-    side = min(max(_rounded(longest), _SIDES[0]), _SIDES[1])
+    side = min(max(divisible(longest), _SIDES[0]), _SIDES[1])
     # of each image fitted to that side, the height and the width
     fitted = np.quantile(sizes * (side / sizes.max(1, keepdims=True)), _TALL, axis=0)
-    height, width = (min(side, max(_STRIDE, _rounded(float(value)))) for value in fitted)
+    height, width = (min(side, divisible(float(value))) for value in fitted)
     batch = 2 ** int(math.log2(max(2, min(32, len(usable) / _STEPS))))
     return {"spatial_size": [height, width], "batch_size": batch, "out_channels": _seen(usable)}
-
-
-def _rounded(side: float) -> int:
-    return math.ceil(side / _STRIDE) * _STRIDE
 
 
 def _quartiles(values: Sequence[float]) -> dict[str, float]:
@@ -228,10 +224,6 @@ def _quartiles(values: Sequence[float]) -> dict[str, float]:
 
 def _listed(pairs: Sequence[Pair], facts: Sequence[Facts]) -> list[list[Any]]:
     return [[facts[i].image, facts[j].image, likeness] for i, j, likeness in pairs[:_LISTED]]
-
-
-def _names(files: Sequence[str]) -> str:
-    return ", ".join(Path(file).name for file in files[:_SHOWN]) + (", ..." if len(files) > _SHOWN else "")
 
 
 def _write(report: Report, path: str | os.PathLike[str]) -> None:

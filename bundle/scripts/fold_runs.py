@@ -48,6 +48,8 @@ class FoldRuns:
     def __init__(self, folder: Path, config_file: str, knobs: Mapping[str, str]) -> None:
         self.folder = folder
         self.config_file = config_file
+        files = DefaultParseValue(config_file)
+        self.config_files = list(files) if isinstance(files, (list, tuple)) else [files]
         self.knobs = dict(knobs)
         self.split_file = folder / "split.json"
 
@@ -118,9 +120,7 @@ class FoldRuns:
         common = {"ckpt_dir": str(self.model(fold)), "output_dir": str(self.folder), "parent_run": parent_run}
         training = {**self.knobs, **common, "fold": str(fold), "split": str(self.split_file), "run_name": name}
         self._monai("training", self.config_file, training, fold, device)
-        files = DefaultParseValue(self.config_file)
-        files = list(files) if isinstance(files, (list, tuple)) else [files]
-        files.append(str(Path(files[0]).parent / "evaluate.json"))
+        files = [*self.config_files, str(Path(self.config_files[0]).parent / "evaluate.json")]
         kept = {name: value for name, value in self.knobs.items() if name in _OF_EVALUATION}
         scoring = {**kept, **common, "scores_dir": str(self.evaluation(fold)), "run_name": f"{name}_scores"}
         self._monai("evaluating", str(files), scoring, fold, device)

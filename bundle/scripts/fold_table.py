@@ -16,10 +16,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import stdev
 from typing import Any
 
-from .intervals import mean_interval
+from .intervals import mean_with_interval
 from .scores import read_scores, score_names
 
 __all__ = ["write_fold_table"]
@@ -57,11 +57,7 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
 
 def _summed_up(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[str, Any]:
     groups = [row["group"] for row in rows]
-    scores = {}
-    for name in names:
-        values = [float(row[name]) for row in rows]
-        low, high = mean_interval(values, groups)
-        scores[name] = {"mean": mean(values), "low": low, "high": high}
+    scores = {name: mean_with_interval([float(row[name]) for row in rows], groups) for name in names}
     return {"num_images": len(rows), "num_groups": len(set(groups)), "scores": scores}
 
 

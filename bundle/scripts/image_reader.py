@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from PIL import Image
 
 from .errors import InputError
 from .image_headers import SUFFIXES
-from .masks import MAX_CLASSES, label_ids, smeared_share
+from .masks import MAX_CLASSES, label_ids
 from .pixels import Pixels, read_pixels
 
 __all__ = ["ImageFileReader", "MaskFileReader"]
@@ -136,38 +136,42 @@ class MaskFileReader(ImageFileReader):
         Returns:
             (H, W) uint8 ids in 0..num_classes-1, and the meta data that MONAI expects.
         """
-        ids, _ = self.read_parts(img)
+        ids = self.read_parts(img)
         return ids, _meta(ids.shape, channel_dim=float("nan"))  # MONAI's word for "no channel"
 
-    def read_parts(self, paths: Sequence[str]) -> tuple[NDArray[np.uint8], float]:
+    def read_parts(
+        self, paths: Sequence[str], see: Callable[[Pixels], None] = lambda pixels: None
+    ) -> NDArray[np.uint8]:
         """Decode the mask that ``paths`` hold together.
 
         Args:
             paths: the mask, or its parts.
+            see: is given what each file stores.
 
         Returns:
-            (H, W) uint8 ids in 0..num_classes-1, and the largest share of smeared pixels among the parts.
+            (H, W) uint8 ids in 0..num_classes-1.
         """
         if len(paths) > 1 and self.num_classes != 2:
             raise InputError(
                 f"{paths[0]} is one of {len(paths)} parts of a mask, which are read for 2 classes only; "
                 f"save one mask file with the ids 0 to {self.num_classes - 1}"
             )
-        ids, smeared = self._read(paths[0])
+        ids = self._read(paths[0], see)
         for path in paths[1:]:
-            part, share = self._read(path)
+            part = self._read(path, see)
             if part.shape != ids.shape:
                 raise InputError(
                     f"{path} is {_width_by_height(part)} but {paths[0]} is {_width_by_height(ids)}; "
                     "the parts of a mask must have the same size"
                 )
             ids |= part
-            smeared = max(smeared, share)
-        return ids, smeared
+        return ids
 
-    def _read(self, path: str) -> tuple[NDArray[np.uint8], float]:
+    def _read(self, path: str, see: Callable[[Pixels], None]) -> NDArray[np.uint8]:
         pixels = read_pixels(path, self.max_pixels)
-        return label_ids(pixels, self.num_classes, path, self.colors), smeared_share(pixels, self.colors)
+        ids = label_ids(pixels, self.num_classes, path, self.colors)
+        see(pixels)
+        return ids
 
 
 def _check_colors(colors: Any, num_classes: int) -> None:

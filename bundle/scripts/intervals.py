@@ -14,14 +14,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean
 from typing import Any
 
 import numpy as np
 
-__all__ = ["mean_interval"]
+__all__ = ["mean_interval", "mean_with_interval"]
 
 _DRAWS = 2000
 _LEVEL = 0.95
+
+
+def mean_with_interval(values: Sequence[float], groups: Sequence[Any]) -> dict[str, float]:
+    """The mean over images, and its interval.
+
+    Args:
+        values: a score of each image.
+        groups: of each image.
+
+    Returns:
+        ``mean``, and ``low`` and ``high`` as of :py:func:`mean_interval`.
+    """
+    low, high = mean_interval(values, groups)
+    return {"mean": mean(values), "low": low, "high": high}
 
 
 def mean_interval(values: Sequence[float], groups: Sequence[Any]) -> tuple[float, float]:

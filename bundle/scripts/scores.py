@@ -27,7 +27,7 @@ from ignite.engine import Engine, Events
 from monai.utils import evenly_divisible_all_gather, string_list_all_gather
 
 from .errors import InputError
-from .intervals import mean_interval
+from .intervals import mean_with_interval
 
 __all__ = ["SaveScores", "read_scores", "score_names"]
 
@@ -177,8 +177,7 @@ def _write_table(
 
 def _summed_up(values: torch.Tensor, groups: Sequence[str]) -> dict[str, Any]:
     """Mean and interval of (images, classes) scores; of each class too, if there are several."""
-    low, high = mean_interval(values.mean(1).tolist(), groups)
-    summed_up: dict[str, Any] = {"mean": float(values.mean()), "low": low, "high": high}
+    summed_up: dict[str, Any] = mean_with_interval(values.mean(1).tolist(), groups)
     if values.shape[1] > 1:
         summed_up["classes"] = [_summed_up(values[:, [i]], groups) for i in range(values.shape[1])]
     return summed_up

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,21 @@ from .metrics import ImageScore
 __all__ = ["DetectionScore", "SurfaceScore"]
 
 
-class SurfaceScore(ImageScore):
+class _MaskScore(ImageScore):
+    """A score of each pair of masks by itself: of each image and class, on the CPU."""
+
+    def _compute_tensor(  # type: ignore[override]
+        self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        rows = [[self._of_class(*pair) for pair in zip(pred[1:], label[1:])] for pred, label in zip(y_pred, y)]
+        return torch.tensor(rows, dtype=torch.float64)
+
+    @abstractmethod
+    def _of_class(self, pred: torch.Tensor, label: torch.Tensor) -> float:
+        """Score two masks (H, W)."""
+
+
+class SurfaceScore(_MaskScore):
     """How far the outlines of prediction and label are apart, by MONAI; the mean over images and foreground classes.
 
     - "hd95": 95th percentile of the distances of each outline to the other, the larger of both directions
@@ -58,20 +73,6 @@ class SurfaceScore(ImageScore):
         self.tolerance = tolerance
         self.spacing = spacing
 
-    def _compute_tensor(  # type: ignore[override]
-        self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
-    ) -> torch.Tensor:
-        """
-        Args:
-            y_pred: (B, K, H, W) one-hot prediction, background first.
-            y: (B, K, H, W) one-hot labels.
-
-        Returns:
-            (B, K - 1) distances in pixels or mm, or shares in [0, 1].
-        """
-        rows = [[self._of_class(*pair) for pair in zip(pred[1:], label[1:])] for pred, label in zip(y_pred, y)]
-        return torch.tensor(rows, dtype=torch.float64)
-
     def _of_class(self, pred: torch.Tensor, label: torch.Tensor) -> float:
         """Score two masks (H, W)."""
         diagonal = self.spacing * math.hypot(*label.shape)
@@ -90,36 +91,20 @@ class SurfaceScore(ImageScore):
         return float(value)
 
 
-class DetectionScore(ImageScore):
+class DetectionScore(_MaskScore):
     """F1 of the objects found, which are the connected areas of a class (also over corners).
 
     An object is found if a predicted one has an intersection over union of more than 0.5 with it; so no two can. Where
     an image neither holds nor is given a class, F1 is 1.
     """
 
-    def _compute_tensor(  # type: ignore[override]
-        self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
-    ) -> torch.Tensor:
-        """
-        Args:
-            y_pred: (B, K, H, W) one-hot prediction, background first.
-            y: (B, K, H, W) one-hot labels.
-
-        Returns:
-            (B, K - 1) scores in [0, 1].
-        """
-        pred, label = (np.asarray(each.cpu()).astype(bool)[:, 1:] for each in (y_pred, y))
-        rows = [[_f1(*pair) for pair in zip(*image)] for image in zip(pred, label)]
-        return torch.tensor(rows, dtype=torch.float64)
-
-
-def _f1(pred: np.ndarray, label: np.ndarray) -> float:
-    """Score two masks (H, W)."""
-    predicted, labelled = (number_objects(mask, connectivity=2) for mask in (pred, label))
-    objects = int(predicted.max()) + int(labelled.max())
-    if objects == 0:
-        return 1.0
-    table = contingency_table(labelled, predicted).toarray()  # pixels of every pair, the background first
-    union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
-    found = int((2 * table[1:, 1:] > union[1:, 1:]).sum())
-    return 2 * found / objects
+    def _of_class(self, pred: torch.Tensor, label: torch.Tensor) -> float:
+        """Score two masks (H, W)."""
+        predicted, labelled = (number_objects(np.asarray(mask.cpu()) > 0, connectivity=2) for mask in (pred, label))
+        objects = int(predicted.max()) + int(labelled.max())
+        if objects == 0:
+            return 1.0
+        table = contingency_table(labelled, predicted).toarray()  # pixels of every pair, the background first
+        union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
+        found = int((2 * table[1:, 1:] > union[1:, 1:]).sum())
+        return 2 * found / objects

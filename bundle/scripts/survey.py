@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from .errors import InputError
 from .image_reader import ImageFileReader, MaskFileReader
+from .masks import smeared_share
 
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
@@ -143,9 +144,12 @@ def _look(
 
 
 def _look_at(item: dict[str, Any], image_reader: ImageFileReader, mask_reader: MaskFileReader) -> Facts:
+    smeared: list[float] = []  # of each part of the mask
     try:
         image, _ = image_reader.get_data([item["image"]])  # (H, W, C)
-        mask, smeared = mask_reader.read_parts(_parts(item))  # (H, W)
+        mask = mask_reader.read_parts(  # (H, W)
+            _parts(item), see=lambda pixels: smeared.append(smeared_share(pixels, mask_reader.colors))
+        )
     except InputError as error:
         return Facts(item["image"], problem=str(error))
     if mask.shape != image.shape[:2]:
@@ -163,7 +167,7 @@ def _look_at(item: dict[str, Any], image_reader: ImageFileReader, mask_reader: M
         thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),
         pixels=np.bincount(mask.ravel(), minlength=mask_reader.num_classes).tolist(),
         objects=[_areas(mask == label) for label in range(1, mask_reader.num_classes)],
-        smeared=round(smeared, 5),
+        smeared=round(max(smeared), 5),
     )
 
 

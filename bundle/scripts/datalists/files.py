@@ -24,7 +24,17 @@ from typing import Any
 from ..errors import InputError
 from ..image_headers import SUFFIXES
 
-__all__ = ["Item", "check_stems", "dataset_folder", "folder_of", "image_files", "is_image", "is_visible", "pairs"]
+__all__ = [
+    "Item",
+    "check_stems",
+    "dataset_folder",
+    "first_names",
+    "folder_of",
+    "image_files",
+    "is_image",
+    "is_visible",
+    "pairs",
+]
 
 Item = dict[str, Any]
 
@@ -147,14 +157,18 @@ def pairs(image_folder: Path, mask_folder: Path, **facts: str) -> list[Item]:
     return items
 
 
+def first_names(paths: Sequence[str | PathLike[str]]) -> str:
+    """The names of a few files, and dots where there are more."""
+    return ", ".join(Path(path).name for path in paths[:_SHOWN]) + (", ..." if len(paths) > _SHOWN else "")
+
+
 def _stem(path: Path) -> str:
     return unicodedata.normalize("NFC", path.stem)  # macOS decomposes accents in names that it writes
 
 
 def _refuse_single(single: Sequence[Path], problem: str, searched: Path) -> None:
     if single:
-        names = ", ".join(path.name for path in single[:_SHOWN]) + (", ..." if len(single) > _SHOWN else "")
         raise InputError(
-            f"{len(single)} file(s) in {single[0].parent} {problem} of the same name in {searched}: {names}; "
-            "add the missing files, or remove these"
+            f"{len(single)} file(s) in {single[0].parent} {problem} of the same name in {searched}: "
+            f"{first_names(single)}; add the missing files, or remove these"
         )
