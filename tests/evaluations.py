@@ -31,9 +31,9 @@ from scripts.data_check import check_data, report_check
 from scripts.duplicates import near_duplicates
 from scripts.image_reader import ImageFileReader, MaskFileReader
 from scripts.metrics import ConfusionScore
+from scripts.protocols import PROTOCOLS
 from scripts.report.handler import SaveReport
 from scripts.scores import SaveScores
-from scripts.splits import PROTOCOLS
 from scripts.survey import survey_images
 
 HEIGHT, WIDTH = 32, 48
@@ -75,8 +75,9 @@ def evaluate(
         distances = (pred - label).abs().sum((2, 3))[:, 1:].double() / 10  # stand for those of outlines
         engine.state.metric_details = {**details, "hd95": distances}
 
-    protocols = {"": f"{PROTOCOLS['held-out']}; each image at its original size", "paper_": "the paper's scoring"}
-    facts = {"checkpoint": "models/model.pt", "images": str(folder), "fold": 0, "spatial_size": [32, 64]}
+    protocols = {"": f"{PROTOCOLS['held-out'].text}; each image at its original size", "paper_": "the paper's scoring"}
+    facts = {"images": str(folder), "protocol": "held-out", "fold": 0, "spatial_size": [32, 64]}
+    facts["checkpoint"] = "models/model.pt"
     SaveScores(output_dir, protocols=protocols, facts=facts).attach(engine)
     Calibration(output_dir).attach(engine)
     SaveReport(output_dir, curves=curves).attach(engine)

@@ -11,13 +11,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.intervals import mean_interval
+from scripts.intervals import interval_text, mean_interval, mean_with_interval
 
 
 def test_as_scipy_has_it_for_independent_images():
@@ -55,4 +53,6 @@ def test_the_same_values_give_the_same_interval():
 
 @pytest.mark.parametrize("values, groups", [([0.5], "a"), ([0.5, 0.6], "aa")])
 def test_one_group_has_none(values, groups):
-    assert all(math.isnan(end) for end in mean_interval(values, groups))
+    assert mean_interval(values, groups) is None
+    found = mean_with_interval(values, groups)
+    assert (found["low"], found["high"]) == (None, None) and interval_text(found, ".4f") == "one group: no interval"

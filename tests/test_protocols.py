@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -31,7 +32,8 @@ def test_evaluation_scores_what_was_held_out_at_original_size(trained, blobs, tm
     assert "WARNING" not in capsys.readouterr().out
     rows = list(read_scores(tmp_path / "evaluation").values())
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
-    assert [row["group"] for row in rows] == list(trained.settings["scored_on"].values())
+    held_out = [image for image in trained.settings["images"].values() if image["part"] == "test"]
+    assert [row["group"] for row in rows] == [image["group"] for image in held_out]
     plain, paper = summary["protocols"]
     assert plain["protocol"].startswith("held-out protocol") and "original size" in plain["protocol"]
     assert "paper's scoring" in paper["protocol"] and set(paper["scores"]) == {"dice", "iou", "mae", "accuracy"}
@@ -60,6 +62,22 @@ def test_another_dataset_is_scored_as_a_whole(trained, tmp_path):
     )
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
     assert summary["num_images"] == 4 and summary["protocols"][0]["protocol"].startswith("external images")
+
+
+def test_images_of_the_training_are_known_in_another_folder(trained, blobs, tmp_path, capsys):
+    moved = shutil.copytree(blobs, tmp_path / "moved")
+
+    def evaluate():
+        run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path), dataset_dir=str(moved))
+        summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+        return summary["num_images"], summary["protocol"], summary["seen_in_training"]
+
+    assert evaluate() == (3, "held-out", 0)
+    held_out = next(name for name, image in trained.settings["images"].items() if image["part"] == "test")
+    (moved / held_out).unlink()
+    (moved / "masks" / f"{Path(held_out).stem}.png").unlink()
+    assert evaluate() == (10, "all", 7)  # another dataset, of images that the model has seen
+    assert "trained on 7 of the 10 images" in capsys.readouterr().out
 
 
 def test_the_paper_protocol_chooses_the_epoch_of_each_score_on_the_fold(blobs, tmp_path):

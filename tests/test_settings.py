@@ -17,16 +17,9 @@ import pytest
 from ignite.engine import Engine, Events
 
 from scripts.errors import InputError
-from scripts.folds import PROTOCOLS, Fold, Split
-from scripts.settings import (
-    PUBLISHED,
-    SaveSettings,
-    describe_model,
-    images_to_score,
-    keep_previous_model,
-    read_settings,
-    warn_of_training_images,
-)
+from scripts.folds import Fold, Split
+from scripts.settings import PUBLISHED, SaveSettings, describe_model, keep_previous_model, read_settings
+from scripts.survey import Facts
 
 
 def test_without_a_file_the_published_setting_is_used(tmp_path):
@@ -73,54 +66,25 @@ def test_a_broken_file_is_named(tmp_path, text, message):
 
 
 SPLIT = Split([Fold([0], [1], [2]), Fold([2], [1], [0])], ["a", "b", "b"], ["images/a.png", "b.png", "images/c.png"])
+FACTS = [Facts(name, digest=name[-5]) for name in SPLIT.images]
 
 
 def test_a_model_remembers_where_its_images_are(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    described = describe_model({"dataset_dir": "data", "fold": 0}, SPLIT, [{"image": "data/images/a.png"}])
+    described = describe_model({"dataset_dir": "data", "fold": 0}, SPLIT, FACTS)
     assert described["dataset_dir"] == str(tmp_path / "data") and described["fold"] == 0
-    assert described["trained_on"] == [str(tmp_path / "data" / "images" / "a.png")]
-    assert described["scored_on"] == {"images/c.png": "b"}
-    assert describe_model({"dataset_dir": None, "fold": 1}, SPLIT, [])["dataset_dir"] is None
+    assert described["images"] == {
+        "images/a.png": {"part": "train", "group": "a", "digest": "a"},
+        "b.png": {"part": "validate", "group": "b", "digest": "b"},
+        "images/c.png": {"part": "test", "group": "b", "digest": "c"},
+    }
+    assert describe_model({"dataset_dir": None, "fold": 1}, SPLIT, FACTS)["dataset_dir"] is None
 
 
-def items(root: str, *names: str) -> list[dict[str, str]]:
-    return [{"image": f"{root}/{name}", "label": f"{root}/masks/{name}"} for name in names]
-
-
-def test_a_model_is_scored_on_what_its_training_held_out():
-    settings = describe_model({**PUBLISHED, "dataset_dir": "/data", "fold": 0}, SPLIT, [])
-    datalist = items("/data", *SPLIT.images)
-    chosen = images_to_score(settings, datalist, root="/data", dataset_dir="/data", part="test")
-    assert chosen == {"test": [{**datalist[2], "group": "b"}], "protocol": PROTOCOLS["held-out"]}
-    paper = images_to_score({**settings, "protocol": "paper"}, datalist, root="/data", dataset_dir="/data", part="test")
-    assert "on the scored images themselves" in paper["protocol"]
-    every = images_to_score(settings, datalist, root="/data", dataset_dir="/data", part="all")
-    assert len(every["test"]) == 3 and "trained on included" in every["protocol"]
-
-
-@pytest.mark.parametrize("changes", [{"dataset_dir": "/other"}, {"scored_on": None}])
-def test_of_other_datasets_all_images_are_scored(changes):
-    settings = {**describe_model({**PUBLISHED, "dataset_dir": "/data", "fold": 0}, SPLIT, []), **changes}
-    chosen = images_to_score(settings, items("/data", "x.png", "y.png"), root="/data", dataset_dir="/data", part="test")
-    assert [item["group"] for item in chosen["test"]] == ["x.png", "y.png"]
-    assert chosen["protocol"].startswith("external images")
-
-
-def test_images_to_score_that_are_not_there():
-    settings = describe_model({**PUBLISHED, "dataset_dir": "/data", "fold": 0}, SPLIT, [])
-    with pytest.raises(InputError, match=r"images/c.png is not in /data, but was held out in training \(1 such"):
-        images_to_score(settings, items("/data", "b.png"), root="/data", dataset_dir="/data", part="test")
-    with pytest.raises(InputError, match="part is 'train'; use \"test\" for the images that were held out, or \"all\""):
-        images_to_score(settings, [], root="/data", dataset_dir="/data", part="train")
-
-
-def test_scores_on_training_images_come_with_a_warning(caplog, tmp_path):
-    settings = {"trained_on": [str(tmp_path / "a.png"), str(tmp_path / "b.png")]}
-    warn_of_training_images(settings, [{"image": str(tmp_path / "c.png")}])
-    assert not caplog.records
-    warn_of_training_images(settings, [{"image": str(tmp_path / "c.png")}, {"image": str(tmp_path / "b.png")}])
-    assert "trained on 1 of the 2 images" in caplog.text
+def test_what_is_scored_is_remembered_as_such_where_it_chose_the_epoch_too():
+    paper = Split([Fold([0], [1, 2], [1, 2])], SPLIT.groups, SPLIT.images)
+    images = describe_model({"dataset_dir": None, "fold": 0}, paper, FACTS)["images"]
+    assert [image["part"] for image in images.values()] == ["train", "test", "test"]
 
 
 def test_the_model_of_an_earlier_training_is_kept(tmp_path):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -47,8 +46,8 @@ def test_training_leaves_a_plain_state_dict_and_its_settings(trained, blobs):
     assert trained.settings["spatial_size"] == [64, 64]
     assert trained.settings["dataset_dir"] == str(blobs)
     split = json.loads(next(trained.output_dir.glob("train_*/split.json")).read_text())["folds"][0]
-    trained_on = [Path(path).relative_to(blobs).as_posix() for path in trained.settings["trained_on"]]
-    assert trained_on == split["train"] and list(trained.settings["scored_on"]) == split["test"]
+    parts = {name: image["part"] for name, image in trained.settings["images"].items()}
+    assert parts == {name: part for part, names in split.items() for name in names}
     assert (len(split["train"]), len(split["validate"]), len(split["test"])) == (7, 1, 3)
     assert not (trained.output_dir / "model.pt").exists()
 

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
+
+from .writing import write_json
 
 __all__ = ["Calibration"]
 
@@ -101,9 +102,7 @@ class Calibration:
             "expected_calibration_error": _weighted_mean(gaps, counts),
             "expected_calibration_error_above_first_bin": _weighted_mean(gaps[1:], counts[1:]),
         }
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(report, indent=2) + "\n"
-        (self.output_dir / "calibration.json").write_text(text, encoding="utf-8")
+        write_json(self.output_dir / "calibration.json", report)
 
 
 def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:

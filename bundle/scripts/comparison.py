@@ -14,16 +14,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from .errors import InputError
-from .intervals import mean_with_interval
+from .intervals import interval_text, mean_with_interval
 from .scores import read_scores, score_names
+from .writing import write_json
 
 __all__ = ["compare", "main"]
 
@@ -68,10 +67,10 @@ def _difference(first: Sequence[float], second: Sequence[float], groups: Sequenc
 def _text(comparison: Mapping[str, Any]) -> str:
     lines = [f"{'score':<14}{'first':>10}{'second':>10}{'difference':>12}   95 % interval"]
     for name, found in comparison["scores"].items():
-        sure = not math.isnan(found["low"]) and (found["low"] > 0 or found["high"] < 0)
+        unsure = found["low"] is not None and found["low"] <= 0 <= found["high"]
         lines.append(
             f"{name:<14}{found['first']:>10.4f}{found['second']:>10.4f}{found['difference']:>+12.4f}   "
-            f"{found['low']:+.4f} to {found['high']:+.4f}{'' if sure else '   (0 is in it)'}"
+            f"{interval_text(found, '+.4f')}{'   (0 is in it)' if unsure else ''}"
         )
     lines.append(f"Means over {comparison['num_images']} images that both have; {comparison['left_out']} left out.")
     return "\n".join(lines)
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         parser.error(str(error))
     if asked.json:
-        Path(asked.json).write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
+        write_json(asked.json, comparison)
     print(_text(comparison))
 
 

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch.optim import Optimizer
+
+from .writing import write_csv
 
 __all__ = ["SaveCurves"]
 
@@ -73,10 +74,4 @@ class SaveCurves:
         values = {"train_loss": engine.state.metrics["train_loss"], "learning_rate": self.learning_rate, **scores}
         self.lines.append({"epoch": epoch, **{name: f"{value:.6g}" for name, value in values.items()}})
         columns = dict.fromkeys(name for line in self.lines for name in line)  # in the order of their first line
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f"{self.path.name}.partial")
-        with open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(columns), restval="")
-            writer.writeheader()
-            writer.writerows(self.lines)
-        partial.replace(self.path)
+        write_csv(self.path, list(columns), [[line.get(name, "") for name in columns] for line in self.lines])

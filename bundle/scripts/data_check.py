@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -30,6 +29,7 @@ from .duplicates import Pair
 from .errors import InputError
 from .folds import Fold
 from .survey import Facts
+from .writing import write_json
 
 __all__ = ["check_data", "find_leaks", "report_check"]
 
@@ -88,7 +88,7 @@ def check_data(
     report["num_near_duplicates"] = len(pairs)
     report["near_duplicates"] = _listed(pairs, facts)
     if idist.get_rank() == 0:
-        _write(report, report_path)
+        write_json(report_path, report)
     fatal = [problem for problem in problems if problem["fatal"]]
     if fatal:
         others = sum(problem["kind"] == "unusable" for problem in fatal) - 1
@@ -128,7 +128,7 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
     """
     if idist.get_rank() > 0:
         return
-    _write({**report, "leaks": list(leaks)}, report_path)
+    write_json(report_path, {**report, "leaks": list(leaks)})
     height, width = (report["sizes"][side] for side in ("height", "width"))
     _logger.info(
         f"check:    {report['num_images']} images of {width['min']:g} x {height['min']:g} to {width['max']:g} x "
@@ -224,8 +224,3 @@ def _quartiles(values: Sequence[float]) -> dict[str, float]:
 
 def _listed(pairs: Sequence[Pair], facts: Sequence[Facts]) -> list[list[Any]]:
     return [[facts[i].image, facts[j].image, likeness] for i, j, likeness in pairs[:_LISTED]]
-
-
-def _write(report: Report, path: str | os.PathLike[str]) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

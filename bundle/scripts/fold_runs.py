@@ -29,6 +29,7 @@ from pathlib import Path
 from fire.parser import DefaultParseValue
 
 from .errors import InputError
+from .writing import write_json
 
 __all__ = ["FoldRuns"]
 
@@ -86,8 +87,7 @@ class FoldRuns:
 
     def remember_settings(self) -> None:
         """Bind the folder to these settings, once they are known to be right."""
-        text = json.dumps(self._settings(), indent=2) + "\n"
-        (self.folder / "cross_validation.json").write_text(text, encoding="utf-8")
+        write_json(self.folder / "cross_validation.json", self._settings())
 
     def _settings(self) -> dict[str, str]:
         return {"config_file": self.config_file, **self.knobs}

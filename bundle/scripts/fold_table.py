@@ -19,8 +19,10 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from .intervals import mean_with_interval
+from .intervals import interval_text, mean_with_interval
+from .protocols import PROTOCOLS
 from .scores import read_scores, score_names
+from .writing import write_json, write_text
 
 __all__ = ["write_fold_table"]
 
@@ -38,11 +40,11 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
         The table in Markdown, and the mean of every score over the images of all folds.
     """
     rows = {fold: list(read_scores(path).values()) for fold, path in evaluations.items()}
-    protocol = json.loads((next(iter(evaluations.values())) / "summary.json").read_text(encoding="utf-8"))["protocol"]
+    summary = json.loads((next(iter(evaluations.values())) / "summary.json").read_text(encoding="utf-8"))
     every = [row for of_fold in rows.values() for row in of_fold]
     names = score_names(every[0])
     table: dict[str, Any] = {
-        "protocol": protocol,
+        "protocol": summary["protocol"],
         "folds": {str(fold): _summed_up(of_fold, names) for fold, of_fold in rows.items()},
         "all": _summed_up(every, names),
     }
@@ -50,8 +52,8 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
         means = [each["scores"][name]["mean"] for each in table["folds"].values()]
         table["all"]["scores"][name]["sd_of_folds"] = stdev(means) if len(means) > 1 else None
     text = _text(table)
-    (folder / "folds.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-    (folder / "folds.md").write_text(text, encoding="utf-8")
+    write_json(folder / "folds.json", table)
+    write_text(folder / "folds.md", text)
     return text, {name: table["all"]["scores"][name]["mean"] for name in names}
 
 
@@ -63,11 +65,11 @@ def _summed_up(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[
 
 def _text(table: Mapping[str, Any]) -> str:
     names = [name for name in _SHOWN if name in table["all"]["scores"]]
-    lines = [f"{table['protocol']}; means over images, with 95 % intervals.", ""]
+    lines = [f"{PROTOCOLS[table['protocol']].text}; means over images, with 95 % intervals.", ""]
     lines += [f"| fold | images | {' | '.join(names)} |", f"|{'---|' * (len(names) + 2)}"]
     for fold, found in [*table["folds"].items(), ("all", table["all"])]:
         cells = [
-            f"{score['mean']:.4f} ({score['low']:.4f} to {score['high']:.4f})"
+            f"{score['mean']:.4f} ({interval_text(score, '.4f')})"
             for score in (found["scores"][name] for name in names)
         ]
         lines.append(f"| {fold} | {found['num_images']} | {' | '.join(cells)} |")

@@ -21,13 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PROTOCOLS", "Fold", "Split", "relative_names"]
-
-#: what the knob ``protocol`` can be, and how scores under it are named
-PROTOCOLS = {
-    "held-out": "held-out protocol: the epoch was chosen on other images",
-    "paper": "paper protocol: the epoch was chosen on the scored images themselves",
-}
+__all__ = ["Fold", "Split", "relative_names"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from typing import Any
 import monai.handlers
 from ignite.engine import Engine, Events
 from torch import nn
+
+from .writing import write_json
 
 __all__ = ["BestScores", "FreezeEncoder", "ValidationHandler"]
 
@@ -91,7 +92,7 @@ class BestScores:
             sign = -1 if name.endswith("mae") else 1  # an error is best where it is least
             if name not in self.best or sign * value > sign * self.best[name]["value"]:
                 self.best[name] = {"value": value, "epoch": engine.state.epoch}
-        self.path.write_text(json.dumps(self.best, indent=2) + "\n", encoding="utf-8")
+        write_json(self.path, self.best)
 
 
 class ValidationHandler(monai.handlers.ValidationHandler):

@@ -13,19 +13,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
 import numpy as np
 
-__all__ = ["mean_interval", "mean_with_interval"]
+__all__ = ["interval_text", "mean_interval", "mean_with_interval"]
 
 _DRAWS = 2000
 _LEVEL = 0.95
 
 
-def mean_with_interval(values: Sequence[float], groups: Sequence[Any]) -> dict[str, float]:
+def mean_with_interval(values: Sequence[float], groups: Sequence[Any]) -> dict[str, Any]:
     """The mean over images, and its interval.
 
     Args:
@@ -33,13 +33,25 @@ def mean_with_interval(values: Sequence[float], groups: Sequence[Any]) -> dict[s
         groups: of each image.
 
     Returns:
-        ``mean``, and ``low`` and ``high`` as of :py:func:`mean_interval`.
+        ``mean``, and ``low`` and ``high`` as of :py:func:`mean_interval`; None where there is no interval.
     """
-    low, high = mean_interval(values, groups)
+    low, high = mean_interval(values, groups) or (None, None)
     return {"mean": mean(values), "low": low, "high": high}
 
 
-def mean_interval(values: Sequence[float], groups: Sequence[Any]) -> tuple[float, float]:
+def interval_text(found: Mapping[str, Any], form: str) -> str:
+    """An interval for readers.
+
+    Args:
+        found: with ``low`` and ``high``, as of :py:func:`mean_with_interval`.
+        form: of both numbers, such as ".4f".
+    """
+    if found["low"] is None:
+        return "one group: no interval"
+    return f"{found['low']:{form}} to {found['high']:{form}}"
+
+
+def mean_interval(values: Sequence[float], groups: Sequence[Any]) -> tuple[float, float] | None:
     """The percentile interval of a mean over images, when whole groups are drawn with replacement.
 
     Images of one patient or video are alike; drawn one by one they would make an interval too narrow (Field and Welsh
@@ -50,7 +62,7 @@ def mean_interval(values: Sequence[float], groups: Sequence[Any]) -> tuple[float
         groups: of each image.
 
     Returns:
-        Lower and upper end of the 95 % interval; NaN with fewer than two groups.
+        Lower and upper end of the 95 % interval; None with fewer than two groups, which tell nothing of others.
 
     Example::
 
@@ -61,7 +73,7 @@ def mean_interval(values: Sequence[float], groups: Sequence[Any]) -> tuple[float
     numbers = np.unique(np.asarray(list(groups)), return_inverse=True)[1]
     sums, counts = (np.bincount(numbers, weights=weights) for weights in (np.asarray(values), None))
     if len(sums) < 2:
-        return float("nan"), float("nan")
+        return None
     random = np.random.default_rng(0)
     means = []
     for _ in range(_DRAWS):

@@ -27,7 +27,8 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim import Optimizer
 
-from .folds import PROTOCOLS, Split
+from .folds import Split
+from .protocols import PROTOCOLS
 
 __all__ = ["DataTime", "EpochLine", "describe_end", "describe_masks", "describe_start"]
 
@@ -64,7 +65,7 @@ def describe_start(
     fold = f"fold {h['fold']} of {len(split.folds)}, split {split.digest}"
     counts = f"{len(train_data)} images to train, {len(val_data)} to choose the epoch, {len(test_data)} to score"
     _logger.info(f"data:     {source}: {counts} ({fold})")
-    _logger.info(f"protocol: {PROTOCOLS[h['protocol']]}")
+    _logger.info(f"protocol: {PROTOCOLS[h['protocol']].text}")
     _logger.info(f"network:  {type(network).__name__}, {parameters:,} parameters, {h['out_channels']} classes")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     _logger.info(f"device:   {device} ({name}), {idist.get_world_size()} process(es), {h['precision']}")

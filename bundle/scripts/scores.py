@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,8 @@ from ignite.engine import Engine, Events
 from monai.utils import evenly_divisible_all_gather, string_list_all_gather
 
 from .errors import InputError
-from .intervals import mean_with_interval
+from .intervals import interval_text, mean_with_interval
+from .writing import write_csv, write_json
 
 __all__ = ["SaveScores", "read_scores", "score_names"]
 
@@ -87,7 +87,6 @@ class SaveScores:
             return
         details = dict(_state(engine).metric_details)
         details |= {"label_pixels": pixels[:, 0], "pred_pixels": pixels[:, 1]}  # (images, classes)
-        self.output_dir.mkdir(parents=True, exist_ok=True)
         _write_table(self.output_dir / "scores.csv", names, groups, details)
         summary = {
             **self.facts,
@@ -99,9 +98,7 @@ class SaveScores:
                 for what, scores in self._by_protocol(_state(engine).metric_details)
             ],
         }
-        with open(self.output_dir / "summary.json", "w", encoding="utf-8") as file:
-            json.dump(summary, file, indent=2)
-            file.write("\n")
+        write_json(self.output_dir / "summary.json", summary)
         self._log(summary)
 
     def _by_protocol(self, details: Mapping[str, torch.Tensor]) -> list[tuple[str, dict[str, torch.Tensor]]]:
@@ -127,7 +124,7 @@ class SaveScores:
         for group in summary["protocols"]:
             logger.info(f"{group['protocol']}; mean over {summary['num_images']} images, 95 % interval:")
             for name, value in group["scores"].items():
-                logger.info(f"    {name:<12} {value['mean']:8.4f}  ({value['low']:.4f} to {value['high']:.4f})")
+                logger.info(f"    {name:<12} {value['mean']:8.4f}  ({interval_text(value, '.4f')})")
         logger.info(f"every image's scores: {self.output_dir / 'scores.csv'}")
         logger.info(f"summary:              {self.output_dir / 'summary.json'}")
 
@@ -168,11 +165,9 @@ def _write_table(
         columns[score] = (values.sum(1) if score.endswith("_pixels") else values.mean(1)).tolist()
         if values.shape[1] > 1:
             columns.update({f"{score}_{i + 1}": values[:, i].tolist() for i in range(values.shape[1])})
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "group", *columns])
-        for name, group, *numbers in zip(names, groups, *columns.values()):
-            writer.writerow([name, group, *(each if isinstance(each, int) else f"{each:.6f}" for each in numbers)])
+    numbers = ([each if isinstance(each, int) else f"{each:.6f}" for each in line] for line in zip(*columns.values()))
+    rows = ([name, group, *line] for name, group, line in zip(names, groups, numbers))
+    write_csv(path, ["image", "group", *columns], rows)
 
 
 def _summed_up(values: torch.Tensor, groups: Sequence[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,17 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from .errors import InputError
-from .folds import PROTOCOLS, Split, relative_names
+from .folds import Split
+from .survey import Facts
+from .writing import write_json
 
 __all__ = [
     "PUBLISHED",
     "SaveSettings",
+    "absolute",
     "describe_model",
-    "images_to_score",
     "keep_previous_model",
     "read_settings",
-    "warn_of_training_images",
 ]
 
 _logger = logging.getLogger("qtseg")
@@ -51,8 +53,7 @@ PUBLISHED: dict[str, Any] = {
     "fold": 0,
     "protocol": "held-out",
     "split_digest": None,
-    "trained_on": [],
-    "scored_on": None,
+    "images": {},
 }
 
 
@@ -104,90 +105,30 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _absolute(path: str | os.PathLike) -> str:
+def absolute(path: str | os.PathLike) -> str:
+    """The path as it is remembered."""
     return os.path.abspath(os.path.expanduser(str(path)))
 
 
-def describe_model(
-    hyperparameters: Mapping[str, Any], divided: Split, train_data: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """What is to be remembered of a model: its knobs, the images it was trained on, and those to score it on.
+def describe_model(hyperparameters: Mapping[str, Any], divided: Split, facts: Sequence[Facts]) -> dict[str, Any]:
+    """What is to be remembered of a model: its knobs, and which images had a part in its training.
 
     Args:
         hyperparameters: names and resolved values of the knobs.
         divided: the split that the fold is of.
-        train_data: items whose "image" is a path.
+        facts: of the images, from :py:func:`.survey.survey_images`.
 
     Returns:
-        The knobs with ``dataset_dir`` as an absolute path, the absolute paths of the images as ``trained_on``, and as
-        ``scored_on`` the groups of the images to score, by path in the dataset's folder.
+        The knobs with ``dataset_dir`` as an absolute path, and ``images``: of each image of the fold, by its path in
+        the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and ``digest`` of its pixels.
     """
     dataset_dir = hyperparameters["dataset_dir"]
-    test = divided.folds[hyperparameters["fold"]].test
-    return {
-        **hyperparameters,
-        "dataset_dir": None if dataset_dir is None else _absolute(dataset_dir),
-        "trained_on": [_absolute(item["image"]) for item in train_data],
-        "scored_on": {divided.images[i]: divided.groups[i] for i in test},
+    images = {
+        divided.images[i]: {"part": part, "group": divided.groups[i], "digest": facts[i].digest}
+        for part, positions in asdict(divided.folds[hyperparameters["fold"]]).items()
+        for i in positions
     }
-
-
-def images_to_score(
-    settings: Mapping[str, Any],
-    datalist: Sequence[Mapping[str, Any]],
-    *,
-    root: str | os.PathLike,
-    dataset_dir: str | os.PathLike | None,
-    part: str,
-) -> dict[str, Any]:
-    """The images that a model is scored on: those its training held out, or all of another dataset.
-
-    Args:
-        settings: the model's, as read by :py:func:`read_settings`.
-        datalist: all images of the dataset.
-        root: the dataset's folder.
-        dataset_dir: as given; None for the synthetic images.
-        part: "test": what was held out. "all": every image.
-
-    Returns:
-        ``"test"``, items of ``"image"``, ``"label"`` and ``"group"``; and ``"protocol"``, what their scores mean.
-
-    Raises:
-        InputError: if ``part`` is neither, or an image that was held out is not there.
-    """
-    if part not in ("test", "all"):
-        raise InputError(f'part is {part!r}; use "test" for the images that were held out, or "all"')
-    names = relative_names(datalist, root)
-    held_out, own = settings["scored_on"], settings["dataset_dir"]
-    same = held_out is not None and own == (None if dataset_dir is None else _absolute(dataset_dir))
-    if not same or part == "all":
-        items = [_item(item, name) for name, item in zip(names, datalist)]
-        text = "all images: those that the model was trained on included" if same else "external images: all of them"
-        return {"test": items, "protocol": text}
-    missing = sorted(set(held_out) - set(names))
-    if missing:
-        raise InputError(
-            f"{missing[0]} is not in {root}, but was held out in training ({len(missing)} such image(s)); put it back, "
-            "or set --part all"
-        )
-    items = [_item(item, held_out[name]) for name, item in zip(names, datalist) if name in held_out]
-    return {"test": items, "protocol": PROTOCOLS[settings["protocol"]]}
-
-
-def _item(item: Mapping[str, Any], group: str) -> dict[str, Any]:
-    return {"image": item["image"], "label": item["label"], "group": group}
-
-
-def warn_of_training_images(settings: Mapping[str, Any], images: Sequence[Mapping[str, Any]]) -> None:
-    """Log a warning if a model is about to be scored on images that it was trained on.
-
-    Args:
-        settings: the model's, as read by :py:func:`read_settings`.
-        images: items whose "image" is a path.
-    """
-    seen = {_absolute(item["image"]) for item in images}.intersection(settings["trained_on"])
-    if seen and idist.get_rank() == 0:
-        _logger.warning(f"WARNING: the model was trained on {len(seen)} of the {len(images)} images it is scored on")
+    return {**hyperparameters, "dataset_dir": None if dataset_dir is None else absolute(dataset_dir), "images": images}
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
@@ -229,5 +170,4 @@ class SaveSettings:
 
     def __call__(self, engine: Engine) -> None:
         if getattr(engine.state, "best_metric_epoch") == engine.state.epoch:  # noqa: B009, set by MONAI
-            settings = {**self.settings, "sha256": _sha256(self.path.with_suffix(".pt"))}
-            self.path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+            write_json(self.path, {**self.settings, "sha256": _sha256(self.path.with_suffix(".pt"))})

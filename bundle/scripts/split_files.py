@@ -30,6 +30,7 @@ from .folds import Fold, Split, relative_names
 from .grouping import group_names, strata
 from .splits import divide, set_aside
 from .survey import Facts
+from .writing import write_json
 
 __all__ = ["choose_fold", "read_split", "split_images", "write_split"]
 
@@ -140,10 +141,9 @@ def write_split(split: Split, path: str | os.PathLike[str]) -> str:
         The path.
     """
     if idist.get_rank() == 0:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         groups = {image: group for image, group in zip(split.images, split.groups) if image != group}
         content = {"version": _VERSION, "digest": split.digest, "groups": groups, "folds": split.by_name()}
-        Path(path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, content)
     return str(path)
 
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from .errors import InputError
-from .folds import PROTOCOLS, Fold
+from .folds import Fold
+from .protocols import TRAINING_PROTOCOLS
 
 __all__ = ["Outer", "divide", "set_aside"]
 
@@ -142,8 +143,8 @@ def _check(
         raise InputError(f"split is {split!r}; use one of {', '.join(map(repr, _SPLITS))}, or the path of a split file")
     if split == "official" and not has_parts:
         raise InputError("split is 'official', but the dataset has no train/ and test/; use 'grouped'")
-    if protocol not in PROTOCOLS:
-        raise InputError(f"protocol is {protocol!r}; use one of {', '.join(map(repr, PROTOCOLS))}")
+    if protocol not in TRAINING_PROTOCOLS:
+        raise InputError(f"protocol is {protocol!r}; use one of {', '.join(map(repr, TRAINING_PROTOCOLS))}")
     if num_folds < 2:
         raise InputError(f"num_folds is {num_folds}; use 2 or more, so that there is a part to train on")
     if split != "official" and len(datalist) < num_folds:

@@ -35,8 +35,9 @@ from tqdm import tqdm
 from .errors import InputError
 from .image_reader import ImageFileReader, MaskFileReader
 from .masks import smeared_share
+from .writing import write_text
 
-__all__ = ["THUMBNAIL", "Facts", "survey_images"]
+__all__ = ["THUMBNAIL", "Facts", "pixel_digest", "survey_images"]
 
 THUMBNAIL = 32  # pixels a side
 _VERSION = 1  # of what is remembered
@@ -101,10 +102,7 @@ def survey_images(
     remembered = Path(cache_dir) / f"{_state(datalist, settings)}.json"
     if idist.get_rank() == 0 and not remembered.is_file():
         facts = _look(datalist, image_reader, mask_reader)
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        partial = remembered.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps([asdict(each) for each in facts]), encoding="utf-8")
-        partial.replace(remembered)  # whole, or not there
+        write_text(remembered, json.dumps([asdict(each) for each in facts]))
     idist.barrier()
     return [Facts(**each) for each in json.loads(remembered.read_text(encoding="utf-8"))]
 
@@ -163,12 +161,17 @@ def _look_at(item: dict[str, Any], image_reader: ImageFileReader, mask_reader: M
         high=float(image.max()),
         mean=round(float(image.mean()), 2),
         spread=round(float(image.std()), 2),
-        digest=hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest(),
+        digest=pixel_digest(image),
         thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),
         pixels=np.bincount(mask.ravel(), minlength=mask_reader.num_classes).tolist(),
         objects=[_areas(mask == label) for label in range(1, mask_reader.num_classes)],
         smeared=round(max(smeared), 5),
     )
+
+
+def pixel_digest(image: NDArray[Any]) -> str:
+    """A digest of an image's pixels as they are read; equal for equal pixels, whatever the file."""
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
 
 
 def _thumbnail(image: NDArray[Any]) -> NDArray[np.uint8]:

@@ -13,13 +13,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from ..writing import write_json, write_text
 
 __all__ = ["write_report"]
 
@@ -41,15 +42,14 @@ def write_report(folder: Path, figures: Mapping[str, Any]) -> str:
     Returns:
         The text of ``benchmark.md``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lines = ["# Benchmark", "", figures["machine"], "", f"    {figures['command']}", ""]
     for size, networks in figures["size"].items():
         lines += _table(size, networks, figures["batch"])
     for name, values in figures["journey"].items():
         lines.append(f"- {name}: " + ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in values.items()))
     text = "\n".join(lines) + "\n"
-    (folder / "benchmark.md").write_text(text, encoding="utf-8")
-    (folder / "benchmark.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "benchmark.md", text)
+    write_json(folder / "benchmark.json", figures)
     _plot(figures["size"]).savefig(folder / "benchmark.png", dpi=120, bbox_inches="tight")
     return text
 

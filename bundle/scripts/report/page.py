@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jinja2
 
+from ..writing import write_text
 from . import sections
 from .cases import ERRORS, choose, color_of, draw, read_cases, short_names
 from .provenance import read_provenance, record
@@ -70,9 +71,7 @@ def write_report(
         provenance=provenance,
     )
     path = folder / "report.html"
-    partial = folder / "report.html.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)  # whole, or as it was
+    write_text(path, text)
     return path
 
 

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import platform
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 import monai
 import torch
 
+from ..writing import write_json
 from .sections import read_json
 
 __all__ = ["read_provenance", "record"]
@@ -50,7 +50,7 @@ def record(folder: Path, command: str, curves: str | os.PathLike | None) -> None
         "bundle": f"{metadata['name']} {metadata['version']}",
         **({} if curves is None else {"curves": os.path.abspath(curves)}),
     }
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "provenance.json", provenance)
 
 
 def read_provenance(folder: Path) -> dict[str, str] | None:

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..protocols import PROTOCOLS
 from .cases import Case
 from .charts import calibration_chart, curve_chart, dice_histogram
-from .wording import meaning_of, number, score_named
+from .wording import number, score_named
 
 __all__ = [
     "calibration",
@@ -82,7 +83,7 @@ def headline(summary: Mapping[str, Any]) -> Section:
         for name in _HEADLINE
         if name in protocol["scores"]
     ]
-    return {"protocol": protocol["protocol"], "meaning": meaning_of(protocol["protocol"]), "scores": scores}
+    return {"protocol": protocol["protocol"], "meaning": PROTOCOLS[summary["protocol"]].meaning, "scores": scores}
 
 
 def score_tables(summary: Mapping[str, Any]) -> list[Section]:
@@ -216,10 +217,10 @@ def case_table(cases: Sequence[Case], names: Mapping[str, str]) -> Section:
     return {"columns": [{"label": label, "kind": kind} for label, kind in columns], "rows": rows, "sorted": sorted_by}
 
 
-def _interval(name: str, value: Mapping[str, float]) -> dict[str, str]:
+def _interval(name: str, value: Mapping[str, Any]) -> dict[str, str]:
     kind = score_named(name).kind
     mean, low, high = (number(value[key], kind) for key in ("mean", "low", "high"))
-    return {"mean": mean, "interval": low if math.isnan(value["low"]) else f"{low} to {high}"}
+    return {"mean": mean, "interval": low if value["low"] is None else f"{low} to {high}"}
 
 
 def _curve(path: Path, lines: Sequence[Mapping[str, str]], column: str) -> list[tuple[float, float]]:

@@ -17,7 +17,7 @@ import math
 import re
 from typing import NamedTuple
 
-__all__ = ["DASH", "Score", "meaning_of", "number", "score_named"]
+__all__ = ["DASH", "Score", "number", "score_named"]
 
 DASH = "–"
 
@@ -53,23 +53,6 @@ _SCORES = {
     "pred_pixels": Score("Prediction, pixels", "count"),
 }
 
-#: what the scores of a protocol can be taken for, by how its text begins
-_MEANINGS = {
-    "held-out protocol": (
-        "No scored image was trained on, and none helped to choose the model, so the scores estimate what to expect on "
-        "new images of the same kind."
-    ),
-    "paper protocol": (
-        "The scored images also chose the epoch of the model, as in the paper, so the scores are somewhat too good; "
-        "compare them with the paper's figures only."
-    ),
-    "all images": "The model was trained on a part of these images, so the scores are too good for a comparison.",
-    "external images": (
-        "The images are of another dataset than the one that the model was trained on, so the scores show how far it "
-        "carries over."
-    ),
-}
-
 
 def score_named(name: str) -> Score:
     """How a column of ``scores.csv`` or a score of ``summary.json`` is shown.
@@ -87,15 +70,6 @@ def score_named(name: str) -> Score:
     paper = "Paper's " if match["paper"] else ""
     of_class = f", class {match['number']}" if match["number"] else ""
     return score._replace(label=f"{paper}{score.label}{of_class}")
-
-
-def meaning_of(protocol: str) -> str:
-    """One sentence on what the scores of a protocol can be taken for; empty for one that is not known here.
-
-    Args:
-        protocol: its text in ``summary.json``.
-    """
-    return next((meaning for start, meaning in _MEANINGS.items() if protocol.startswith(start)), "")
 
 
 def number(value: float | None, kind: str = "share") -> str:

@@ -1,0 +1,56 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What scores mean: how the scored images relate to those that the model was trained on, and chosen by."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["PROTOCOLS", "TRAINING_PROTOCOLS", "Protocol"]
+
+
+class Protocol(NamedTuple):
+    """How a score is to be read.
+
+    Attributes:
+        text: named beside every score.
+        meaning: one sentence on what the scores can be taken for.
+    """
+
+    text: str
+    meaning: str
+
+
+#: by the name that ``summary.json`` has
+PROTOCOLS = {
+    "held-out": Protocol(
+        "held-out protocol: the epoch was chosen on other images",
+        "No scored image was trained on, and none helped to choose the model, so the scores estimate what to expect on "
+        "new images of the same kind.",
+    ),
+    "paper": Protocol(
+        "paper protocol: the epoch was chosen on the scored images themselves",
+        "The scored images also chose the epoch of the model, as in the paper, so the scores are somewhat too good; "
+        "compare them with the paper's figures only.",
+    ),
+    "all": Protocol(
+        "all images: those that the model was trained on included",
+        "The model was trained on a part of these images, so the scores are too good for a comparison.",
+    ),
+    "external": Protocol(
+        "external images: all of them",
+        "The images are of another dataset than the one that the model was trained on, so the scores show how far it "
+        "carries over.",
+    ),
+}
+
+#: those that a training can be asked for
+TRAINING_PROTOCOLS = ("held-out", "paper")

@@ -1,0 +1,66 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Write files whole: a reader, or whoever comes after a crash, finds the old content or the new, never a part."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["write_csv", "write_json", "write_text"]
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8; its folder is made if it is not there.
+
+    Args:
+        path: the file.
+        text: its content.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")  # names may be no UTF-8
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write a JSON file that people can read, too.
+
+    Args:
+        path: the file.
+        content: what JSON can hold; NaN is refused, as it is none of JSON.
+
+    Raises:
+        ValueError: if a number is NaN or infinite.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table.
+
+    Args:
+        path: the file.
+        columns: their names, which become the first line.
+        rows: a value for each column.
+    """
+    table = io.StringIO()
+    csv.writer(table).writerows([columns, *rows])
+    write_text(path, table.getvalue())
