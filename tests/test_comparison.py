@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,31 @@ def test_no_difference_is_said(tmp_path, capsys):
     same = evaluation(tmp_path / "same", {"a.png": 0.5, "b.png": 0.7})
     main([str(same), str(same)])
     assert "+0.0000 to +0.0000   (0 is in it)" in capsys.readouterr().out
+
+
+def summary(folder: Path, **facts: Any) -> None:
+    known = {"images": ".", "protocol": "held-out", "out_channels": 2, "pixel_size": 1.0, "tolerance": 2.0, **facts}
+    (folder / "summary.json").write_text(json.dumps(known))
+
+
+def test_evaluations_in_other_places_and_under_other_protocols_are_compared(tmp_path, capsys):
+    folders = [
+        evaluation(tmp_path / place, {f"/{place}/{name}.png": dice for name in "abc"})
+        for place, dice in (("here", 0.5), ("there", 0.6))
+    ]
+    summary(folders[0], images="/here")
+    summary(folders[1], images="/there", protocol="external")
+    assert compare(*folders)["num_images"] == 3 and compare(*folders)["protocols"] == ["held-out", "external"]
+    main([str(folder) for folder in folders])
+    assert "The first: held-out protocol" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changes", [{"tolerance": 1.0}, {"pixel_size": 0.1}, {"out_channels": 3}])
+def test_scores_of_another_meaning_are_not_compared(two, changes):
+    summary(two[0])
+    summary(two[1], **changes)
+    with pytest.raises(InputError, match=f"was scored with {next(iter(changes))} .*; evaluate both alike"):
+        compare(*two)
 
 
 def test_wrong_tables(two, tmp_path, capsys):

@@ -20,7 +20,7 @@ import pytest
 
 from scripts.data_check import check_data, find_leaks, report_check
 from scripts.errors import InputError
-from scripts.folds import Fold
+from scripts.folds import Fold, Split
 from scripts.survey import Facts
 
 
@@ -92,7 +92,12 @@ def test_there_must_be_something_to_learn(tmp_path):
 def test_a_class_that_is_in_no_mask(tmp_path):
     three = [facts(str(i), pixels=[19000, 1000, 0], objects=[[1], []]) for i in range(9)]
     (problem,) = check(three, tmp_path, out_channels=3)["problems"]
-    assert problem["text"] == "class 2 is in no mask; set --out_channels 2" and not problem["fatal"]
+    assert problem["text"] == "class 2 is in none of the 9 masks; set --out_channels 2" and not problem["fatal"]
+    (problem,) = check(three, tmp_path, out_channels=3, training=False)["problems"]
+    assert problem["text"] == "class 2 is in none of the 9 masks"
+    gap = [facts(str(i), pixels=[19000, 0, 1000], objects=[[], [1]]) for i in range(9)]
+    (problem,) = check(gap, tmp_path, out_channels=3)["problems"]
+    assert problem["text"] == "class 1 is in none of the 9 masks"  # and 3 channels are needed
 
 
 def test_objects_that_would_vanish(tmp_path):
@@ -115,23 +120,35 @@ def test_suggestions(size, count, suggestion, tmp_path):
     assert check([facts(str(i), size=size) for i in range(count)], tmp_path)["suggestions"] == suggestion
 
 
-def test_leaks_are_near_duplicates_in_two_parts_of_a_fold():
+def split_of(folds: list[Fold], groups: str, names: str = "abcde") -> Split:
+    return Split(folds, list(groups), [f"images/{name}.png" for name in names])
+
+
+def test_leaks_are_images_that_belong_together_in_two_parts_of_a_fold():
     folds = [Fold([0, 1], [2], [3]), Fold([2, 3], [1], [0]), Fold([0, 3], [1, 2], [1, 2])]
-    leaks = find_leaks([(0, 1, 0.99), (2, 3, 1.0), (4, 0, 1.0)], folds, GOOD)
-    assert [(leak["fold"], leak["num_pairs"]) for leak in leaks] == [(0, 1), (1, 1), (2, 2)]
-    assert leaks[0]["pairs"] == [["/data/images/2.png", "/data/images/3.png", 1.0]]
+    pairs = [(0, 1, 0.99), (2, 3, 1.0), (0, 4, 1.0)]
+    leaks = find_leaks(pairs, split_of(folds, "abcde"))
+    assert [(leak["fold"], leak["num_groups"]) for leak in leaks] == [(0, 1), (1, 1), (2, 2)]
+    assert leaks[0]["groups"] == [{"validate": "images/c.png", "test": "images/d.png"}]
+    assert leaks[2]["groups"] == [
+        {"train": "images/a.png", "test": "images/b.png"}, {"train": "images/d.png", "test": "images/c.png"}
+    ]
+    (leak,) = find_leaks([], split_of([Fold([0, 1], [2], [3]), Fold([0, 1], [4], [2, 3])], "ppqqr"))
+    assert (leak["fold"], leak["groups"]) == (0, [{"validate": "images/c.png", "test": "images/d.png"}])
 
 
 def test_the_report_is_told(tmp_path, caplog):
     report = check([*GOOD, facts("bad", low=7, high=7)], tmp_path)
     with caplog.at_level(logging.INFO, logger="qtseg"):
-        report_check(report, find_leaks([(0, 1, 0.99)], [Fold([0], [1], [1])], GOOD), tmp_path / "check.json")
+        leaks = find_leaks([(0, 1, 0.99)], split_of([Fold([0], [1], [1])], "ab", "ab"))
+        report_check(report, leaks, tmp_path / "check.json")
     for text in (
         "41 images of 200 x 100 to 200 x 100 pixels",
         "class 1 is in 41 masks, 5.0% of all pixels, 164 objects, 123 below a pixel",
         "1 image(s) have one intensity only: bad.png",
-        "fold 0 parts 1 near-duplicates between what it trains on and what it is judged on, such as 0.png and 1.png",
+        "fold 0 parts 1 group(s) of images that belong together (near-duplicates, or one group by the knob); what is "
+        "judged on them looks too good, such as a.png (train) and b.png (test)",
         "would suit this data: spatial_size [128, 224], batch_size 4, out_channels 2",
     ):
         assert text in caplog.text
-    assert json.loads((tmp_path / "check.json").read_text())["leaks"][0]["num_pairs"] == 1
+    assert json.loads((tmp_path / "check.json").read_text())["leaks"][0]["num_groups"] == 1

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import InputError
-from scripts.grouping import group_names, strata
+from scripts.grouping import belong_together, group_names, strata
 from scripts.survey import Facts
 
 
@@ -34,8 +34,9 @@ def test_groups_by_expression(rule, groups):
     assert group_names(named("p1_a.png", "p1_b.jpg", "p12_a.png"), rule) == groups
 
 
-def test_without_a_rule_each_image_is_its_own():
-    assert group_names(named("a.png", "b.png"), None) == ["/data/set 7/a.png", "/data/set 7/b.png"]
+def test_images_belong_together_through_others():
+    together = belong_together(["p1", "p2", "p1", "p3"], [(1, 2, 0.99)])
+    assert together[0] == together[1] == together[2] != together[3]
 
 
 def table(folder: Path, text: str) -> str:

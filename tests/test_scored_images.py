@@ -51,7 +51,7 @@ def data(tmp_path):
 @pytest.fixture
 def settings(data):
     root, datalist = data
-    return describe_model({**PUBLISHED, "dataset_dir": str(root), "fold": 0}, SPLIT, facts_of(datalist))
+    return describe_model({**PUBLISHED, "dataset_dir": str(root), "fold": 0}, SPLIT, facts_of(datalist), [])
 
 
 def choose(settings, datalist, root: Path, **changes: Any):

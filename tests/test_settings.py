@@ -71,19 +71,20 @@ FACTS = [Facts(name, digest=name[-5]) for name in SPLIT.images]
 
 def test_a_model_remembers_where_its_images_are(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    described = describe_model({"dataset_dir": "data", "fold": 0}, SPLIT, FACTS)
+    described = describe_model({"dataset_dir": "data", "fold": 0}, SPLIT, FACTS, [{"fold": 0}, {"fold": 1}])
     assert described["dataset_dir"] == str(tmp_path / "data") and described["fold"] == 0
+    assert described["leaks"] == [{"fold": 0}]
     assert described["images"] == {
         "images/a.png": {"part": "train", "group": "a", "digest": "a"},
         "b.png": {"part": "validate", "group": "b", "digest": "b"},
         "images/c.png": {"part": "test", "group": "b", "digest": "c"},
     }
-    assert describe_model({"dataset_dir": None, "fold": 1}, SPLIT, FACTS)["dataset_dir"] is None
+    assert describe_model({"dataset_dir": None, "fold": 1}, SPLIT, FACTS, [])["dataset_dir"] is None
 
 
 def test_what_is_scored_is_remembered_as_such_where_it_chose_the_epoch_too():
     paper = Split([Fold([0], [1, 2], [1, 2])], SPLIT.groups, SPLIT.images)
-    images = describe_model({"dataset_dir": None, "fold": 0}, paper, FACTS)["images"]
+    images = describe_model({"dataset_dir": None, "fold": 0}, paper, FACTS, [])["images"]
     assert [image["part"] for image in images.values()] == ["train", "test", "test"]
 
 

@@ -33,6 +33,7 @@ def split_of(**options: Any) -> Split:
     settings: dict[str, Any] = {
         "split": None,
         "group": None,
+        "group_duplicates": True,
         "stratify": False,
         "num_folds": 3,
         "remainder": "spread",
@@ -58,6 +59,7 @@ def test_groups_and_near_duplicates_stay_together():
     assert together(split, 0, 1, 4, 5)  # patients 0 and 2, which share a picture
     assert split.groups == ["p0", "p0", "p1", "p1", "p0", "p0", "p3", "p3", "p4", "p4", "p5", "p5"]
     assert split_of(duplicates=[(2, 7, 1.0)]).groups[7] == NAMES[2]
+    assert split_of(duplicates=[(2, 7, 1.0)], group_duplicates=False).groups == NAMES
 
 
 def test_a_written_split_is_read_back(tmp_path):
@@ -104,6 +106,21 @@ def test_the_protocol_completes_the_folds_of_a_file(tmp_path):
     assert held_out.test == paper.test == paper.validate == [8, 9, 10, 11]
 
 
+def test_images_of_a_file_belong_together_by_the_rule_the_file_or_their_pixels(tmp_path):
+    content = {"folds": [{"train": NAMES[:8], "test": NAMES[8:]}], "groups": {NAMES[0]: "q", NAMES[5]: "q"}}
+    path = str(written(tmp_path, content))
+    for seed in range(10):
+        of_file = split_of(split=path, seed=seed, duplicates=[(1, 4, 1.0)])
+        assert together(of_file, 0, 5) and together(of_file, 1, 4)
+        assert together(split_of(split=path, seed=seed, group="p[0-9]+"), 2, 3)
+    assert of_file.groups[:6] == ["q", NAMES[1], NAMES[2], NAMES[3], NAMES[1], "q"]
+
+
+def test_images_are_named_by_path_file_name_or_stem(tmp_path):
+    content = [{"train": [NAMES[0], "p0_1.png", "p1_2"], "test": NAMES[4:]}]
+    assert read_split(written(tmp_path, content), DATALIST, ROOT).folds[0].train == [0, 1, 2]
+
+
 def test_images_in_no_fold_are_left_out_and_counted(tmp_path, caplog):
     content = {"folds": [{"train": NAMES[:4], "validate": NAMES[4:6], "test": NAMES[6:9]}]}
     with caplog.at_level(logging.WARNING, logger="qtseg"):
@@ -116,11 +133,16 @@ def test_images_in_no_fold_are_left_out_and_counted(tmp_path, caplog):
     ("{", "split names .*folds.json, which cannot be read"),
     ({"folds": []}, r'folds.json holds no folds; expected is \[{"train"'),
     ("[1]", "holds no folds"),
-    ([{"train": ["images/none.png"], "test": NAMES[:1]}], "names images/none.png in fold 0, which is no image of the"),
-    ([{"train": NAMES[:1]}], "has nothing to score in fold 0; name images in its test"),
-    ([{"train": NAMES[:2], "test": NAMES[1:2]}], "has images/p0_1.png in two parts of fold 0; keep it in one"),
-    ([{"train": NAMES[:2], "validate": NAMES[:1], "test": NAMES[4:]}], "has images/p0_0.png in two parts of fold 0"),
-    ([{"train": NAMES[:2], "validate": NAMES[3:4], "test": NAMES[3:]}], "has images/p1_3.png in two parts of fold 0"),
+    ([{"train": ["images/none.png"], "test": NAMES[:1]}], "fold 0, names images/none.png, which is no image of the"),
+    ([{"train": NAMES[:1]}], "fold 0, has nothing to score; name images in its test"),
+    ([{"test": NAMES[:1]}], "fold 0, has nothing to train on; name images in its train"),
+    ([{"train": NAMES[:2], "test": NAMES[1:2]}], "fold 0, has images/p0_1.png in two parts; keep it in one"),
+    ([{"train": NAMES[:2], "validate": NAMES[:1], "test": NAMES[4:]}], "fold 0, has images/p0_0.png in two parts"),
+    ([{"train": NAMES[:2], "validate": NAMES[3:4], "test": NAMES[3:]}], "fold 0, has images/p1_3.png in two parts"),
+    ([{"train": [NAMES[:2]], "test": NAMES[3:]}], "fold 0, has a train that is no list of image names"),
+    ([{"train": NAMES[0], "test": NAMES[3:]}], "fold 0, has a train that is no list of image names"),
+    ([{"train": [NAMES[0], "p0_0.png"], "test": NAMES[3:]}], "fold 0, names p0_0.png twice in its train; name it once"),
+    ({"folds": [{"train": NAMES[:2], "test": NAMES[3:]}], "groups": ["p0"]}, "has groups that are no .* mend them"),
 ])
 def test_wrong_files(content, message, tmp_path):
     with pytest.raises(InputError, match=message):

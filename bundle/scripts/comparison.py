@@ -14,6 +14,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -21,6 +23,7 @@ from typing import Any
 
 from .errors import InputError
 from .intervals import interval_text, mean_with_interval
+from .protocols import PROTOCOLS
 from .scores import read_scores, score_names
 from .writing import write_json
 
@@ -35,14 +38,26 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
         second: another, of the same images.
 
     Returns:
-        ``num_images``, ``left_out`` (images that only one has), and ``scores``: by name, the means of ``first`` and
-        ``second``, their ``difference`` (second - first), and ``low`` and ``high``, its 95 % interval by the bootstrap
-        over groups.
+        ``num_images``, ``left_out`` (images that only one has), ``protocols`` (names of both, of
+        :py:data:`.protocols.PROTOCOLS`; empty where a ``scores.csv`` has no ``summary.json`` beside it), and
+        ``scores``: by name, the means of ``first`` and ``second``, their ``difference`` (second - first), and ``low``
+        and ``high``, its 95 % interval by the bootstrap over groups.
 
     Raises:
-        InputError: if a table cannot be read, or both have no image or no score in common.
+        InputError: if a table cannot be read, both have no image or no score in common, or were scored with other
+            classes, pixel sizes or tolerances.
     """
     tables = [read_scores(path) for path in (first, second)]
+    summaries = [_summary(path) for path in (first, second)]
+    protocols = []
+    if all(summaries):
+        _check_alike(first, second, *summaries)
+        protocols = [summary["protocol"] for summary in summaries]
+        # the dataset may lie elsewhere by now
+        tables = [
+            {os.path.relpath(image, summary["images"]): row for image, row in table.items()}
+            for table, summary in zip(tables, summaries)
+        ]
     common = [image for image in tables[0] if image in tables[1]]
     if not common:
         raise InputError(f"{first} and {second} have no image in common; evaluate both on the same images")
@@ -56,7 +71,22 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     for name in scores:
         before, after = ([float(row[name]) for row in each] for each in rows)
         differences[name] = _difference(before, after, groups)
-    return {"num_images": len(common), "left_out": left_out, "scores": differences}
+    return {"num_images": len(common), "left_out": left_out, "protocols": protocols, "scores": differences}
+
+
+def _summary(path: str | Path) -> dict[str, Any]:
+    """What is known of an evaluation; empty where a table stands alone."""
+    file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "summary.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
+def _check_alike(first: str | Path, second: str | Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Refuse to compare scores that have another meaning."""
+    for name in ("out_channels", "pixel_size", "tolerance"):
+        if before[name] != after[name]:
+            raise InputError(
+                f"{first} was scored with {name} {before[name]}, {second} with {after[name]}; evaluate both alike"
+            )
 
 
 def _difference(first: Sequence[float], second: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
@@ -72,6 +102,10 @@ def _text(comparison: Mapping[str, Any]) -> str:
             f"{name:<14}{found['first']:>10.4f}{found['second']:>10.4f}{found['difference']:>+12.4f}   "
             f"{interval_text(found, '+.4f')}{'   (0 is in it)' if unsure else ''}"
         )
+    if len(set(comparison["protocols"])) > 1:
+        lines += [
+            f"The {which}: {PROTOCOLS[name].text}." for which, name in zip(("first", "second"), comparison["protocols"])
+        ]
     lines.append(f"Means over {comparison['num_images']} images that both have; {comparison['left_out']} left out.")
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from .checks import divisible
 from .datalists.files import first_names
 from .duplicates import Pair
 from .errors import InputError
-from .folds import Fold
+from .folds import Split
+from .grouping import belong_together
 from .survey import Facts
 from .writing import write_json
 
-__all__ = ["check_data", "find_leaks", "report_check"]
+__all__ = ["check_data", "find_leaks", "leak_text", "report_check"]
 
 Report = dict[str, Any]
 
@@ -97,25 +99,41 @@ def check_data(
     return report
 
 
-def find_leaks(pairs: Sequence[Pair], folds: Sequence[Fold], facts: Sequence[Facts]) -> list[dict[str, Any]]:
-    """Near-duplicates that a fold scores, or chooses the epoch on, and trains on too.
+def find_leaks(pairs: Sequence[Pair], split: Split) -> list[dict[str, Any]]:
+    """Images that belong together, by their group or as near-duplicates, and are in different parts of a fold.
 
     Args:
         pairs: near-duplicates among the images.
-        folds: the division.
-        facts: of the images.
+        split: the division, and the groups.
 
     Returns:
-        ``{"fold": number, "num_pairs": count, "pairs": [[image, image, likeness], ...]}`` for every fold that has any.
+        ``{"fold": number, "num_groups": count, "groups": [{"train": image, "test": image}, ...]}`` for every fold that
+        has any: one image of each part that has some.
     """
+    together = belong_together(split.groups, pairs).tolist()
     leaks = []
-    for number, fold in enumerate(folds):
-        part = dict.fromkeys(fold.train, "train") | dict.fromkeys(fold.validate, "validate")
-        part |= dict.fromkeys(fold.test, "test")
-        parted = [pair for pair in pairs if len({part.get(pair[0]), part.get(pair[1])} - {None}) == 2]
+    for number, fold in enumerate(split.folds):
+        # under the paper's protocol an image is in two parts, of which the test counts
+        part = {i: name for name, positions in asdict(fold).items() for i in positions}
+        found: dict[int, dict[str, str]] = {}
+        for i, name in part.items():
+            found.setdefault(together[i], {}).setdefault(name, split.images[i])
+        parted = [images for images in found.values() if len(images) > 1]
         if parted:
-            leaks.append({"fold": number, "num_pairs": len(parted), "pairs": _listed(parted, facts)})
+            leaks.append({"fold": number, "num_groups": len(parted), "groups": parted[:_LISTED]})
     return leaks
+
+
+def leak_text(leak: dict[str, Any]) -> str:
+    """What a fold's leak means, one sentence.
+
+    Args:
+        leak: of :py:func:`find_leaks`.
+    """
+    return (
+        f"fold {leak['fold']} parts {leak['num_groups']} group(s) of images that belong together (near-duplicates, or "
+        "one group by the knob); what is judged on them looks too good"
+    )
 
 
 def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: str | os.PathLike[str]) -> None:
@@ -142,11 +160,8 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
     for problem in report["problems"]:
         _logger.warning(f"check:    {problem['text']}: {first_names(problem['files'])}")
     for leak in leaks:
-        first, second, _ = leak["pairs"][0]
-        _logger.warning(
-            f"check:    fold {leak['fold']} parts {leak['num_pairs']} near-duplicates between what it trains on and "
-            f"what it is judged on, such as {Path(first).name} and {Path(second).name}; scores are too good by them"
-        )
+        example = " and ".join(f"{Path(image).name} ({part})" for part, image in leak["groups"][0].items())
+        _logger.warning(f"check:    {leak_text(leak)}, such as {example}")
     suggested = ", ".join(f"{name} {value}" for name, value in report["suggestions"].items())
     _logger.info(f"check:    would suit this data: {suggested}; all of the check: {report_path}")
 
@@ -178,9 +193,10 @@ def _problems(
     add("constant image", f"{len(constant)} image(s) have one intensity only", constant)
     copies = sorted({facts[position].image for pair in pairs for position in pair[:2]})
     add("near-duplicates", f"{len(copies)} images have near-duplicates ({len(pairs)} pairs)", copies)
-    for label in range(1, out_channels):
-        if usable and not any(each.pixels[label] for each in usable):
-            add("missing class", f"class {label} is in no mask; set --out_channels {_seen(usable)}", [usable[0].image])
+    for label in range(1, out_channels if usable else 0):
+        if not any(each.pixels[label] for each in usable):
+            cure = f"; set --out_channels {_seen(usable)}" if training and label >= _seen(usable) else ""
+            add("missing class", f"class {label} is in none of the {len(usable)} masks{cure}", [usable[0].image])
     return problems
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,8 @@ def near_duplicates(facts: Sequence[Facts]) -> list[Pair]:
         facts: of the images.
 
     Returns:
-        ``(i, j, likeness)`` with ``i < j``, the most alike first. Equal pixels have a likeness of 1.
+        ``(i, j, likeness)`` with ``i < j``, the most alike first; the likeness is the larger of both correlations, and
+        1 for equal pixels.
     """
     if not facts:
         return []
@@ -58,15 +60,16 @@ def near_duplicates(facts: Sequence[Facts]) -> list[Pair]:
     pairs = []
     for start in range(0, len(details), _ROWS):
         likeness = details[start : start + _ROWS] @ details[start:].T
-        alike = likeness >= _ALIKE
-        alike |= apart[start : start + _ROWS] @ apart[start:].T >= _ALIKE_APART_FROM_MEAN
+        likeness_apart = apart[start : start + _ROWS] @ apart[start:].T
+        alike = (likeness >= _ALIKE) | (likeness_apart >= _ALIKE_APART_FROM_MEAN)
         for i, j in zip(*np.nonzero(np.triu(alike, k=1))):
             same = facts[start + i].digest == facts[start + j].digest
-            pairs.append((int(start + i), int(start + j), 1.0 if same else round(float(likeness[i, j]), 4)))
+            larger = float(max(likeness[i, j], likeness_apart[i, j]))
+            pairs.append((int(start + i), int(start + j), 1.0 if same else round(larger, 4)))
     return sorted(pairs, key=lambda pair: -pair[2])
 
 
-def clusters(count: int, pairs: Sequence[tuple[int, ...] | Pair]) -> NDArray[np.intp]:
+def clusters(count: int, pairs: Sequence[tuple[Any, ...]]) -> NDArray[np.intp]:
     """Number the sets of images that pairs connect, directly or through others.
 
     Args:

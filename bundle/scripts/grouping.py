@@ -20,20 +20,39 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .duplicates import Pair, clusters
 from .errors import InputError
 from .survey import Facts
 
-__all__ = ["group_names", "strata"]
+__all__ = ["belong_together", "group_names", "strata"]
 
 _CSV = re.compile(r"(?P<path>.+\.csv)::(?P<column>.+)", re.IGNORECASE)
 
 
-def group_names(datalist: Sequence[Mapping[str, Any]], rule: str | None) -> list[str]:
+def belong_together(groups: Sequence[str], pairs: Sequence[Pair]) -> NDArray[np.intp]:
+    """Number the sets of images that belong together, by their group or as near-duplicates.
+
+    Args:
+        groups: name of each image's group.
+        pairs: near-duplicates.
+
+    Returns:
+        (images,) the number of each image's set.
+    """
+    first: dict[str, int] = {}
+    same_group = [(first.setdefault(name, i), i) for i, name in enumerate(groups)]
+    return clusters(len(groups), [*pairs, *same_group])
+
+
+def group_names(datalist: Sequence[Mapping[str, Any]], rule: str) -> list[str]:
     """Name the group of each image.
 
     Args:
         datalist: items whose ``"image"`` is a path.
-        rule: None: each image is a group of its own. A regular expression, searched in the image's file name: what its
+        rule: a regular expression, searched in the image's file name: what its
             first parentheses match (or all of it, without parentheses) names the group. ``TABLE.csv::COLUMN``: that
             column of a table whose column ``image`` holds the file names, with or without suffix.
 
@@ -48,11 +67,9 @@ def group_names(datalist: Sequence[Mapping[str, Any]], rule: str | None) -> list
         >>> group_names([{"image": "p1_a.png"}, {"image": "p1_b.png"}, {"image": "p2_a.png"}], "p[0-9]+")
         ['p1', 'p1', 'p2']
     """
-    files = [Path(item["image"]) for item in datalist]
-    if rule is None:
-        return [str(file) for file in files]
     if not isinstance(rule, str):
         raise InputError(f"group is {rule!r}; give a regular expression, or TABLE.csv::COLUMN")
+    files = [Path(item["image"]) for item in datalist]
     table = _CSV.fullmatch(rule)
     return _by_table(files, **table.groupdict()) if table else _by_expression(files, rule)
 

@@ -54,6 +54,7 @@ PUBLISHED: dict[str, Any] = {
     "protocol": "held-out",
     "split_digest": None,
     "images": {},
+    "leaks": [],
 }
 
 
@@ -110,25 +111,34 @@ def absolute(path: str | os.PathLike) -> str:
     return os.path.abspath(os.path.expanduser(str(path)))
 
 
-def describe_model(hyperparameters: Mapping[str, Any], divided: Split, facts: Sequence[Facts]) -> dict[str, Any]:
+def describe_model(
+    hyperparameters: Mapping[str, Any], divided: Split, facts: Sequence[Facts], leaks: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """What is to be remembered of a model: its knobs, and which images had a part in its training.
 
     Args:
         hyperparameters: names and resolved values of the knobs.
         divided: the split that the fold is of.
         facts: of the images, from :py:func:`.survey.survey_images`.
+        leaks: of the split, from :py:func:`.data_check.find_leaks`.
 
     Returns:
         The knobs with ``dataset_dir`` as an absolute path, and ``images``: of each image of the fold, by its path in
-        the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and ``digest`` of its pixels.
+        the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and ``digest`` of its pixels; and
+        the ``leaks`` of the fold.
     """
-    dataset_dir = hyperparameters["dataset_dir"]
+    dataset_dir, fold = hyperparameters["dataset_dir"], hyperparameters["fold"]
     images = {
         divided.images[i]: {"part": part, "group": divided.groups[i], "digest": facts[i].digest}
-        for part, positions in asdict(divided.folds[hyperparameters["fold"]]).items()
+        for part, positions in asdict(divided.folds[fold]).items()
         for i in positions
     }
-    return {**hyperparameters, "dataset_dir": None if dataset_dir is None else absolute(dataset_dir), "images": images}
+    return {
+        **hyperparameters,
+        "dataset_dir": None if dataset_dir is None else absolute(dataset_dir),
+        "images": images,
+        "leaks": [leak for leak in leaks if leak["fold"] == fold],
+    }
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:

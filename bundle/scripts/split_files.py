@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-import numpy as np
 
-from .duplicates import Pair, clusters
+from .duplicates import Pair
 from .errors import InputError
 from .folds import Fold, Split, relative_names
-from .grouping import group_names, strata
+from .grouping import belong_together, group_names, strata
 from .splits import divide, set_aside
 from .survey import Facts
 from .writing import write_json
@@ -49,6 +48,7 @@ def split_images(
     duplicates: Sequence[Pair],
     split: str | None,
     group: str | None,
+    group_duplicates: bool,
     stratify: bool,
     num_folds: int,
     remainder: str,
@@ -62,9 +62,11 @@ def split_images(
         datalist: all images.
         root: the dataset's folder.
         facts: of the images, from :py:func:`.survey.survey_images`.
-        duplicates: near-duplicates among the images; they stay together like a group.
+        duplicates: near-duplicates among the images.
         split: as for :py:func:`.splits.divide`, or the path of a split file, whose folds are taken as they are.
-        group: the rule for groups, as for :py:func:`.grouping.group_names`.
+        group: the rule for groups, as for :py:func:`.grouping.group_names`. None: the groups of a split file, else each
+            image is a group of its own.
+        group_duplicates: let near-duplicates stay together, too.
         stratify: spread kinds of images evenly over grouped folds, as :py:func:`.grouping.strata` tells them apart.
         num_folds, remainder, protocol, validation_share, seed: as for :py:func:`.splits.divide`.
 
@@ -74,34 +76,37 @@ def split_images(
     Raises:
         InputError: if a value is out of range, or the file does not fit the images.
     """
-    kinds = strata(datalist, facts) if stratify else None
-    if split is not None and str(split).endswith(".json"):
-        read = read_split(split, datalist, root)
-        outer = [(fold.train, fold.validate, fold.test) for fold in read.folds]
-        numbers = np.unique(read.groups, return_inverse=True)[1]
-        folds = set_aside(
-            outer, groups=numbers, strata=kinds, protocol=protocol, validation_share=validation_share, seed=seed
-        )
-        return Split(folds, read.groups, read.images)
-    names = group_names(datalist, group)
-    by_name: dict[str, int] = {}
-    same_group = [(by_name.setdefault(name, i), i, 1.0) for i, name in enumerate(names)]
-    together = clusters(len(datalist), [*duplicates, *same_group])
-    folds = divide(
-        datalist,
-        split=split,
-        groups=together,
-        strata=kinds,
-        num_folds=num_folds,
-        remainder=remainder,
-        protocol=protocol,
-        validation_share=validation_share,
-        seed=seed,
-    )
     images = relative_names(datalist, root)
+    file = split if split is not None and str(split).endswith(".json") else None
+    read = None if file is None else read_split(file, datalist, root)
+    groups = read.groups if read else images
+    if group is not None:
+        groups = group_names(datalist, group)
+    together = belong_together(groups, duplicates if group_duplicates else [])
+    kinds = strata(datalist, facts) if stratify else None
+    if read:
+        folds = set_aside(
+            [(fold.train, fold.validate, fold.test) for fold in read.folds],
+            groups=together,
+            strata=kinds,
+            protocol=protocol,
+            validation_share=validation_share,
+            seed=seed,
+        )
+    else:
+        folds = divide(
+            datalist,
+            split=split,
+            groups=together,
+            strata=kinds,
+            num_folds=num_folds,
+            remainder=remainder,
+            protocol=protocol,
+            validation_share=validation_share,
+            seed=seed,
+        )
     first: dict[int, str] = {}
-    named = images if group is None else names
-    return Split(folds, [first.setdefault(int(each), named[i]) for i, each in enumerate(together)], images)
+    return Split(folds, [first.setdefault(int(number), name) for number, name in zip(together, groups)], images)
 
 
 def choose_fold(split: Split, fold: int, datalist: Sequence[Item]) -> dict[str, list[Item]]:
@@ -153,7 +158,7 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
     Args:
         path: the file: ``{"folds": [...]}``, or the list of folds alone. A fold has ``train`` and ``test``, and maybe
             ``validate`` or ``val``, to choose the epoch on; a ``val`` without ``test`` is what is scored. Images are
-            named by their path in the dataset's folder, or by their file name without suffix.
+            named by their path in the dataset's folder, or by their file name, with or without suffix.
         datalist: all images.
         root: the dataset's folder.
 
@@ -167,45 +172,57 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
         content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"split names {path}, which cannot be read ({error}); give a JSON file of folds") from error
-    entries = content.get("folds") if isinstance(content, dict) else content
+    entries, groups = (content.get("folds"), content.get("groups", {})) if isinstance(content, dict) else (content, {})
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f'{path} holds no folds; expected is [{{"train": [...], "test": [...]}}, ...]')
+    if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups.values()):
+        raise InputError(f'{path} has groups that are no {{"image": "group", ...}}; mend them, or leave them out')
     images = relative_names(datalist, root)
     position = _positions(images)
-    folds = [_fold(path, number, entry, position, images) for number, entry in enumerate(entries)]
+    folds = [_fold(f"{path}, fold {number},", entry, position, images) for number, entry in enumerate(entries)]
     left_out = len(images) - len({i for fold in folds for part in asdict(fold).values() for i in part})
     if left_out and idist.get_rank() == 0:
         _logger.warning(f"split:    {left_out} of {len(images)} images are in no fold of {path}, and left out")
-    groups = content.get("groups", {}) if isinstance(content, dict) else {}
     return Split(folds, [groups.get(image, image) for image in images], images)
 
 
-def _fold(
-    path: str | os.PathLike[str], number: int, entry: dict[str, Any], position: dict[str, int], images: Sequence[str]
-) -> Fold:
-    parts: dict[str, list[int]] = {}
+def _fold(where: str, entry: dict[str, Any], position: dict[str, int], images: Sequence[str]) -> Fold:
     named = dict(entry) if "test" in entry else {**entry, "test": entry.get("val", []), "val": []}
-    for part, names in {"train": ["train"], "validate": ["validate", "val"], "test": ["test"]}.items():
-        listed: list[str] = next((named[name] for name in names if name in named), [])
-        unknown = [name for name in listed if name not in position]
-        if unknown:
-            raise InputError(f"{path} names {unknown[0]} in fold {number}, which is no image of the dataset; remove it")
-        parts[part] = [position[name] for name in listed]
-    if not parts["test"]:
-        raise InputError(f"{path} has nothing to score in fold {number}; name images in its test (or val)")
-    chosen_on_test = set(parts["validate"]) in (set(), set(parts["test"]))
-    for part in ("train",) if chosen_on_test else ("train", "validate"):
-        both = set(parts[part]) & set(parts["test"] if part == "train" else parts["train"] + parts["test"])
-        if both:
-            raise InputError(f"{path} has {images[min(both)]} in two parts of fold {number}; keep it in one")
-    return Fold(parts["train"], [] if chosen_on_test else parts["validate"], parts["test"])
+    named["validate"] = named.get("validate", named.get("val", []))
+    train, validate, test = (_part(where, part, named.get(part), position) for part in ("train", "validate", "test"))
+    if not train:
+        raise InputError(f"{where} has nothing to train on; name images in its train")
+    if not test:
+        raise InputError(f"{where} has nothing to score; name images in its test (or val)")
+    chosen_on_test = set(validate) in (set(), set(test))
+    both = set(train) & set(test)
+    if not chosen_on_test:
+        both |= set(validate) & set(train + test)
+    if both:
+        raise InputError(f"{where} has {images[min(both)]} in two parts; keep it in one")
+    return Fold(train, [] if chosen_on_test else validate, test)
+
+
+def _part(where: str, part: str, listed: Any, position: dict[str, int]) -> list[int]:
+    if listed is None:
+        return []
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise InputError(f"{where} has a {part} that is no list of image names; expected is [\"a\", \"b\", ...]")
+    found: dict[int, str] = {}
+    for name in listed:
+        if name not in position:
+            raise InputError(f"{where} names {name}, which is no image of the dataset; remove it, or put it there")
+        if position[name] in found:
+            raise InputError(f"{where} names {name} twice in its {part}; name it once")
+        found[position[name]] = name
+    return list(found)
 
 
 def _positions(images: Sequence[str]) -> dict[str, int]:
-    """By every name that a file may give an image: its path, or its stem where no other has it."""
-    stems: dict[str, list[int]] = {}
+    """By every name that a file may give an image: its path; its file name or stem where no other has the same."""
+    short: dict[str, set[int]] = {}
     for i, image in enumerate(images):
-        for stem in {Path(image).stem, Path(image).stem.removesuffix("_0000")}:
-            stems.setdefault(stem, []).append(i)
-    single = {stem: found[0] for stem, found in stems.items() if len(found) == 1}
+        for name in (Path(image).name, Path(image).stem, Path(image).stem.removesuffix("_0000")):
+            short.setdefault(name, set()).add(i)
+    single = {name: min(found) for name, found in short.items() if len(found) == 1}
     return {**single, **{image: i for i, image in enumerate(images)}}

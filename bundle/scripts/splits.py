@@ -191,7 +191,8 @@ def _grouped(
     if len(found) < num_folds:
         raise InputError(
             f"num_folds is {num_folds}, but the {len(positions)} images are {len(found)} group(s) that stay together "
-            "(near-duplicates do, and what the knob group names); add images, or use fewer folds"
+            "(near-duplicates do, and what the knob group names); add images, use fewer folds, or, if the images are "
+            "no near-duplicates but only alike, set --group_duplicates false"
         )
     if strata is not None:
         stratified = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)

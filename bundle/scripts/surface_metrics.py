@@ -104,7 +104,8 @@ class DetectionScore(_MaskScore):
         objects = int(predicted.max()) + int(labelled.max())
         if objects == 0:
             return 1.0
-        table = contingency_table(labelled, predicted).toarray()  # pixels of every pair, the background first
-        union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
-        found = int((2 * table[1:, 1:] > union[1:, 1:]).sum())
+        overlaps = contingency_table(labelled, predicted).tocoo()  # pixels of each pair that meets, 0 the background
+        of_label, of_prediction = (np.bincount(mask.ravel()) for mask in (labelled, predicted))
+        union = of_label[overlaps.row] + of_prediction[overlaps.col] - overlaps.data
+        found = int(((2 * overlaps.data > union) & (overlaps.row > 0) & (overlaps.col > 0)).sum())
         return 2 * found / objects

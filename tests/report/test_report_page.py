@@ -220,11 +220,12 @@ def test_the_data_check_names_problems_files_and_leaks(tmp_path):
     files = [first, *(f"/elsewhere/{i}<.png" for i in range(24))]
     text = "25 mask(s) have gray edges"
     report["problems"] = [{"kind": "smeared mask", "fatal": False, "text": text, "files": files}]
-    report["leaks"] = [{"fold": 3, "num_pairs": 2, "pairs": [[first, "/elsewhere/b.png", 0.99]]}]
+    report["leaks"] = [{"fold": 3, "num_groups": 2, "groups": [{"train": "a.png", "test": "images/b.png"}]}]
     (folder / "data_check.json").write_text(json.dumps(report))
     text = Page(write_report(folder)).text()
     assert "smeared mask : 25 mask(s) have gray edges 25 entries 0.png /elsewhere/0<.png" in text
-    assert "and 5 more" in text and "Fold 3 parts 2 near-duplicates" in text and "0.png and /elsewhere/b.png" in text
+    assert "and 5 more" in text and "Fold 3 parts 2 group(s) of images that belong together" in text
+    assert "a.png (train) and images/b.png (test)" in text
     assert "Height, pixels 32 32 32 32 32" in text and "Width, pixels 48" in text
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data_check import leak_text
 from ..errors import InputError
 from ..protocols import PROTOCOLS
 from .cases import Case
@@ -188,7 +189,10 @@ def data_check(path: Path, names: Mapping[str, str]) -> Section:
         return {"missing": f"No data check: {path.name} is not there, as the evaluation did not check its data."}
     report = read_json(path)
     problems = [{**each, **_listed([names.get(file, file) for file in each["files"]])} for each in report["problems"]]
-    leaks = [{**leak, **_listed([_pair(pair, names) for pair in leak["pairs"]])} for leak in report.get("leaks", [])]
+    leaks = [
+        {"text": leak_text(leak), **_listed([_parted(images) for images in leak["groups"]])}
+        for leak in report.get("leaks", [])
+    ]
     spreads = {**report.get("sizes", {}), **report.get("intensities", {})}
     return {
         "images": report["num_images"],
@@ -235,8 +239,8 @@ def _listed(files: Sequence[str]) -> dict[str, Any]:
     return {"files": list(files[:_LISTED_FILES]), "more": max(0, len(files) - _LISTED_FILES)}
 
 
-def _pair(pair: Sequence[Any], names: Mapping[str, str]) -> str:
-    return " and ".join(names.get(each, each) for each in pair[:2])
+def _parted(images: Mapping[str, str]) -> str:
+    return " and ".join(f"{image} ({part})" for part, image in images.items())
 
 
 def _quartiles(spread: Mapping[str, float]) -> list[str]:
