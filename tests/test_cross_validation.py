@@ -103,7 +103,7 @@ def test_other_images_are_refused(validated, blobs, tmp_path, capsys):
 
 
 def test_a_mistake_is_one_sentence_and_locks_no_folder(blobs, tmp_path, capsys):
-    for mistake in (["--group", "q"], ["--max_epochs", "0"], ["--fold", "1"]):
+    for mistake in (["--group", "q"], ["--max_epochs", "0"], ["--fold", "1"], ["--max_epoch", "3"]):
         with pytest.raises(SystemExit):
             main([*arguments(tmp_path / "cv", blobs), *mistake])
         told = capsys.readouterr().err
@@ -162,6 +162,39 @@ def test_folds_are_spread_over_devices(validated, blobs, tmp_path, monkeypatch):
     monkeypatch.setattr(FoldRuns, "run", run_fold)
     main([*arguments(tmp_path / "cv", blobs), "--num_folds", "5", "--devices", "3", "1"])
     assert sorted(ran) == [0, 1, 2, 3, 4] and set(ran.values()) == {"3", "1"}
+
+
+def test_after_a_failed_fold_what_is_done_is_summed_up(validated, blobs, tmp_path, monkeypatch, capsys):
+    begun = []
+
+    def run_fold(self: FoldRuns, fold: int, *, device: str | None, parent_run: str) -> None:
+        begun.append(fold)
+        if fold == 1:
+            raise RuntimeError("fold 1 failed in training")
+        shutil.copytree(validated.folder / "fold_0", self.model(fold))
+
+    monkeypatch.setattr(FoldRuns, "run", run_fold)
+    command = [*arguments(tmp_path / "cv", blobs), "--num_folds", "4"]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert begun == [0, 1] and "fold 1 failed in training" in capsys.readouterr().err
+    assert list(json.loads((tmp_path / "cv" / "folds.json").read_text())["folds"]) == ["0"]
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'cv' / 'mlruns.db'}")
+    (parent,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert parent.info.status == "FAILED" and "dice" in parent.data.metrics
+    monkeypatch.setattr(FoldRuns, "run", lambda self, fold, **_: shutil.copytree(self.model(0), self.model(fold)))
+    main(command)
+    assert list(json.loads((tmp_path / "cv" / "folds.json").read_text())["folds"]) == ["0", "1", "2", "3"]
+    assert client.get_run(parent.info.run_id).info.status == "FINISHED"
+
+
+def test_the_environment_names_one_place_for_all_runs(validated, blobs, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    folder = Path(shutil.copytree(validated.folder, tmp_path / "cv"))
+    main(arguments(folder, blobs))
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    (parent,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert parent.info.status == "FINISHED" and (folder / ".parent_run").read_text() == parent.info.run_id
 
 
 def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):

@@ -108,16 +108,18 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         raise InputError(f"cache_rate is {knobs['cache_rate']}; it is the share of images kept in memory, from 0 to 1")
 
 
-def check_names() -> None:
+def check_names(config: Mapping[str, Any] | None = None) -> None:
     """Check that every name set from outside is one that the config uses: MONAI ignores a misspelled knob.
 
-    To be named in a config. A top-level name that no config of the bundle has, and that nothing refers to, has no
-    effect.
+    A top-level name that no config of the bundle has, and that nothing refers to, has no effect.
+
+    Args:
+        config: the config; None, where this is named in a config, for that one.
 
     Raises:
         InputError: naming what has no effect, and the knob that may have been meant.
     """
-    config = calling_parser().get()
+    config = calling_parser().get() if config is None else config
     text = json.dumps(config, default=str)
     known = {name for path in _CONFIGS.rglob("*.json") for name in json.loads(path.read_text(encoding="utf-8"))}
     for name in config:

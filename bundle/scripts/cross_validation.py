@@ -21,11 +21,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
-from .checks import check_knobs
+from .checks import check_knobs, check_names
 from .errors import InputError, explanation
 from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
@@ -55,11 +56,12 @@ def cross_validate(
 
     Raises:
         InputError: if the folder belongs to something else or is in use, or the data or a knob is wrong.
-        RuntimeError: if a fold fails; the others are kept.
+        RuntimeError: if a fold fails; those that are done are summed up, and no other is begun.
     """
     runs = FoldRuns(output_dir, config_file, knobs)
     with runs.locked():
         config = _config(runs)
+        check_names(config.get())
         check_knobs(config.get_parsed_content("hyperparameters"))
         config.get_parsed_content("data_check")
         split: Split = config.get_parsed_content("divided")
@@ -71,28 +73,45 @@ def cross_validate(
             raise InputError(f"{runs.folder} was begun with other images or groups; give another --output_dir")
         runs.remember_settings()
         write_split(split, runs.split_file)
-        parent = ParentRun(config, runs.folder)
         wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
         todo = [fold for fold in wanted if not runs.is_done(fold)]
         _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")
-        free: SimpleQueue[str | None] = SimpleQueue()
-        for device in devices or (None,):
+        table = ""
+        with ParentRun(config, runs.folder) as parent:
+            try:
+                _run_folds(runs, todo, devices, parent.run_id)
+            finally:  # what is done is summed up, whatever stopped the others
+                done = [fold for fold in range(len(split.folds)) if runs.is_done(fold)]
+                if done:
+                    table, means = write_fold_table(runs.folder, {fold: runs.evaluation(fold) for fold in done})
+                    parent.log(means, runs.folder)
+        return table
+
+
+def _run_folds(runs: FoldRuns, todo: Sequence[int], devices: Sequence[str], parent_run: str) -> None:
+    """Train and score folds; after one has failed no other is begun."""
+    free: SimpleQueue[str | None] = SimpleQueue()
+    for device in devices or (None,):
+        free.put(device)
+    stopped = Event()
+
+    def run(fold: int) -> None:
+        device = free.get()
+        try:
+            if not stopped.is_set():
+                runs.run(fold, device=device, parent_run=parent_run)
+        except RuntimeError:
+            stopped.set()
+            raise
+        finally:
             free.put(device)
 
-        def run(fold: int) -> None:
-            device = free.get()
-            try:
-                runs.run(fold, device=device, parent_run=parent.run_id)
-            finally:
-                free.put(device)
-
-        with ThreadPoolExecutor(max(1, len(devices))) as pool:
+    with ThreadPoolExecutor(max(1, len(devices))) as pool:
+        try:
             for _ in pool.map(run, todo):  # raises what a fold raised
                 pass
-        done = [fold for fold in range(len(split.folds)) if runs.is_done(fold)]
-        table, means = write_fold_table(runs.folder, {fold: runs.evaluation(fold) for fold in done})
-        parent.finish(means, runs.folder, complete=len(done) == len(split.folds))
-        return table
+        finally:
+            stopped.set()
 
 
 def _digest_in(split_file: Path) -> str:

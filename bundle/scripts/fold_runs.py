@@ -17,6 +17,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,9 +148,10 @@ class FoldRuns:
             for line in process.stdout:
                 file.write(line)
                 file.flush()
-                print(f"fold {fold} | {line}", end="", flush=True)
+                if not _OF_MONAI.match(line):
+                    print(f"fold {fold} | {line}", end="", flush=True)
         if process.wait() != 0:
-            raise RuntimeError(f"fold {fold} failed in {run_id}; what it said is in {log}")
+            raise RuntimeError(f"fold {fold} failed in {run_id}; what it said is in {log}; the same command goes on")
 
 
 # of the knobs of a training, those that change what an evaluation computes and that models do not remember
@@ -157,6 +159,10 @@ _OF_EVALUATION = (
     *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images"),
     *("pixel_size", "tolerance"),
 )
+
+
+# what MONAI logs of its own, such as every word of the command; the log has it
+_OF_MONAI = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ - INFO - ")
 
 
 def _die_with_parent() -> None:
