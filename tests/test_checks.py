@@ -11,12 +11,13 @@
 
 from __future__ import annotations
 
+import ignite.distributed as idist
 import numpy as np
 import pytest
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from scripts.checks import check_knobs, check_targets, image_size, switch
+from scripts.checks import check_knobs, check_processes, check_targets, image_size, switch
 from scripts.errors import InputError
 from scripts.pictures import PalettePNGWriter
 
@@ -138,3 +139,11 @@ def test_masks_overwrite_masks_of_ours_and_nothing_else(tmp_path):
     Image.new("P", (4, 4)).save(tmp_path / "b.png")
     with pytest.raises(InputError, match="b.png would be overwritten"):
         check_targets(images, tmp_path)
+
+
+def test_each_process_has_an_image(monkeypatch):
+    check_processes(["a"], "to score")
+    monkeypatch.setattr(idist, "get_world_size", lambda: 3)
+    check_processes("abc", "to score")
+    with pytest.raises(InputError, match=r"3 processes share 2 image\(s\) to score; start 2 processes or fewer"):
+        check_processes("ab", "to score")

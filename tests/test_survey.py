@@ -98,7 +98,7 @@ def test_smeared_masks(pair, tmp_path):
 
 def test_files_are_read_again_only_if_one_has_changed(pair, tmp_path, monkeypatch):
     looks = []
-    monkeypatch.setattr(survey, "_look_at", lambda item, *_: looks.append(item) or Facts(item["image"]))
+    monkeypatch.setattr(survey, "_look_at", lambda *those: looks.append(those[-1]) or Facts(those[-1]["image"]))
     for _ in range(2):
         look([pair], tmp_path)
     assert len(looks) == 1

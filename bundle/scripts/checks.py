@@ -22,11 +22,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
+
 from .caller import calling_parser
 from .errors import InputError
 from .pictures import is_our_mask
 
-__all__ = ["check_knobs", "check_names", "check_targets", "divisible", "image_size", "switch"]
+__all__ = ["check_knobs", "check_names", "check_processes", "check_targets", "divisible", "image_size", "switch"]
 
 _STRIDE = 32  # of the encoder's coarsest features
 _CONFIGS = Path(__file__).parents[1] / "configs"
@@ -127,6 +129,23 @@ def check_names(config: Mapping[str, Any] | None = None) -> None:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             cure = f"did you mean {near[0]}?" if near else "remove it"
             raise InputError(f"{name} is no knob of this config and would have no effect; {cure}")
+
+
+def check_processes(images: Sequence[Any], purpose: str) -> None:
+    """Check that each process of a job has an image, as MONAI's sampler asks for.
+
+    Args:
+        images: that the processes share.
+        purpose: what the images are for.
+
+    Raises:
+        InputError: if there are more processes than images.
+    """
+    processes = idist.get_world_size()
+    if len(images) < processes:
+        raise InputError(
+            f"{processes} processes share {len(images)} image(s) {purpose}; start {len(images)} processes or fewer"
+        )
 
 
 def check_targets(images: Sequence[Mapping[str, Any]], output_dir: str | os.PathLike) -> None:

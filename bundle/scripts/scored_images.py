@@ -19,6 +19,7 @@ from typing import Any
 
 import ignite.distributed as idist
 
+from .checks import check_processes
 from .errors import InputError
 from .folds import relative_names
 from .grouping import group_names
@@ -90,6 +91,7 @@ def images_to_score(
         for name, item, group_of_item in zip(paths, datalist, groups)
         if name in held_out or not same or part == "all"
     ]
+    check_processes(items, "to score")
     kind = "external" if not same else "all" if part == "all" else settings["protocol"]
     return {"test": items, "protocol": kind}
 

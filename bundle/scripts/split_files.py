@@ -23,6 +23,7 @@ from typing import Any
 
 import ignite.distributed as idist
 
+from .checks import check_processes
 from .duplicates import Pair
 from .errors import InputError
 from .folds import Fold, Split, relative_names
@@ -121,7 +122,7 @@ def choose_fold(split: Split, fold: int, datalist: Sequence[Item]) -> dict[str, 
         ``{"train": [...], "validate": [...], "test": [...]}``, items of ``"image"``, ``"label"`` and ``"group"``.
 
     Raises:
-        InputError: if there is no such fold.
+        InputError: if there is no such fold, or it has fewer images to choose the epoch on than the job has processes.
     """
     if not 0 <= fold < len(split.folds):
         last = len(split.folds) - 1
@@ -132,6 +133,7 @@ def choose_fold(split: Split, fold: int, datalist: Sequence[Item]) -> dict[str, 
         found = datalist[position]
         return {"image": found["image"], "label": found["label"], "group": split.groups[position]}
 
+    check_processes(split.folds[fold].validate, "to choose the epoch on")
     return {part: [item(i) for i in positions] for part, positions in asdict(split.folds[fold]).items()}
 
 

@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ __all__ = ["THUMBNAIL", "Facts", "pixel_digest", "survey_images"]
 THUMBNAIL = 32  # pixels a side
 _VERSION = 1  # of what is remembered
 _SLOW = 10.0  # seconds
+_AT_A_TIME = 256  # images
 
 _logger = logging.getLogger("qtseg")
 
@@ -100,10 +102,11 @@ def survey_images(
     """
     settings = [image_reader.channels, image_reader.color_space, mask_reader.num_classes, mask_reader.colors]
     remembered = Path(cache_dir) / f"{_state(datalist, settings)}.json"
-    if idist.get_rank() == 0 and not remembered.is_file():
+    if not idist.broadcast(float(remembered.is_file())):  # as the first process finds it
         facts = _look(datalist, image_reader, mask_reader)
-        write_text(remembered, json.dumps([asdict(each) for each in facts]))
-    idist.barrier()
+        if idist.get_rank() == 0:
+            write_text(remembered, json.dumps([asdict(each) for each in facts]))
+        idist.barrier()
     return [Facts(**each) for each in json.loads(remembered.read_text(encoding="utf-8"))]
 
 
@@ -132,16 +135,26 @@ def _parts(item: dict[str, Any]) -> list[str]:
 def _look(
     datalist: Sequence[dict[str, Any]], image_reader: ImageFileReader, mask_reader: MaskFileReader
 ) -> list[Facts]:
+    """The facts in the first process, while the others wait; none there."""
     start = time.monotonic()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looks = pool.map(lambda item: _look_at(item, image_reader, mask_reader), datalist)
-        facts = list(tqdm(looks, total=len(datalist), desc="Looking at the data", delay=2))
-    if (taken := time.monotonic() - start) > _SLOW:
+    facts: list[Facts] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(
+        total=len(datalist), desc="Looking at the data", delay=2, disable=idist.get_rank() > 0
+    ) as bar:
+        for first in range(0, len(datalist), _AT_A_TIME):
+            if idist.get_rank() == 0:
+                next_ones = datalist[first : first + _AT_A_TIME]
+                for each in pool.map(partial(_look_at, image_reader, mask_reader), next_ones):
+                    facts.append(each)
+                    bar.update()
+            idist.barrier()  # processes give up if one of them is not heard of for minutes
+    taken = time.monotonic() - start
+    if taken > _SLOW and idist.get_rank() == 0:
         _logger.info(f"check:    {len(datalist)} images and masks were read in {taken:.0f} s; later runs know them")
     return facts
 
 
-def _look_at(item: dict[str, Any], image_reader: ImageFileReader, mask_reader: MaskFileReader) -> Facts:
+def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: dict[str, Any]) -> Facts:
     smeared: list[float] = []  # of each part of the mask
     try:
         image, _ = image_reader.get_data([item["image"]])  # (H, W, C)
