@@ -69,6 +69,11 @@ def test_every_foreground_class_counts_but_not_the_background(tmp_path):
     assert counted == [(0.2, 0.0), (0.3, 1.0)]
 
 
+def test_probabilities_that_are_no_numbers_are_counted_apart(tmp_path):
+    report = calibrate(tmp_path, [item([0.3, float("nan")], [1, 0])])
+    assert report["num_not_finite"] == 1 and sum(each["count"] for each in report["bins"]) == 1
+
+
 def test_nothing_above_the_first_bin_has_no_error(tmp_path):
     report = calibrate(tmp_path, [item([0.01, 0.02], [0, 0])])
     assert report["expected_calibration_error"] == pytest.approx(0.015)

@@ -90,6 +90,26 @@ def test_folds_are_children_of_one_run(validated):
     assert {"folds.md", "split.json", "data_check.json"} <= {f.path for f in client.list_artifacts(parent.info.run_id)}
 
 
+def test_the_check_of_all_folds_lies_beside_them(validated):
+    assert json.loads((validated.folder / "data_check.json").read_text())["leaks"] == []
+
+
+def test_what_monai_says_of_itself_stays_in_the_log(validated):
+    assert "input summary" in (validated.folder / "fold_0" / "log.txt").read_text()
+    assert "input summary" not in validated.output
+    assert "fold 1 | " in validated.output and "epoch   2/2" in validated.output
+
+
+def test_a_run_that_was_deleted_is_begun_anew(validated, blobs, tmp_path):
+    folder = Path(shutil.copytree(validated.folder, tmp_path / "cv"))
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns.db'}")
+    deleted = (folder / ".parent_run").read_text()
+    client.delete_run(deleted)
+    main(arguments(folder, blobs))
+    taken = (folder / ".parent_run").read_text()
+    assert taken != deleted and client.get_run(taken).info.status == "FINISHED"
+
+
 def test_other_images_are_refused(validated, blobs, tmp_path, capsys):
     more = Path(shutil.copytree(blobs, tmp_path / "blobs"))
     folder = Path(shutil.copytree(validated.folder, tmp_path / "cv"))

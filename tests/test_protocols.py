@@ -47,9 +47,9 @@ def test_evaluation_scores_what_was_held_out_at_original_size(trained, blobs, tm
 
 def test_scores_of_all_images_come_with_a_warning(trained, tmp_path, capsys):
     run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path), part="all")
-    assert "trained on 7 of the 11 images" in capsys.readouterr().out
+    assert "trained on 8 of the 11 images" in capsys.readouterr().out
     summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
-    assert summary["num_images"] == 11 and "trained on included" in summary["protocols"][0]["protocol"]
+    assert summary["num_images"] == 11 and "of the training included" in summary["protocols"][0]["protocol"]
 
 
 def test_another_dataset_is_scored_as_a_whole(trained, tmp_path):
@@ -76,8 +76,8 @@ def test_images_of_the_training_are_known_in_another_folder(trained, blobs, tmp_
     held_out = next(name for name, image in trained.settings["images"].items() if image["part"] == "test")
     (moved / held_out).unlink()
     (moved / "masks" / f"{Path(held_out).stem}.png").unlink()
-    assert evaluate() == (10, "all", 7)  # another dataset, of images that the model has seen
-    assert "trained on 7 of the 10 images" in capsys.readouterr().out
+    assert evaluate() == (10, "all", 8)  # another dataset, of images that the model has seen
+    assert "trained on 8 of the 10 images" in capsys.readouterr().out
 
 
 def test_the_paper_protocol_chooses_the_epoch_of_each_score_on_the_fold(blobs, tmp_path):

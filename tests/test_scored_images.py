@@ -12,100 +12,86 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from scripts.errors import InputError
 from scripts.folds import Fold, Split
-from scripts.image_reader import ImageFileReader
-from scripts.scored_images import images_to_score, protocol_of, seen_in_training
+from scripts.scored_images import images_to_score, warn_of_training_images
 from scripts.settings import PUBLISHED, describe_model
-from scripts.survey import Facts, pixel_digest
+from scripts.survey import Facts
 
-READER = ImageFileReader()
 NAMES = ["images/a.png", "images/b.png", "images/c.png", "images/d.png"]
 SPLIT = Split([Fold([0], [1], [2, 3])], ["p1", "p2", "p3", "p3"], NAMES)
 
 
-def write_images(root: Path, names: list[str], seed: int = 0) -> list[dict[str, str]]:
-    random = np.random.default_rng(seed)
-    (root / "images").mkdir(parents=True)
-    for name in names:
-        Image.fromarray(random.integers(0, 255, (8, 9, 3), np.uint8)).save(root / name)
-    return [{"image": str(root / name), "label": "not read"} for name in names]
+def dataset(root: str, pixels: str, names: list[str] = NAMES) -> tuple[list[dict[str, str]], list[Facts]]:
+    """Images whose pixels are told apart by letters."""
+    datalist = [{"image": f"{root}/{name}", "label": f"{root}/masks/{name}"} for name, _ in zip(names, pixels)]
+    return datalist, [Facts(item["image"], digest=letter) for item, letter in zip(datalist, pixels)]
 
 
-def facts_of(datalist: list[dict[str, str]]) -> list[Facts]:
-    return [Facts(item["image"], digest=pixel_digest(READER.get_data([item["image"]])[0])) for item in datalist]
+SETTINGS = describe_model({**PUBLISHED, "dataset_dir": "/data", "fold": 0}, SPLIT, dataset("/data", "abcd")[1], [])
 
 
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data", write_images(tmp_path / "data", NAMES)
+def choose(root: str, pixels: str, settings=SETTINGS, names: list[str] = NAMES, **changes: Any):
+    """Groups of the chosen images by their letters, the protocol, and how many had a part in the training."""
+    datalist, facts = dataset(root, pixels, names)
+    asked = {"part": "test", "fold": 0, "group": None, **changes}
+    chosen = images_to_score(settings, datalist, facts=facts, root=root, dataset_dir=root, **asked)
+    assert [each.image for each in chosen["facts"]] == [item["image"] for item in chosen["test"]]
+    groups = {each.digest: item["group"] for each, item in zip(chosen["facts"], chosen["test"])}
+    return groups, chosen["protocol"], chosen["seen"]
 
 
-@pytest.fixture
-def settings(data):
-    root, datalist = data
-    return describe_model({**PUBLISHED, "dataset_dir": str(root), "fold": 0}, SPLIT, facts_of(datalist), [])
+HELD_OUT = {"c": "p3", "d": "p3"}
+EVERY = {"a": "p1", "b": "p2", "c": "p3", "d": "p3"}
 
 
-def choose(settings, datalist, root: Path, **changes: Any):
-    asked = {"part": "test", "fold": 0, "group": None, "image_reader": READER, **changes}
-    chosen = images_to_score(settings, datalist, root=str(root), dataset_dir=str(root), **asked)
-    return {Path(item["image"]).stem: item["group"] for item in chosen["test"]}, chosen["protocol"]
+def test_a_model_is_scored_on_what_its_training_held_out():
+    assert choose("/data", "abcd") == (HELD_OUT, "held-out", 0)
+    assert choose("/data", "abcd", {**SETTINGS, "protocol": "paper"})[1] == "paper"
+    assert choose("/data", "abcd", part="all") == (EVERY, "all", 2)
+    assert choose("/data", "abcd", group=".")[0] == {"c": "c", "d": "d"}
 
 
-def test_a_model_is_scored_on_what_its_training_held_out(settings, data):
-    root, datalist = data
-    assert choose(settings, datalist, root) == ({"c": "p3", "d": "p3"}, "held-out")
-    assert choose({**settings, "protocol": "paper"}, datalist, root)[1] == "paper"
-    every = {"a": "p1", "b": "p2", "c": "p3", "d": "p3"}
-    assert choose(settings, datalist, root, part="all") == (every, "all")
-    assert choose(settings, datalist, root, group=".")[0] == {"c": "c", "d": "d"}
+def test_a_dataset_that_has_moved_is_known_by_its_pixels():
+    assert choose("/elsewhere", "abcd") == (HELD_OUT, "held-out", 0)
+    assert choose("/elsewhere", "cd") == (HELD_OUT, "held-out", 0)  # what was held out alone, under other names
+    assert choose("/elsewhere", "abc") == ({"a": "p1", "b": "p2", "c": "p3"}, "all", 2)
+    assert choose("/elsewhere", "bx") == ({"b": "p2", "x": "images/b.png"}, "all", 1)  # one that chose the epoch
 
 
-def test_a_dataset_that_has_moved_is_known_by_its_images(settings, data, tmp_path):
-    root, _ = data
-    moved = root.rename(tmp_path / "elsewhere")
-    datalist = [{"image": str(moved / name), "label": ""} for name in NAMES]
-    assert choose(settings, datalist, moved) == ({"c": "p3", "d": "p3"}, "held-out")
-    only_test = datalist[2:]
-    assert choose(settings, only_test, moved) == ({"c": "p3", "d": "p3"}, "held-out")
-    assert choose(settings, datalist[:3], moved) == ({each: f"images/{each}.png" for each in "abc"}, "external")
+def test_a_copy_of_a_training_image_that_was_held_out_is_counted():
+    facts = dataset("/data", "abca")[1]  # images/d.png is images/a.png again
+    leaky = describe_model({**PUBLISHED, "dataset_dir": "/data", "fold": 0}, SPLIT, facts, [])
+    assert choose("/data", "abca", leaky) == ({"c": "p3", "a": "p3"}, "held-out", 1)
 
 
-def test_other_images_of_the_same_names_are_another_dataset(settings, tmp_path):
-    datalist = write_images(tmp_path / "other", NAMES, seed=1)
-    chosen, protocol = choose(settings, datalist, tmp_path / "other")
-    assert list(chosen) == list("abcd") and protocol == "external"
-    assert choose(PUBLISHED, datalist, tmp_path / "other")[1] == "external"
-    assert choose(settings, datalist, tmp_path / "other", group="^.")[0] == dict(zip("abcd", "abcd"))
+def test_other_images_of_the_same_names_are_another_dataset():
+    assert choose("/other", "wxyz") == (dict(zip("wxyz", NAMES)), "external", 0)
+    assert choose("/other", "wxyz", group="(.)[.]png")[0] == dict(zip("wxyz", "abcd"))
 
 
-def test_images_to_score_that_are_not_there(settings, data):
-    root, datalist = data
-    with pytest.raises(InputError, match=r"images/c.png is not in .*, but was held out in training \(1 such"):
-        choose(settings, [datalist[0], datalist[3]], root)
+def test_a_model_of_unknown_training_is_scored_on_everything():
+    assert choose("/data", "abcd", PUBLISHED, fold=3) == (dict(zip("abcd", NAMES)), "unknown", None)
+
+
+def test_images_to_score_that_are_not_there():
+    with pytest.raises(InputError, match=r"images/c.png is not in /data, but was there when .* \(1 such image"):
+        choose("/data", "ad", names=[NAMES[0], NAMES[3]])
+    with pytest.raises(InputError, match=r"images/d.png has other pixels than when it was held out .* put it back, or"):
+        choose("/data", "abcx")
     with pytest.raises(InputError, match="part is 'train'; use \"test\" for the images that were held out, or \"all\""):
-        choose(settings, datalist, root, part="train")
+        choose("/data", "abcd", part="train")
     with pytest.raises(InputError, match="fold is 3, but the model was trained on fold 0 .* leave --fold out"):
-        choose(settings, datalist, root, fold=3)
+        choose("/data", "abcd", fold=3)
 
 
-def test_scores_on_training_images_come_with_a_warning(settings, data, caplog):
-    _, datalist = data
-    facts = facts_of(datalist)
-    assert seen_in_training(settings, facts[1:]) == [] and not caplog.records
-    renamed = [Facts("/elsewhere/x.png", digest=facts[0].digest), facts[3]]
-    assert seen_in_training(settings, renamed) == ["/elsewhere/x.png"]
+def test_scores_on_training_images_come_with_a_warning(caplog):
+    warn_of_training_images(0, "ab")
+    warn_of_training_images(None, "ab")
+    assert not caplog.records
+    warn_of_training_images(1, "ab")
     assert "trained on 1 of the 2 images" in caplog.text
-
-
-def test_images_of_another_folder_are_not_external_if_some_were_trained_on():
-    assert protocol_of("external", []) == "external" and protocol_of("external", ["x.png"]) == "all"
-    assert protocol_of("held-out", ["x.png"]) == "held-out"  # a leak of the split, of which the warning speaks

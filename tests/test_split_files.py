@@ -33,7 +33,6 @@ def split_of(**options: Any) -> Split:
     settings: dict[str, Any] = {
         "split": None,
         "group": None,
-        "group_duplicates": True,
         "stratify": False,
         "num_folds": 3,
         "remainder": "spread",
@@ -59,7 +58,6 @@ def test_groups_and_near_duplicates_stay_together():
     assert together(split, 0, 1, 4, 5)  # patients 0 and 2, which share a picture
     assert split.groups == ["p0", "p0", "p1", "p1", "p0", "p0", "p3", "p3", "p4", "p4", "p5", "p5"]
     assert split_of(duplicates=[(2, 7, 1.0)]).groups[7] == NAMES[2]
-    assert split_of(duplicates=[(2, 7, 1.0)], group_duplicates=False).groups == NAMES
 
 
 def test_a_written_split_is_read_back(tmp_path):
@@ -107,7 +105,7 @@ def test_the_protocol_completes_the_folds_of_a_file(tmp_path):
 
 
 def test_images_of_a_file_belong_together_by_the_rule_the_file_or_their_pixels(tmp_path):
-    content = {"folds": [{"train": NAMES[:8], "test": NAMES[8:]}], "groups": {NAMES[0]: "q", NAMES[5]: "q"}}
+    content = {"folds": [{"train": NAMES[:8], "test": NAMES[8:]}], "groups": {NAMES[0]: "q", "p2_5": "q"}}
     path = str(written(tmp_path, content))
     for seed in range(10):
         of_file = split_of(split=path, seed=seed, duplicates=[(1, 4, 1.0)])
@@ -143,6 +141,7 @@ def test_images_in_no_fold_are_left_out_and_counted(tmp_path, caplog):
     ([{"train": NAMES[0], "test": NAMES[3:]}], "fold 0, has a train that is no list of image names"),
     ([{"train": [NAMES[0], "p0_0.png"], "test": NAMES[3:]}], "fold 0, names p0_0.png twice in its train; name it once"),
     ({"folds": [{"train": NAMES[:2], "test": NAMES[3:]}], "groups": ["p0"]}, "has groups that are no .* mend them"),
+    ({"folds": [{"train": NAMES[:2], "test": NAMES[3:]}], "groups": {"q": "p"}}, "gives a group to q, which is no"),
 ])
 def test_wrong_files(content, message, tmp_path):
     with pytest.raises(InputError, match=message):

@@ -110,6 +110,13 @@ def test_files_are_read_again_only_if_one_has_changed(pair, tmp_path, monkeypatc
     assert all(json.loads(path.read_text()) for path in (tmp_path / "surveys").iterdir())
 
 
+def test_all_files_are_read_in_order_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(survey, "_AT_A_TIME", 2)
+    monkeypatch.setattr(survey, "_look_at", lambda *those: Facts(those[-1]["image"]))
+    names = [str(images.save(tmp_path / f"{i}.png", np.zeros((4, 4), np.uint8))) for i in range(5)]
+    assert [each.image for each in look([{"image": name, "label": name} for name in names], tmp_path)] == names
+
+
 def test_a_file_that_has_gone(pair, tmp_path):
     with pytest.raises(InputError, match="none.png cannot be read .No such file or directory.; put it back"):
         look([{**pair, "label": str(tmp_path / "none.png")}], tmp_path)

@@ -23,7 +23,7 @@ import torch
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
-from .writing import write_json
+from .text_files import write_json
 
 __all__ = ["Calibration"]
 
@@ -65,6 +65,7 @@ class Calibration:
 
     def _clear(self) -> None:
         self.sums = np.zeros((3, _BINS))
+        self.not_finite = 0
 
     def _collect(self, engine: Engine) -> None:
         outputs: Any = engine.state.output  # MONAI's evaluator leaves one dictionary an image
@@ -72,6 +73,9 @@ class Calibration:
             probability, true = (
                 item[key][1:].float().cpu().numpy().ravel() for key in ("probability", "original_label")
             )
+            known = np.isfinite(probability)  # half precision can overflow
+            self.not_finite += int((~known).sum())
+            probability, true = probability[known], true[known]
             bins = (probability * _BINS).astype(np.int64).clip(0, _BINS - 1)
             for sums, weights in zip(self.sums, (None, probability, true)):
                 sums += np.bincount(bins, weights=weights, minlength=_BINS)
@@ -82,6 +86,7 @@ class Calibration:
             engine: the evaluator, all images seen.
         """
         total: Any = idist.all_reduce(torch.from_numpy(self.sums))
+        not_finite: Any = idist.all_reduce(self.not_finite)
         if idist.get_rank() > 0:
             return
         counts, probabilities, true = total.numpy()
@@ -99,6 +104,7 @@ class Calibration:
         ]
         report = {
             "bins": bins,
+            "num_not_finite": int(not_finite),
             "expected_calibration_error": _weighted_mean(gaps, counts),
             "expected_calibration_error_above_first_bin": _weighted_mean(gaps[1:], counts[1:]),
         }

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,9 +22,9 @@ from typing import Any
 
 from .errors import InputError
 from .intervals import interval_text, mean_with_interval
-from .protocols import PROTOCOLS
+from .protocols import protocol_of
 from .scores import read_scores, score_names
-from .writing import write_json
+from .text_files import read_json, write_json
 
 __all__ = ["compare", "main"]
 
@@ -38,21 +37,21 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
         second: another, of the same images.
 
     Returns:
-        ``num_images``, ``left_out`` (images that only one has), ``protocols`` (names of both, of
-        :py:data:`.protocols.PROTOCOLS`; empty where a ``scores.csv`` has no ``summary.json`` beside it), and
-        ``scores``: by name, the means of ``first`` and ``second``, their ``difference`` (second - first), and ``low``
-        and ``high``, its 95 % interval by the bootstrap over groups.
+        ``num_images``, ``left_out`` (images that only one has), ``protocols`` (what the scores of both mean; empty
+        where a ``scores.csv`` has no ``summary.json`` beside it), and ``scores``: by name, the means of ``first`` and
+        ``second``, their ``difference`` (second - first), and ``low`` and ``high``, its 95 % interval by the bootstrap
+        over groups.
 
     Raises:
-        InputError: if a table cannot be read, both have no image or no score in common, or were scored with other
-            classes, pixel sizes or tolerances.
+        InputError: if a table cannot be read, both have no image or no score in common, labels differ, or they were
+            scored with other classes, pixel sizes or tolerances.
     """
     tables = [read_scores(path) for path in (first, second)]
     summaries = [_summary(path) for path in (first, second)]
     protocols = []
     if all(summaries):
         _check_alike(first, second, *summaries)
-        protocols = [summary["protocol"] for summary in summaries]
+        protocols = [protocol_of(summary).text for summary in summaries]
         # the dataset may lie elsewhere by now
         tables = [
             {os.path.relpath(image, summary["images"]): row for image, row in table.items()}
@@ -62,6 +61,12 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     if not common:
         raise InputError(f"{first} and {second} have no image in common; evaluate both on the same images")
     rows = [[table[image] for image in common] for table in tables]
+    other = [image for image, *both in zip(common, *rows) if len({row.get("label_pixels") for row in both}) > 1]
+    if other:
+        raise InputError(
+            f"{other[0]} has another label in {first} than in {second} ({len(other)} such image(s)); evaluate both on "
+            "the same images"
+        )
     scores = [name for name in score_names(rows[0][0]) if name in rows[1][0]]
     if not scores:
         raise InputError(f"{first} and {second} have no score in common; evaluate both with the same version")
@@ -77,7 +82,7 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
 def _summary(path: str | Path) -> dict[str, Any]:
     """What is known of an evaluation; empty where a table stands alone."""
     file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "summary.json"
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return read_json(file) if file.is_file() else {}
 
 
 def _check_alike(first: str | Path, second: str | Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -103,9 +108,7 @@ def _text(comparison: Mapping[str, Any]) -> str:
             f"{interval_text(found, '+.4f')}{'   (0 is in it)' if unsure else ''}"
         )
     if len(set(comparison["protocols"])) > 1:
-        lines += [
-            f"The {which}: {PROTOCOLS[name].text}." for which, name in zip(("first", "second"), comparison["protocols"])
-        ]
+        lines += [f"The {which}: {text}." for which, text in zip(("first", "second"), comparison["protocols"])]
     lines.append(f"Means over {comparison['num_images']} images that both have; {comparison['left_out']} left out.")
     return "\n".join(lines)
 

@@ -27,6 +27,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
 from .checks import check_knobs, check_names
+from .data_check import report_check
 from .errors import InputError, explanation
 from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
@@ -63,7 +64,7 @@ def cross_validate(
         config = _config(runs)
         check_names(config.get())
         check_knobs(config.get_parsed_content("hyperparameters"))
-        config.get_parsed_content("data_check")
+        report = config.get_parsed_content("data_check")
         split: Split = config.get_parsed_content("divided")
         if unknown := [fold for fold in folds if not 0 <= fold < len(split.folds)]:
             raise InputError(f"folds has {unknown[0]}, but the split has the folds 0 to {len(split.folds) - 1}")
@@ -72,6 +73,7 @@ def cross_validate(
         if runs.split_file.is_file() and _digest_in(runs.split_file) != split.digest:
             raise InputError(f"{runs.folder} was begun with other images or groups; give another --output_dir")
         runs.remember_settings()
+        report_check(report, config.get_parsed_content("leaks"), runs.folder / "data_check.json")
         write_split(split, runs.split_file)
         wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
         todo = [fold for fold in wanted if not runs.is_done(fold)]
@@ -100,7 +102,7 @@ def _run_folds(runs: FoldRuns, todo: Sequence[int], devices: Sequence[str], pare
         try:
             if not stopped.is_set():
                 runs.run(fold, device=device, parent_run=parent_run)
-        except RuntimeError:
+        except BaseException:
             stopped.set()
             raise
         finally:
@@ -148,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = asked.output_dir.absolute()
         knobs = _knobs(rest)
         print(cross_validate(asked.config_file, knobs, output_dir=folder, folds=asked.folds, devices=asked.devices))
-    except (InputError, RuntimeError) as error:  # MONAI hides the one in the other
+    except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
         parser.exit(1, f"{explanation(error) or error}\n")
 
 

@@ -13,16 +13,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import stdev
 from typing import Any
 
 from .intervals import interval_text, mean_with_interval
-from .protocols import PROTOCOLS
+from .protocols import protocol_of
 from .scores import read_scores, score_names
-from .writing import write_json, write_text
+from .text_files import read_json, write_json, write_text
 
 __all__ = ["write_fold_table"]
 
@@ -40,7 +39,7 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
         The table in Markdown, and the mean of every score over the images of all folds.
     """
     rows = {fold: list(read_scores(path).values()) for fold, path in evaluations.items()}
-    summary = json.loads((next(iter(evaluations.values())) / "summary.json").read_text(encoding="utf-8"))
+    summary = read_json(next(iter(evaluations.values())) / "summary.json")
     every = [row for of_fold in rows.values() for row in of_fold]
     names = score_names(every[0])
     table: dict[str, Any] = {
@@ -65,7 +64,7 @@ def _summed_up(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[
 
 def _text(table: Mapping[str, Any]) -> str:
     names = [name for name in _SHOWN if name in table["all"]["scores"]]
-    lines = [f"{PROTOCOLS[table['protocol']].text}; means over images, with 95 % intervals.", ""]
+    lines = [f"{protocol_of(table).text}; means over images, with 95 % intervals.", ""]
     lines += [f"| fold | images | {' | '.join(names)} |", f"|{'---|' * (len(names) + 2)}"]
     for fold, found in [*table["folds"].items(), ("all", table["all"])]:
         cells = [

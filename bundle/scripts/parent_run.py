@@ -18,12 +18,12 @@ from pathlib import Path
 from types import TracebackType
 
 import mlflow
-from mlflow.entities import RunStatus
+from mlflow.entities import LifecycleStage, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 
-from .writing import write_text
+from .text_files import write_text
 
 __all__ = ["ParentRun"]
 
@@ -59,6 +59,8 @@ class ParentRun:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # the database was deleted, or is another
                 return False
             raise
+        if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+            return False
         self.run_id = run_id
         children = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'"
         for child in self.client.search_runs([run.info.experiment_id], filter_string=children):

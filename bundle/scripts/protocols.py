@@ -12,9 +12,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-__all__ = ["PROTOCOLS", "TRAINING_PROTOCOLS", "Protocol"]
+from .errors import InputError
+
+__all__ = ["PROTOCOLS", "TRAINING_PROTOCOLS", "Protocol", "protocol_of"]
 
 
 class Protocol(NamedTuple):
@@ -42,15 +45,35 @@ PROTOCOLS = {
         "compare them with the paper's figures only.",
     ),
     "all": Protocol(
-        "all images: those that the model was trained on included",
-        "The model was trained on a part of these images, so the scores are too good for a comparison.",
+        "all images: those of the training included",
+        "The model was trained on a part of these images, or chosen by them, so the scores are too good for a "
+        "comparison.",
     ),
     "external": Protocol(
         "external images: all of them",
         "The images are of another dataset than the one that the model was trained on, so the scores show how far it "
         "carries over.",
     ),
+    "unknown": Protocol(
+        "all images: what the model was trained on is not on record",
+        "If the model was trained on some of these images, the scores are too good.",
+    ),
 }
 
 #: those that a training can be asked for
 TRAINING_PROTOCOLS = ("held-out", "paper")
+
+
+def protocol_of(summary: Mapping[str, Any]) -> Protocol:
+    """How the scores of an evaluation are to be read.
+
+    Args:
+        summary: content of its ``summary.json``.
+
+    Raises:
+        InputError: if it names no protocol, as those of version 0.1 do not.
+    """
+    name = summary.get("protocol")
+    if name not in PROTOCOLS:
+        raise InputError(f"the summary.json of {summary.get('images')} names no protocol, but {name!r}; evaluate again")
+    return PROTOCOLS[name]

@@ -8,7 +8,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Choose the images that a model is scored on, and tell how they relate to those of its training."""
+"""Choose the images that a model is scored on, by what they had to do with its training."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from .checks import check_processes
 from .errors import InputError
 from .folds import relative_names
 from .grouping import group_names
-from .image_reader import ImageFileReader
 from .settings import absolute
-from .survey import Facts, pixel_digest
+from .survey import Facts
 
-__all__ = ["images_to_score", "protocol_of", "seen_in_training"]
+__all__ = ["images_to_score", "warn_of_training_images"]
 
 _logger = logging.getLogger("qtseg")
 
@@ -36,98 +35,101 @@ def images_to_score(
     settings: Mapping[str, Any],
     datalist: Sequence[Mapping[str, Any]],
     *,
+    facts: Sequence[Facts],
     root: str | os.PathLike,
     dataset_dir: str | os.PathLike | None,
     part: str,
     fold: int,
     group: str | None,
-    image_reader: ImageFileReader,
 ) -> dict[str, Any]:
-    """The images that a model is scored on: those its training held out, or all of another dataset.
+    """The images that a model is scored on: those its training held out, or all where they are not all there.
 
-    A dataset in another folder is that of the training if it holds all images that were held out, by name and pixels.
+    Images are told by their pixels, so a dataset that has moved is still that of the training.
 
     Args:
         settings: the model's, as read by :py:func:`.settings.read_settings`.
         datalist: all images of the dataset.
+        facts: of them, from :py:func:`.survey.survey_images`.
         root: the dataset's folder.
         dataset_dir: as given; None for the synthetic images.
         part: "test": what was held out. "all": every image.
-        fold: must be that of the training.
-        group: the rule for groups, as for :py:func:`.grouping.group_names`. None: the groups that the training knew,
-            where the dataset is the training's; else each image is a group of its own.
-        image_reader: reads the images.
+        fold: must be that of the training, where that is on record.
+        group: the rule for groups, as for :py:func:`.grouping.group_names`. None: the groups that the training knew;
+            each image that it did not know is a group of its own.
 
     Returns:
-        ``"test"``, items of ``"image"``, ``"label"`` and ``"group"``; and ``"protocol"``, the name of what their scores
-        mean, of :py:data:`.protocols.PROTOCOLS`.
+        ``"test"``, items of ``"image"``, ``"label"`` and ``"group"``; their ``"facts"``; ``"protocol"``, the name of
+        what their scores mean, of :py:data:`.protocols.PROTOCOLS`; and ``"seen"``, the number of images that were
+        trained on or chose the epoch, None where that is not on record.
 
     Raises:
-        InputError: if ``part`` is neither, the fold is another, or an image that was held out is not there.
+        InputError: if ``part`` is neither, the fold is another, an image that was held out is not there or another, or
+            there are fewer images than processes.
     """
     if part not in ("test", "all"):
         raise InputError(f'part is {part!r}; use "test" for the images that were held out, or "all"')
-    if fold != settings["fold"]:
+    known = settings["images"]
+    if known and fold != settings["fold"]:
         raise InputError(
             f"fold is {fold}, but the model was trained on fold {settings['fold']} and is scored on what that held "
             "out; leave --fold out, or set --ckpt_dir to the model of that fold"
         )
-    paths = dict(zip(relative_names(datalist, root), (item["image"] for item in datalist)))
-    known = settings["images"]
-    held_out = {name: facts["digest"] for name, facts in known.items() if facts["part"] == "test"}
-    same = bool(held_out) and settings["dataset_dir"] == (None if dataset_dir is None else absolute(dataset_dir))
-    if same and part == "test" and (missing := sorted(set(held_out) - set(paths))):
+    names = relative_names(datalist, root)
+    by_digest = {image["digest"]: image for image in known.values()}
+    records = []  # of the training; None for new images
+    for name, each in zip(names, facts):
+        of_name = known.get(name)
+        same = of_name is not None and of_name["digest"] == each.digest
+        records.append(of_name if same else by_digest.get(each.digest))
+    held_out = {name: image["digest"] for name, image in known.items() if image["part"] == "test"}
+    missing = set(held_out.values()) - {each.digest for each in facts}
+    if missing and part == "test" and settings["dataset_dir"] == _remembered(dataset_dir):
+        name = next(name for name, digest in held_out.items() if digest in missing)
+        what = "has other pixels than" if name in names else f"is not in {root}, but was there"
         raise InputError(
-            f"{missing[0]} is not in {root}, but was held out in training ({len(missing)} such image(s)); put it back, "
-            "or set --part all"
+            f"{name} {what} when it was held out in training ({len(missing)} such image(s)); put it back, or set "
+            "--part all"
         )
-    same = same or _are_there(held_out, paths, image_reader)
-    if group is not None:
-        groups = group_names(datalist, group)
-    else:
-        groups = [known[name]["group"] if same and name in known else name for name in paths]
-    items = [
-        {"image": item["image"], "label": item["label"], "group": group_of_item}
-        for name, item, group_of_item in zip(paths, datalist, groups)
-        if name in held_out or not same or part == "all"
+    as_trained = part == "test" and bool(held_out) and not missing
+    positions = [
+        i for i, record in enumerate(records) if not as_trained or (record is not None and record["part"] == "test")
     ]
+    groups = names if group is None else group_names(datalist, group)
+    items = []
+    for i in positions:
+        record = records[i]
+        of_training = record["group"] if group is None and record is not None else groups[i]
+        items.append({"image": datalist[i]["image"], "label": datalist[i]["label"], "group": of_training})
     check_processes(items, "to score")
-    kind = "external" if not same else "all" if part == "all" else settings["protocol"]
-    return {"test": items, "protocol": kind}
+    trained_on = {image["digest"] for image in known.values() if image["part"] != "test"}
+    seen = sum(facts[i].digest in trained_on for i in positions)
+    return {
+        "test": items,
+        "facts": [facts[i] for i in positions],
+        "protocol": settings["protocol"] if as_trained else _protocol([records[i] for i in positions], bool(known)),
+        "seen": seen if known else None,
+    }
 
 
-def seen_in_training(settings: Mapping[str, Any], facts: Sequence[Facts]) -> list[str]:
-    """Images that are about to be scored, and that the model was trained on.
+def warn_of_training_images(seen: int | None, images: Sequence[Any]) -> None:
+    """Log a warning if a model is about to be scored on images that had a part in its training.
 
     Args:
-        settings: the model's, as read by :py:func:`.settings.read_settings`.
-        facts: of the images, from :py:func:`.survey.survey_images`.
-
-    Returns:
-        The paths of those whose pixels equal an image's that was trained on. A warning is logged if there are any.
+        seen: their number, None where it is not on record.
+        images: all that are scored.
     """
-    trained_on = {image["digest"] for image in settings["images"].values() if image["part"] == "train"}
-    seen = [each.image for each in facts if each.digest in trained_on]
     if seen and idist.get_rank() == 0:
-        _logger.warning(f"WARNING: the model was trained on {len(seen)} of the {len(facts)} images it is scored on")
-    return seen
+        _logger.warning(
+            f"WARNING: the model was trained on {seen} of the {len(images)} images it is scored on, or chosen by them"
+        )
 
 
-def protocol_of(chosen: str, seen: Sequence[str]) -> str:
-    """The name of what the scores mean, once the images are known to be new or not.
-
-    Args:
-        chosen: ``"protocol"`` of :py:func:`images_to_score`.
-        seen: from :py:func:`seen_in_training`.
-
-    Returns:
-        A name of :py:data:`.protocols.PROTOCOLS`: images of another folder are not external if some were trained on.
-    """
-    return "all" if chosen == "external" and seen else chosen
+def _protocol(records: Sequence[Mapping[str, Any] | None], recorded: bool) -> str:
+    """What scores of images mean that are not just those held out."""
+    if not recorded:
+        return "unknown"
+    return "all" if any(record is not None for record in records) else "external"
 
 
-def _are_there(held_out: Mapping[str, str], paths: Mapping[str, str], image_reader: ImageFileReader) -> bool:
-    """Whether the held-out images are among these, the same by name and pixels."""
-    if not held_out or not held_out.keys() <= paths.keys():
-        return False
-    return all(pixel_digest(image_reader.get_data([paths[name]])[0]) == held_out[name] for name in held_out)
+def _remembered(dataset_dir: str | os.PathLike | None) -> str | None:
+    return None if dataset_dir is None else absolute(dataset_dir)

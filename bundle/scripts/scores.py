@@ -27,7 +27,7 @@ from monai.utils import evenly_divisible_all_gather, string_list_all_gather
 
 from .errors import InputError
 from .intervals import interval_text, mean_with_interval
-from .writing import write_csv, write_json
+from .text_files import write_csv, write_json
 
 __all__ = ["SaveScores", "read_scores", "score_names"]
 
@@ -143,7 +143,7 @@ def read_scores(path: str | os.PathLike) -> dict[str, dict[str, str]]:
     """
     path = Path(path) / "scores.csv" if Path(path).is_dir() else Path(path)
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); name the folder of an evaluation") from error

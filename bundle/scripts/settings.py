@@ -29,7 +29,7 @@ from ignite.engine import Engine, Events
 from .errors import InputError
 from .folds import Split
 from .survey import Facts
-from .writing import write_json
+from .text_files import write_json
 
 __all__ = [
     "PUBLISHED",

@@ -30,7 +30,7 @@ from .folds import Fold, Split, relative_names
 from .grouping import belong_together, group_names, strata
 from .splits import divide, set_aside
 from .survey import Facts
-from .writing import write_json
+from .text_files import write_json
 
 __all__ = ["choose_fold", "read_split", "split_images", "write_split"]
 
@@ -49,7 +49,6 @@ def split_images(
     duplicates: Sequence[Pair],
     split: str | None,
     group: str | None,
-    group_duplicates: bool,
     stratify: bool,
     num_folds: int,
     remainder: str,
@@ -63,11 +62,10 @@ def split_images(
         datalist: all images.
         root: the dataset's folder.
         facts: of the images, from :py:func:`.survey.survey_images`.
-        duplicates: near-duplicates among the images.
+        duplicates: near-duplicates among the images; they stay together like a group.
         split: as for :py:func:`.splits.divide`, or the path of a split file, whose folds are taken as they are.
         group: the rule for groups, as for :py:func:`.grouping.group_names`. None: the groups of a split file, else each
             image is a group of its own.
-        group_duplicates: let near-duplicates stay together, too.
         stratify: spread kinds of images evenly over grouped folds, as :py:func:`.grouping.strata` tells them apart.
         num_folds, remainder, protocol, validation_share, seed: as for :py:func:`.splits.divide`.
 
@@ -83,7 +81,7 @@ def split_images(
     groups = read.groups if read else images
     if group is not None:
         groups = group_names(datalist, group)
-    together = belong_together(groups, duplicates if group_duplicates else [])
+    together = belong_together(groups, duplicates)
     kinds = strata(datalist, facts) if stratify else None
     if read:
         folds = set_aside(
@@ -185,7 +183,11 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
     left_out = len(images) - len({i for fold in folds for part in asdict(fold).values() for i in part})
     if left_out and idist.get_rank() == 0:
         _logger.warning(f"split:    {left_out} of {len(images)} images are in no fold of {path}, and left out")
-    return Split(folds, [groups.get(image, image) for image in images], images)
+    unknown = [name for name in groups if name not in position]
+    if unknown:
+        raise InputError(f"{path} gives a group to {unknown[0]}, which is no image of the dataset; remove it")
+    by_position = {position[name]: group for name, group in groups.items()}
+    return Split(folds, [by_position.get(i, image) for i, image in enumerate(images)], images)
 
 
 def _fold(where: str, entry: dict[str, Any], position: dict[str, int], images: Sequence[str]) -> Fold:

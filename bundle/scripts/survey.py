@@ -36,7 +36,7 @@ from tqdm import tqdm
 from .errors import InputError
 from .image_reader import ImageFileReader, MaskFileReader
 from .masks import smeared_share
-from .writing import write_text
+from .text_files import write_text
 
 __all__ = ["THUMBNAIL", "Facts", "pixel_digest", "survey_images"]
 
@@ -120,7 +120,7 @@ def _state(datalist: Sequence[dict[str, Any]], settings: Any) -> str:
             except OSError as error:
                 cure = "put it back, or mend its rights"
                 raise InputError(f"{path} cannot be read ({error.strerror}); {cure}") from error
-            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+            digest.update(os.fsencode(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0"))
     return digest.hexdigest()[:16]
 
 

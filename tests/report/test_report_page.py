@@ -213,6 +213,17 @@ def test_what_is_not_there_is_said(tmp_path):
         assert f"{name} is not there" in text
 
 
+def test_copies_of_training_images_change_what_the_scores_mean(tmp_path):
+    folder = evaluate(tmp_path, ["a.png", "b.png"])
+    summary = json.loads((folder / "summary.json").read_text())
+    for seen, meaning in ((0, "No scored image was trained on"), (1, "1 of the scored images had a part in the")):
+        (folder / "summary.json").write_text(json.dumps({**summary, "seen_in_training": seen}))
+        assert meaning in Page(write_report(folder)).text()
+    (folder / "summary.json").write_text(json.dumps({**summary, "protocol": "held-out protocol: ..."}))
+    with pytest.raises(InputError, match="names no protocol, but 'held-out protocol: ...'; evaluate again"):
+        write_report(folder)
+
+
 def test_the_data_check_names_problems_files_and_leaks(tmp_path):
     folder = evaluate(tmp_path, [f"{i}.png" for i in range(4)])
     report = json.loads((folder / "data_check.json").read_text())

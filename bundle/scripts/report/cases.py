@@ -146,8 +146,8 @@ def mask_path(folder: Path, image: str) -> Path:
         folder: of the masks.
         image: path of the image, as its metadata has it.
     """
-    stem = Path(image).stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
-    return folder / f"{stem}_{hashlib.sha256(image.encode()).hexdigest()[:6]}.png"
+    stem = os.fsencode(Path(image).stem)[:_LONGEST_STEM].decode(errors="ignore")
+    return folder / f"{stem}_{hashlib.sha256(os.fsencode(image)).hexdigest()[:6]}.png"
 
 
 def draw(case: Case, folder: Path, root: Path) -> Drawn:

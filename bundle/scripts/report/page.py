@@ -18,7 +18,7 @@ from pathlib import Path
 
 import jinja2
 
-from ..writing import write_text
+from ..text_files import read_json, write_text
 from . import sections
 from .cases import ERRORS, choose, color_of, draw, read_cases, short_names
 from .provenance import read_provenance, record
@@ -49,7 +49,7 @@ def write_report(
     """
     folder = Path(evaluation_dir)
     cases = read_cases(folder / "scores.csv")
-    summary = sections.read_json(folder / "summary.json")
+    summary = read_json(folder / "summary.json")
     if command is not None:
         record(folder, command, curves)
     provenance = read_provenance(folder)

@@ -22,8 +22,7 @@ from pathlib import Path
 import monai
 import torch
 
-from ..writing import write_json
-from .sections import read_json
+from ..text_files import read_json, write_json
 
 __all__ = ["read_provenance", "record"]
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from ..data_check import leak_text
 from ..errors import InputError
-from ..protocols import PROTOCOLS
+from ..protocols import TRAINING_PROTOCOLS, protocol_of
+from ..text_files import read_json
 from .cases import Case
 from .charts import calibration_chart, curve_chart, dice_histogram
 from .wording import number, score_named
@@ -34,7 +35,6 @@ __all__ = [
     "facts",
     "headline",
     "histogram",
-    "read_json",
     "score_tables",
     "training",
 ]
@@ -54,24 +54,6 @@ _SPREADS = {
 Section = dict[str, Any]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read one of the files of an evaluation.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        InputError: if it cannot be read, or is no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); name the folder of an evaluation") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no JSON object; evaluate again")
-    return content
-
-
 def headline(summary: Mapping[str, Any]) -> Section:
     """The most asked-for scores of the first protocol, and what they can be taken for.
 
@@ -84,7 +66,10 @@ def headline(summary: Mapping[str, Any]) -> Section:
         for name in _HEADLINE
         if name in protocol["scores"]
     ]
-    return {"protocol": protocol["protocol"], "meaning": PROTOCOLS[summary["protocol"]].meaning, "scores": scores}
+    meaning, seen = protocol_of(summary).meaning, summary.get("seen_in_training")
+    if seen and summary["protocol"] in TRAINING_PROTOCOLS:
+        meaning = f"{seen} of the scored images had a part in the training too, so the scores are too good."
+    return {"protocol": protocol["protocol"], "meaning": meaning, "scores": scores}
 
 
 def score_tables(summary: Mapping[str, Any]) -> list[Section]:
@@ -190,7 +175,7 @@ def data_check(path: Path, names: Mapping[str, str]) -> Section:
     report = read_json(path)
     problems = [{**each, **_listed([names.get(file, file) for file in each["files"]])} for each in report["problems"]]
     leaks = [
-        {"text": leak_text(leak), **_listed([_parted(images) for images in leak["groups"]])}
+        {"text": leak_text(leak), **_listed([_parted(images) for images in leak["groups"]], leak["num_groups"])}
         for leak in report.get("leaks", [])
     ]
     spreads = {**report.get("sizes", {}), **report.get("intensities", {})}
@@ -235,8 +220,8 @@ def _curve(path: Path, lines: Sequence[Mapping[str, str]], column: str) -> list[
     return [point for point in points if math.isfinite(point[1])]
 
 
-def _listed(files: Sequence[str]) -> dict[str, Any]:
-    return {"files": list(files[:_LISTED_FILES]), "more": max(0, len(files) - _LISTED_FILES)}
+def _listed(files: Sequence[str], count: int | None = None) -> dict[str, Any]:
+    return {"files": list(files[:_LISTED_FILES]), "more": max(0, (count or len(files)) - _LISTED_FILES)}
 
 
 def _parted(images: Mapping[str, str]) -> str:

@@ -8,7 +8,10 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Write files whole: a reader, or whoever comes after a crash, finds the old content or the new, never a part."""
+"""Text files: read with a clear word where they are broken, and written whole.
+
+A reader, or whoever comes after a crash, finds the old content or the new, never a part.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,43 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_csv", "write_json", "write_text"]
+from .errors import InputError
+
+__all__ = ["read_json", "write_csv", "write_json", "write_text"]
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: if it cannot be read, or is no JSON object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); make it anew") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no JSON object; make it anew")
+    return content
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "backslashreplace") -> None:
     """Write a text file in UTF-8; its folder is made if it is not there.
 
     Args:
         path: the file.
         text: its content.
+        errors: what becomes of file names that are no UTF-8, as of ``str.encode``. As they are by default, JSON reads
+            them back.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")  # names may be no UTF-8
+        partial.write_text(text, encoding="utf-8", errors=errors, newline="")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -63,4 +88,4 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
     """
     table = io.StringIO()
     csv.writer(table).writerows([columns, *rows])
-    write_text(path, table.getvalue())
+    write_text(path, table.getvalue(), errors="surrogateescape")
