@@ -12,14 +12,11 @@
 from __future__ import annotations
 
 import ignite.distributed as idist
-import numpy as np
 import pytest
 from monai.bundle import ConfigParser
-from PIL import Image
 
-from scripts.checks import check_knobs, check_processes, check_targets, image_size, switch
+from scripts.checks import check_knobs, check_processes, image_size, switch
 from scripts.errors import InputError
-from scripts.pictures import PalettePNGWriter
 
 KNOBS = {
     "spatial_size": [64, 96],
@@ -127,18 +124,6 @@ def test_names_that_are_used_pass():
 def test_a_misspelled_knob_is_refused_rather_than_ignored(name, cure):
     with pytest.raises(InputError, match=f"{name} is no knob of this config and would have no effect; {cure}"):
         names_checked(**{name: 3})
-
-
-def test_masks_overwrite_masks_of_ours_and_nothing_else(tmp_path):
-    images = [{"image": str(tmp_path / f"{name}.png")} for name in ("a", "b")]
-    check_targets(images, tmp_path / "masks")
-    writer = PalettePNGWriter()
-    writer.set_data_array(np.zeros((1, 4, 4)))
-    writer.write(tmp_path / "a.png")
-    check_targets(images, tmp_path)
-    Image.new("P", (4, 4)).save(tmp_path / "b.png")
-    with pytest.raises(InputError, match="b.png would be overwritten"):
-        check_targets(images, tmp_path)
 
 
 def test_each_process_has_an_image(monkeypatch):

@@ -22,7 +22,7 @@ from ignite.engine import Engine
 from torch import nn
 
 from scripts.folds import Fold, Split
-from scripts.progress import DataTime, EpochLine, describe_end, describe_masks, describe_start
+from scripts.progress import DataTime, EpochLine, describe_end, describe_start
 
 HYPERPARAMETERS = {"fold": 1, "protocol": "held-out", "out_channels": 2, "precision": "float32", "batch_size": 8}
 
@@ -116,8 +116,3 @@ def test_a_server_is_shown_as_it_is(log):
     places = {"ckpt_dir": "m", "output_dir": "o", "run_dir": "o/r", "tracking_uri": "http://127.0.0.1:5000"}
     describe_end(validator=validator, **places)
     assert "http://127.0.0.1:5000" in log.text and "mlflow ui" not in log.text
-
-
-def test_masks_are_counted(log):
-    describe_masks([1, 2, 3], "masks")
-    assert "3 masks: masks" in log.text

@@ -23,7 +23,7 @@ import torch
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
-from .text_files import write_json
+from .whole_files import write_json
 
 __all__ = ["Calibration"]
 

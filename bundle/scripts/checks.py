@@ -9,14 +9,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Checks of a run's knobs, and of what it would write, before its first epoch."""
+"""Checks of a run's knobs before its first epoch."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,9 +25,8 @@ import ignite.distributed as idist
 
 from .caller import calling_parser
 from .errors import InputError
-from .pictures import is_our_mask
 
-__all__ = ["check_knobs", "check_names", "check_processes", "check_targets", "divisible", "image_size", "switch"]
+__all__ = ["check_knobs", "check_names", "check_processes", "divisible", "image_size", "switch"]
 
 _STRIDE = 32  # of the encoder's coarsest features
 _CONFIGS = Path(__file__).parents[1] / "configs"
@@ -146,19 +144,3 @@ def check_processes(images: Sequence[Any], purpose: str) -> None:
         raise InputError(
             f"{processes} processes share {len(images)} image(s) {purpose}; start {len(images)} processes or fewer"
         )
-
-
-def check_targets(images: Sequence[Mapping[str, Any]], output_dir: str | os.PathLike) -> None:
-    """Check that saving the masks of ``images`` overwrites nothing but masks that the bundle has written before.
-
-    Args:
-        images: items whose "image" is a path.
-        output_dir: folder in which each mask is saved under its image's stem.
-
-    Raises:
-        InputError: naming the file that would be lost.
-    """
-    for item in images:
-        target = Path(output_dir) / f"{Path(item['image']).stem}.png"
-        if target.is_file() and not is_our_mask(target):
-            raise InputError(f"{target} would be overwritten by a mask; set --output_dir to another folder")

@@ -24,7 +24,7 @@ from .errors import InputError
 from .intervals import interval_text, mean_with_interval
 from .protocols import protocol_of
 from .scores import read_scores, score_names
-from .text_files import read_json, write_json
+from .whole_files import read_json, write_json
 
 __all__ = ["compare", "main"]
 

@@ -22,7 +22,7 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch.optim import Optimizer
 
-from .text_files import write_csv
+from .whole_files import write_csv
 
 __all__ = ["SaveCurves"]
 

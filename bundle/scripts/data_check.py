@@ -31,7 +31,7 @@ from .errors import InputError
 from .folds import Split
 from .grouping import belong_together
 from .survey import Facts
-from .text_files import write_json
+from .whole_files import write_json
 
 __all__ = ["check_data", "find_leaks", "leak_text", "report_check"]
 

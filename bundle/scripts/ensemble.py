@@ -22,11 +22,11 @@ import torch
 from torch import nn
 
 from .errors import InputError
-from .settings import read_settings
+from .settings import file_digest, read_settings
 from .speed import speed_up
 from .weights import load_trained
 
-__all__ = ["first_fold", "load_folds"]
+__all__ = ["digests", "first_fold", "load_folds"]
 
 _AGREE = ("spatial_size", "out_channels", "color_space")
 
@@ -80,6 +80,18 @@ def first_fold(folder: str | os.PathLike) -> str:
         InputError: if there are fewer than two models.
     """
     return str(_models(folder)[0].parent)
+
+
+def digests(folder: str | os.PathLike) -> list[str]:
+    """SHA-256 of the models.
+
+    Args:
+        folder: a cross-validation's.
+
+    Raises:
+        InputError: if there are fewer than two models.
+    """
+    return [file_digest(path) for path in _models(folder)]
 
 
 def _models(folder: str | os.PathLike) -> list[Path]:

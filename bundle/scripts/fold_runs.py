@@ -30,7 +30,7 @@ from pathlib import Path
 from fire.parser import DefaultParseValue
 
 from .errors import InputError
-from .text_files import write_json
+from .whole_files import write_json
 
 __all__ = ["FoldRuns"]
 

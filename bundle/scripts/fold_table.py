@@ -21,7 +21,7 @@ from typing import Any
 from .intervals import interval_text, mean_with_interval
 from .protocols import protocol_of
 from .scores import read_scores, score_names
-from .text_files import read_json, write_json, write_text
+from .whole_files import read_json, write_json, write_text
 
 __all__ = ["write_fold_table"]
 

@@ -21,7 +21,7 @@ import monai.handlers
 from ignite.engine import Engine, Events
 from torch import nn
 
-from .text_files import write_json
+from .whole_files import write_json
 
 __all__ = ["BestScores", "FreezeEncoder", "ValidationHandler"]
 

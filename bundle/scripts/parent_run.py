@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 
-from .text_files import write_text
+from .whole_files import write_text
 
 __all__ = ["ParentRun"]
 

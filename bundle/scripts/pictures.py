@@ -14,21 +14,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from monai.config import KeysCollection
-from monai.data import ImageWriter
-from monai.transforms import MapTransform
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from .image_reader import ImageFileReader
-
-__all__ = ["PALETTE", "PalettePNGWriter", "SaveOverlayd", "draw_overlay", "draw_panel", "is_our_mask"]
+__all__ = ["PALETTE", "draw_overlay", "draw_panel", "is_our_mask", "save_palette"]
 
 # background black, then colors that stay apart for color-blind readers (Okabe and Ito), then a fixed pseudo-random rest
 _ORANGE, _SKY, _GREEN, _YELLOW = (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66)
@@ -40,48 +32,20 @@ PALETTE[0] = 0
 PALETTE[1 : 1 + len(_OKABE_ITO)] = _OKABE_ITO
 
 
-class PalettePNGWriter(ImageWriter):
-    """Write label ids as an 8-bit palette PNG: the indices are the ids, and any viewer shows colors.
+def save_palette(ids: np.ndarray, path: str | os.PathLike) -> None:
+    """Save a mask as an 8-bit palette PNG: the pixel values are the label ids, and any viewer shows colors.
 
-    A writer for :py:class:`monai.transforms.SaveImage`; arrays are in (H, W) order, as the bundle's reader gives them.
+    Args:
+        ids: (H, W) uint8.
+        path: of the file.
     """
-
-    def __init__(self, output_dtype: Any = np.uint8, **kwargs: Any) -> None:
-        super().__init__(output_dtype=np.uint8, **kwargs)
-
-    def set_data_array(
-        self, data_array: Any, channel_dim: int | None = 0, squeeze_end_dims: bool = True, **kwargs: Any
-    ) -> None:
-        """
-        Args:
-            data_array: (1, H, W) label ids in 0..255.
-            channel_dim: position of the single channel.
-            squeeze_end_dims: not used, a mask has none.
-        """
-        ids = torch.as_tensor(data_array).cpu().numpy()
-        self.data_obj = (np.squeeze(ids, axis=channel_dim) if channel_dim is not None else ids).astype(np.uint8)
-
-    def set_metadata(self, meta_dict: Mapping | None = None, resample: bool = True, **options: Any) -> None:
-        """A PNG holds no geometry, so nothing is taken from the metadata.
-
-        Args:
-            meta_dict: metadata of the mask.
-            resample: not used.
-        """
-
-    def write(self, filename: str | os.PathLike, verbose: bool = False, **kwargs: Any) -> None:
-        """
-        Args:
-            filename: path of the PNG file.
-            verbose: not used, the run reports how many masks were written and where.
-        """
-        mask = Image.fromarray(np.asarray(self.data_obj))
-        mask.putpalette(PALETTE.tobytes())
-        mask.save(filename, compress_level=1)  # half the time of level 6, for a quarter more bytes
+    mask = Image.fromarray(ids)
+    mask.putpalette(PALETTE.tobytes())
+    mask.save(path, compress_level=1)  # half the time of level 6, for a quarter more bytes
 
 
 def is_our_mask(path: str | os.PathLike) -> bool:
-    """Tell by its palette whether a file is a mask that :py:class:`PalettePNGWriter` has written.
+    """Tell by its palette whether a file is a mask that :py:func:`save_palette` has written.
 
     Args:
         path: an existing file.
@@ -91,32 +55,6 @@ def is_our_mask(path: str | os.PathLike) -> bool:
             return file.mode == "P" and file.getpalette() == PALETTE.ravel().tolist()
     except OSError:  # no image
         return False
-
-
-class SaveOverlayd(MapTransform):
-    """Save each predicted mask drawn over its image, as ``<output_dir>/<stem>.png`` at the image's own size.
-
-    Args:
-        keys: keys of (1, H, W) label ids whose metadata names the image file.
-        output_dir: folder for the pictures, made if missing.
-        allow_missing_keys: do not raise where a key is missing.
-    """
-
-    def __init__(
-        self, keys: KeysCollection, output_dir: str | os.PathLike, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.output_dir = Path(output_dir)
-        self.reader = ImageFileReader()
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        for key in self.key_iterator(dict(data)):
-            source = data[key].meta["filename_or_obj"]
-            image, _ = self.reader.get_data(self.reader.read(source))  # as it was, not as it was fitted and scaled
-            overlay = draw_overlay(np.moveaxis(image, -1, 0), data[key][0].cpu().numpy())
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(overlay).save(self.output_dir / f"{Path(source).stem}.png")
-        return dict(data)
 
 
 def draw_overlay(image: np.ndarray, ids: np.ndarray, *, opacity: float = 0.35) -> np.ndarray:

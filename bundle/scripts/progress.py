@@ -30,7 +30,7 @@ from torch.optim import Optimizer
 from .folds import Split
 from .protocols import PROTOCOLS
 
-__all__ = ["DataTime", "EpochLine", "describe_end", "describe_masks", "describe_start"]
+__all__ = ["DataTime", "EpochLine", "describe_end", "describe_start"]
 
 _logger = logging.getLogger("qtseg")
 
@@ -107,16 +107,6 @@ def describe_end(
     _logger.info(f"       or:   tensorboard --logdir {shlex.quote(str(output_dir))}")
     _logger.info(f"scores:      python -m monai.bundle run {evaluating} {folder}")
     _logger.info(f"masks:       python -m monai.bundle run {inferring} {folder}")
-
-
-def describe_masks(images: Sequence[Any], output_dir: str | os.PathLike) -> None:
-    """Log how many masks were written, and where.
-
-    Args:
-        images: the images that were segmented.
-        output_dir: folder of the masks.
-    """
-    _logger.info(f"{len(images)} masks: {output_dir} (8-bit palette PNG; pixel values are label ids)")
 
 
 class DataTime:

@@ -27,7 +27,7 @@ from monai.utils import evenly_divisible_all_gather, string_list_all_gather
 
 from .errors import InputError
 from .intervals import interval_text, mean_with_interval
-from .text_files import write_csv, write_json
+from .whole_files import write_csv, write_json
 
 __all__ = ["SaveScores", "read_scores", "score_names"]
 

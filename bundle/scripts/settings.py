@@ -29,14 +29,16 @@ from ignite.engine import Engine, Events
 from .errors import InputError
 from .folds import Split
 from .survey import Facts
-from .text_files import write_json
+from .whole_files import write_json
 
 __all__ = [
     "PUBLISHED",
     "SaveSettings",
     "absolute",
     "describe_model",
+    "file_digest",
     "keep_previous_model",
+    "model_digest",
     "read_settings",
 ]
 
@@ -90,7 +92,7 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
     model = path.with_suffix(".pt")
-    if model.is_file() and settings.get("sha256") != _sha256(model):
+    if model.is_file() and settings.get("sha256") != file_digest(model):
         raise InputError(
             f"{path} was written for another model than {model}; delete it if that has the published setting "
             "(512 x 512 pixels, 2 classes), else put back the file that belongs to it"
@@ -98,12 +100,22 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
     return settings
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def model_digest(path: str | os.PathLike) -> str | None:
+    """SHA-256 of a model; None where there is none, which is for those to say who need it.
+
+    Args:
+        path: of its weights.
+    """
+    return file_digest(path) if Path(path).is_file() else None
 
 
 def absolute(path: str | os.PathLike) -> str:
@@ -180,4 +192,4 @@ class SaveSettings:
 
     def __call__(self, engine: Engine) -> None:
         if getattr(engine.state, "best_metric_epoch") == engine.state.epoch:  # noqa: B009, set by MONAI
-            write_json(self.path, {**self.settings, "sha256": _sha256(self.path.with_suffix(".pt"))})
+            write_json(self.path, {**self.settings, "sha256": file_digest(self.path.with_suffix(".pt"))})

@@ -30,7 +30,7 @@ from .folds import Fold, Split, relative_names
 from .grouping import belong_together, group_names, strata
 from .splits import divide, set_aside
 from .survey import Facts
-from .text_files import write_json
+from .whole_files import write_json
 
 __all__ = ["choose_fold", "read_split", "split_images", "write_split"]
 

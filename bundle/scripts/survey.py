@@ -36,7 +36,7 @@ from tqdm import tqdm
 from .errors import InputError
 from .image_reader import ImageFileReader, MaskFileReader
 from .masks import smeared_share
-from .text_files import write_text
+from .whole_files import write_text
 
 __all__ = ["THUMBNAIL", "Facts", "pixel_digest", "survey_images"]
 

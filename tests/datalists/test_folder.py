@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import images
-from scripts.datalists.folder import from_folder, images_in
+from scripts.datalists.folder import from_folder
 from scripts.datalists.layouts import LAYOUTS
 from scripts.errors import InputError
 
@@ -89,7 +89,7 @@ def test_other_files_are_left_out(tmp_path, caplog):
     ]
 
 
-@pytest.mark.parametrize("function", [*LAYOUTS.values(), images_in])
+@pytest.mark.parametrize("function", [*LAYOUTS.values()])
 def test_no_folder(function, tmp_path):
     with pytest.raises(InputError, match="dataset_dir is not set; give --dataset_dir a folder:\n  <dataset_dir>/"):
         function(None)
@@ -168,28 +168,3 @@ def test_parts(tmp_path):
 def test_wrong_parts(files, message, tmp_path):
     with pytest.raises(InputError, match=message):
         from_folder(folder(tmp_path, *files))
-
-
-# images_in
-
-
-@pytest.mark.parametrize("inner", [".", "images"])
-def test_images_to_segment(inner, tmp_path):
-    folder(tmp_path, f"{inner}/b.jpg", f"{inner}/a.PNG", "masks/a.png")
-    assert images_in(tmp_path) == [{"image": str(tmp_path / inner / name)} for name in ("a.PNG", "b.jpg")]
-
-
-@pytest.mark.parametrize("files, message", [
-    (["masks/a.png"], "holds no image; supported are .bmp"),
-    (["a.png", "a.tif"], "a.png and a.tif differ in their suffix only; rename one of them"),
-    (["a.png", "images/b.png"], "and .*images both hold images; give --dataset_dir .*images, or move the others"),
-])
-def test_wrong_folders_to_segment(files, message, tmp_path):
-    with pytest.raises(InputError, match=message):
-        images_in(folder(tmp_path, *files))
-
-
-def test_unreadable_images_to_segment(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match="a.png is not a PNG, JPEG, TIFF, BMP or GIF image"):
-        images_in(tmp_path)

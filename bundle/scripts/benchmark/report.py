@@ -20,7 +20,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from ..text_files import write_json, write_text
+from ..whole_files import write_json, write_text
 
 __all__ = ["write_report"]
 

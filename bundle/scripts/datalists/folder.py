@@ -9,19 +9,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A user's own folder of images and masks, or of images alone."""
+"""A user's own folder of images and masks."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 
 from ..errors import InputError
-from ..image_headers import image_size
-from .files import Item, check_stems, dataset_folder, folder_of, image_files, is_image, pairs
+from .files import Item, dataset_folder, folder_of, pairs
 
-__all__ = ["from_folder", "images_in"]
+__all__ = ["from_folder"]
 
 _TREE = """
   <dataset_dir>/images/<name>.png
@@ -71,30 +69,6 @@ def from_folder(dataset_dir: str | PathLike[str] | None) -> list[Item]:
     if "train" not in parts or len(parts) < 2:
         raise InputError(f"{folder} has {parts[0]}/ alone; expected are train/ and test/ (or val/, or both):{_TREE}")
     return [item for part in parts for item in _pairs(folder / part, part=part)]
-
-
-def images_in(dataset_dir: str | PathLike[str] | None) -> list[Item]:
-    """Images to segment: those of the folder itself, or of its ``images/`` if there is one.
-
-    Args:
-        dataset_dir: the folder.
-
-    Returns:
-        ``{"image": path}`` sorted by file name.
-
-    Raises:
-        InputError: if the folder is missing or holds no image, two images would be saved under one name, or a file is
-            not a readable image.
-    """
-    folder = dataset_folder(dataset_dir, "\n  <dataset_dir>/<name>.png")
-    inner = folder / "images"
-    if inner.is_dir() and any(is_image(path) for path in folder.iterdir()):
-        raise InputError(f"{folder} and {inner} both hold images; give --dataset_dir {inner}, or move the others there")
-    images = image_files(inner if inner.is_dir() else folder)
-    check_stems(images)
-    with ThreadPoolExecutor(max_workers=8) as pool:  # a network drive takes its time to open one
-        list(pool.map(image_size, map(str, images)))
-    return [{"image": str(image)} for image in images]
 
 
 def _pairs(folder: Path, **facts: str) -> list[Item]:

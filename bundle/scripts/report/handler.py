@@ -25,7 +25,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
-from ..pictures import PalettePNGWriter
+from ..pictures import save_palette
 from .cases import mask_path
 from .page import write_report
 
@@ -86,6 +86,4 @@ def _command(arguments: Sequence[str]) -> str:
 
 def _save(one_hot: torch.Tensor, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = PalettePNGWriter()
-    writer.set_data_array(one_hot.argmax(0, keepdim=True))
-    writer.write(path)
+    save_palette(one_hot.argmax(0).byte().cpu().numpy(), path)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import jinja2
 
-from ..text_files import read_json, write_text
+from ..whole_files import read_json, write_text
 from . import sections
 from .cases import ERRORS, choose, color_of, draw, read_cases, short_names
 from .provenance import read_provenance, record

@@ -22,7 +22,7 @@ from pathlib import Path
 import monai
 import torch
 
-from ..text_files import read_json, write_json
+from ..whole_files import read_json, write_json
 
 __all__ = ["read_provenance", "record"]
 

@@ -23,7 +23,7 @@ from typing import Any
 from ..data_check import leak_text
 from ..errors import InputError
 from ..protocols import TRAINING_PROTOCOLS, protocol_of
-from ..text_files import read_json
+from ..whole_files import read_json
 from .cases import Case
 from .charts import calibration_chart, curve_chart, dice_histogram
 from .wording import number, score_named

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.text_files import write_csv, write_json, write_text
+from scripts.whole_files import write_csv, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path, monkeypatch):

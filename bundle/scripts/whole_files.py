@@ -8,7 +8,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Text files: read with a clear word where they are broken, and written whole.
+"""Files that are written whole, and JSON that is read with a clear word where it is broken.
 
 A reader, or whoever comes after a crash, finds the old content or the new, never a part.
 """
@@ -19,13 +19,14 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 
-__all__ = ["read_json", "write_csv", "write_json", "write_text"]
+__all__ = ["read_json", "replacing", "write_csv", "write_json", "write_text"]
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -46,8 +47,28 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a path to write to, and put what was written in the place of a file once it is complete.
+
+    Args:
+        path: the file; its folder is made if it is not there.
+
+    Yields:
+        A hidden file in the same folder, of the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "backslashreplace") -> None:
-    """Write a text file in UTF-8; its folder is made if it is not there.
+    """Write a text file in UTF-8.
 
     Args:
         path: the file.
@@ -55,14 +76,8 @@ def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "backsl
         errors: what becomes of file names that are no UTF-8, as of ``str.encode``. As they are by default, JSON reads
             them back.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", errors=errors, newline="")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -1,0 +1,125 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Images to segment: a folder with all below it, a list of files, or one file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path, PurePath
+
+from ..errors import InputError
+from .files import Item, is_image, is_visible
+
+__all__ = ["images_to_segment"]
+
+_EXPECTED = """
+  a folder (all images below it), one image, or a list:
+  a .txt file with a path a line, or a .csv file with a column image"""
+_LISTS = (".txt", ".csv")
+_LABELS = ("masks", "labels")  # beside images/: those of a dataset to train on
+
+
+def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: str | PathLike[str]) -> list[Item]:
+    """Find the images, and name the masks that they will have.
+
+    A mask is named by its image's path below the folder (of a list: below the folder that all have in common), with
+    ``.png`` for the suffix; where two images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes
+    stay (``a.jpg.png``). Hidden files, what lies in ``output_dir``, and ``masks/`` or ``labels/`` beside ``images/``
+    are left out; links to folders are followed once.
+
+    Args:
+        dataset_dir: a folder, an image, or a list of images.
+        output_dir: folder that the masks are for.
+
+    Returns:
+        ``{"image": path, "mask": name}`` in the order of the names; a name is a path relative to ``output_dir``.
+
+    Raises:
+        InputError: if nothing is there, a list cannot be read or names what is not there, or masks would lie among the
+            images.
+    """
+    if dataset_dir is None:  # what a config says where the user has said nothing
+        raise InputError(f"dataset_dir is not set; give --dataset_dir{_EXPECTED}")
+    source = Path(str(dataset_dir)).expanduser()  # the command line turns a folder named 2018 into a number
+    if not source.exists():
+        raise InputError(f"{source} does not exist; give --dataset_dir{_EXPECTED}")
+    if source.is_dir():
+        base = source / "images" if _is_dataset(source) else source
+        if os.path.realpath(base) == os.path.realpath(output_dir):
+            raise InputError(f"{output_dir} is the folder of the images; set --output_dir to another for the masks")
+        files = sorted(_files_below(base, Path(output_dir)))
+        if not files:
+            raise InputError(f"{source} holds no image; give --dataset_dir{_EXPECTED}")
+    elif source.suffix.lower() in _LISTS:
+        files = list(dict.fromkeys(_listed(source)))
+        base = Path(os.path.commonpath([file.parent for file in files]))
+    else:
+        files, base = [source], source.parent
+    names = _mask_names([file.relative_to(base) for file in files])
+    return [{"image": str(file), "mask": name} for file, name in zip(files, names)]
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / "images").is_dir() and any((folder / name).is_dir() for name in _LABELS)
+
+
+def _files_below(base: Path, output_dir: Path) -> Iterator[Path]:
+    """Image files in a folder and all below it."""
+    seen = {os.path.realpath(output_dir)}
+    for folder, inner, names in os.walk(base, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link that leads back, or our own masks
+            inner.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        here = Path(folder)
+        labels = _LABELS if _is_dataset(here) else ()
+        inner[:] = sorted(name for name in inner if is_visible(here / name) and name not in labels)
+        yield from (here / name for name in names if is_image(here / name))
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = _column(path, csv.DictReader(file)) if path.suffix.lower() == ".csv" else file.read().splitlines()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}); give --dataset_dir{_EXPECTED}") from error
+    entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    files = [Path(os.path.abspath(path.parent / Path(entry).expanduser())) for entry in entries]
+    if not files:
+        raise InputError(f"{path} lists no image; give --dataset_dir{_EXPECTED}")
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise InputError(f"{path} lists {missing[0]}, which is not there ({len(missing)} such line(s)); mend the list")
+    return files
+
+
+def _column(path: Path, table: csv.DictReader[str]) -> list[str]:
+    if "image" not in (table.fieldnames or []):
+        raise InputError(f"{path} has no column image; its columns are {', '.join(table.fieldnames or [])}")
+    return [row["image"] or "" for row in table]
+
+
+def _mask_names(files: Sequence[PurePath]) -> list[str]:
+    """Names that differ, in any case of their letters, as some file systems do not tell it apart."""
+    whole: Callable[[PurePath], str] = lambda file: f"{file.as_posix()}.png"  # noqa: E731
+    names = [file.with_suffix(".png").as_posix() for file in files]
+    while True:
+        counts = Counter(name.casefold() for name in names)
+        longer = [
+            whole(file) if counts[name.casefold()] > 1 else name for file, name in zip(files, names)
+        ]
+        if longer == names:
+            return names
+        names = longer

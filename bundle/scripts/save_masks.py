@@ -1,0 +1,125 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Write what an inference finds: a mask an image, and pictures of it if wished for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+from ignite.engine import Engine, Events
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from .errors import InputError
+from .image_reader import ImageFileReader
+from .outputs import STATE
+from .pictures import draw_overlay, save_palette
+from .whole_files import replacing, write_csv, write_json
+
+__all__ = ["SaveMasks"]
+
+_SHOWN = 10  # problems in the log
+
+_logger = logging.getLogger("qtseg")
+
+
+class SaveMasks:
+    """Save each image's mask as 8-bit palette PNG, and go on where an image cannot be read.
+
+    The evaluator's batches must be of a :py:class:`.tolerant_dataset.TolerantDataset`, with ``"mask"``, the name of the
+    mask in the folder; its outputs must have ``"pred"``, (1, H, W) label ids. A bar shows how many images a second are
+    done.
+
+    Args:
+        output_dir: folder of the masks; ``failed.csv`` lists what could not be read.
+        num_images: to be done by this process.
+        settings: what masks depend on, kept in ``inference.json``.
+        overlays: also save pictures of the masks over the images, in ``overlays/``.
+    """
+
+    def __init__(
+        self, output_dir: str | os.PathLike, *, num_images: int, settings: Mapping[str, Any], overlays: bool = False
+    ) -> None:
+        self.folder = Path(output_dir)
+        self.num_images = num_images
+        self.settings = dict(settings)
+        self.overlays = overlays
+        self.reader = ImageFileReader()
+        self.saved = 0
+        self.failed: list[tuple[str, str]] = []
+        self.start = time.monotonic()
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an evaluator, whose postprocessing ends in label ids.
+
+        Args:
+            engine: the evaluator.
+        """
+        engine.add_event_handler(Events.STARTED, self._begin)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._save)
+        engine.add_event_handler(Events.COMPLETED, lambda: self.bar.close())
+
+    def _begin(self) -> None:
+        self.start = time.monotonic()
+        if idist.get_rank() == 0:
+            write_json(self.folder / STATE, self.settings)
+        self.bar = tqdm(total=self.num_images, unit="image", delay=2, disable=idist.get_rank() > 0)
+
+    def _save(self, engine: Engine) -> None:
+        state: Any = engine.state  # of MONAI's evaluator: one dictionary an image, in batch and output
+        for item, output in zip(state.batch, state.output):
+            if item["problem"]:
+                self.failed.append((item["source"], item["problem"]))
+            else:
+                self._save_one(item["source"], item["mask"], output["pred"][0].cpu().numpy())
+                self.saved += 1
+            self.bar.update()
+
+    def _save_one(self, source: str, name: str, ids: NDArray[Any]) -> None:
+        ids = ids.astype(np.uint8)
+        if self.overlays:
+            image, _ = self.reader.get_data(self.reader.read(source))  # as it was, not as it was fitted and scaled
+            overlay = draw_overlay(np.moveaxis(image, -1, 0), ids)
+            with replacing(self.folder / "overlays" / name) as path:
+                Image.fromarray(overlay).save(path)
+        # last, as an image counts as done with its mask
+        with replacing(self.folder / name) as path:
+            save_palette(ids, path)
+
+    def report(self) -> None:
+        """Log how many masks were written, and where; list what could not be read.
+
+        Raises:
+            InputError: if there is any such image, in the first process.
+        """
+        seconds = time.monotonic() - self.start
+        total: Any = idist.all_reduce(float(self.saved))
+        of_processes: Any = idist.all_gather(self.failed)
+        if idist.get_rank() > 0:
+            return
+        speed = f"{total / seconds:.1f} images a second; " if total else ""
+        _logger.info(f"{total:.0f} masks: {self.folder} ({speed}8-bit palette PNG, pixel values are label ids)")
+        listed = self.folder / "failed.csv"
+        listed.unlink(missing_ok=True)
+        failed = sorted(each for of_process in of_processes for each in of_process)
+        if failed:
+            write_csv(listed, ["image", "problem"], failed)
+            for _, problem in failed[:_SHOWN]:
+                _logger.error(problem)
+            raise InputError(f"{len(failed)} image(s) could not be segmented; {listed} lists them, the others are done")

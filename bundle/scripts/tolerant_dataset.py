@@ -1,0 +1,45 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A dataset that goes on where an image cannot be read, so that the others are segmented all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from monai.data import Dataset
+
+from .errors import explanation
+
+__all__ = ["TolerantDataset"]
+
+_STANDS_IN = Path(__file__).with_name("black.png")
+
+
+class TolerantDataset(Dataset):
+    """Load images; a small black one stands in for each that cannot be read.
+
+    Every item has ``"source"``, the path of its image, and ``"problem"``: why it could not be read, or "" if it could.
+
+    Args:
+        data: items of ``"image"``, a path.
+        transform: loads an image, and makes of it what the network takes.
+    """
+
+    def _transform(self, index: int) -> dict[str, Any]:
+        item = {**self.data[index], "source": self.data[index]["image"], "problem": ""}
+        try:
+            return self.transform(item)
+        except Exception as error:  # MONAI raises errors of its own around ours
+            problem = explanation(error)
+            if problem is None:
+                raise
+            return self.transform({**item, "image": str(_STANDS_IN), "problem": problem})

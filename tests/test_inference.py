@@ -1,0 +1,113 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Inference over many images: broken ones, a run that was cut off, several processes; through the configs."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import write_blobs
+from scripts.errors import InputError
+from workflows import BUNDLE, causes, config_files, run, run_command
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Images in folders, two of which are broken."""
+    blobs = write_blobs(tmp_path_factory.mktemp("many") / "blobs", 9)
+    root = blobs.parent / "data"
+    shutil.copytree(blobs / "images", root / "a folder")
+    shutil.copy(root / "a folder" / "case 01.png", root / "case 01.png")
+    (root / "broken.png").write_bytes((root / "case 01.png").read_bytes()[:200])
+    (root / "a folder" / "no image.jpg").write_text("text")
+    return root
+
+
+def masks_in(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*.png") if "overlays" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def segment(trained, data: Path, folder: Path) -> str:
+    """The sentence that a run ends with, whose images are not all good."""
+    with pytest.raises(RuntimeError) as failure:
+        run("inference", ckpt_dir=str(trained.ckpt_dir), dataset_dir=str(data), output_dir=str(folder))
+    return next(str(error) for error in causes(failure.value) if isinstance(error, InputError))
+
+
+def test_the_good_are_segmented_and_the_broken_named(trained, data, tmp_path, capsys):
+    told = segment(trained, data, tmp_path)
+    assert "2 image(s) could not be segmented" in told and "failed.csv lists them, the others are done" in told
+    masks = masks_in(tmp_path)
+    assert set(masks) == {"case 01.png", *(f"a folder/case {i:02d}.png" for i in range(9))}
+    assert masks["case 01.png"] == masks["a folder/case 01.png"]
+    with Image.open(data / "a folder" / "case 03.png") as image, Image.open(tmp_path / "a folder/case 03.png") as mask:
+        assert mask.size == image.size and mask.mode == "P"
+    with open(tmp_path / "failed.csv", newline="", encoding="utf-8") as file:
+        failed = {Path(row["image"]).name: row["problem"] for row in csv.DictReader(file)}
+    assert set(failed) == {"broken.png", "no image.jpg"}
+    assert "no image.jpg is not a PNG, JPEG" in failed["no image.jpg"]
+    assert "broken.png cannot be read" in failed["broken.png"]
+    assert "10 masks:" in capsys.readouterr().out
+
+
+def test_a_run_that_was_cut_off_goes_on(trained, data, tmp_path, capsys):
+    segment(trained, data, tmp_path)
+    whole = masks_in(tmp_path)
+    kept = tmp_path / "a folder" / "case 02.png"
+    (tmp_path / "case 01.png").unlink()
+    (tmp_path / ".7.case 01.png").write_bytes(b"half of a mask")
+    before = kept.stat().st_mtime_ns
+    segment(trained, data, tmp_path)
+    assert "9 of 12 masks are in" in capsys.readouterr().out and kept.stat().st_mtime_ns == before
+    (tmp_path / ".7.case 01.png").unlink()
+    assert masks_in(tmp_path) == whole
+    (data / "broken.png").rename(data.parent / "broken.png")
+    (data / "a folder" / "no image.jpg").rename(data.parent / "no image.jpg")
+    try:
+        run("inference", ckpt_dir=str(trained.ckpt_dir), dataset_dir=str(data), output_dir=str(tmp_path))
+    finally:
+        (data.parent / "broken.png").rename(data / "broken.png")
+        (data.parent / "no image.jpg").rename(data / "a folder" / "no image.jpg")
+    assert "0 masks:" in capsys.readouterr().out and not (tmp_path / "failed.csv").exists()
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_overlays_lie_over_the_images_as_they_were(trained, data, tmp_path):
+    folder = tmp_path / "out"
+    image = data / "a folder" / "case 01.png"
+    run("inference", ckpt_dir=str(trained.ckpt_dir), dataset_dir=str(image), output_dir=str(folder), overlays="true")
+    with Image.open(image) as opened, Image.open(folder / "overlays" / "case 01.png") as overlay:
+        pixels, drawn = np.asarray(opened.convert("RGB")).astype(int), np.asarray(overlay).astype(int)
+        ids = np.asarray(Image.open(folder / "case 01.png"))
+    same = np.abs(drawn - (pixels - pixels.min()) * 255 / (pixels.max() - pixels.min())).max(-1) <= 1
+    assert (same == (ids == 0)).mean() > 0.99
+
+
+def test_two_processes_write_the_same_masks_as_one(trained, data, tmp_path):
+    segment(trained, data, tmp_path / "one")
+    done = run_command(
+        *("run", "inferring", "--config_file", str(config_files("inference", "multi_gpu_inference"))),
+        *("--bundle_root", str(BUNDLE), "--ckpt_dir", str(trained.ckpt_dir), "--dataset_dir", str(data)),
+        *("--output_dir", str(tmp_path / "two")),
+        cwd=tmp_path,
+        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"),
+    )
+    assert done.returncode == 1 and "2 image(s) could not be segmented" in done.stderr, done.stderr[-6000:]
+    assert done.stdout.count("10 masks:") == 1
+    assert masks_in(tmp_path / "two") == masks_in(tmp_path / "one")
+    assert (tmp_path / "two" / "failed.csv").read_text() == (tmp_path / "one" / "failed.csv").read_text()
