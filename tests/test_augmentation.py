@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from scripts.augmentation import Augment, AugmentBatch, collate
+from scripts.transforms import MinMax
 
 CPU = torch.device("cpu")
 
@@ -109,7 +110,7 @@ def test_a_prepared_batch_is_normalized():
     torch.manual_seed(0)
     image, label = blob()
     batch = {"image": image.to(torch.uint8), "label": label.to(torch.uint8)}
-    prepared, labels = AugmentBatch(Augment())(batch, CPU, False)
+    prepared, labels = AugmentBatch(Augment(), MinMax())(batch, CPU, False)
     assert prepared.dtype == labels.dtype == torch.float32
     assert prepared.amin((1, 2, 3)).tolist() == [-1] * 16
     assert prepared.amax((1, 2, 3)).tolist() == pytest.approx([1] * 16)

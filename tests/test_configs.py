@@ -115,12 +115,12 @@ def test_copies_that_the_format_forces_are_equal():
     one_process, several = read("multi_gpu_train"), read("multi_gpu_evaluate")
     for name in ("device", "initialize", "finalize", "validate#sampler"):
         assert one_process[name] == several[name]
-    image_loader, *_, normalize = inference["preprocessing"]["transforms"]
-    assert image_loader == train["load"][0] and normalize == train["normalize"][0]["transforms"][0]
-    ours = [t for t in read("evaluate")["validate#postprocessing"]["transforms"] if t["_target_"] == "Invertd"]
-    components = [t for t in inference["postprocessing"]["transforms"] if t != "@probabilities"]
-    theirs = [t for t in components if t["_target_"] == "Invertd"]
-    assert [{**t, "transform": None} for t in ours] == [{**t, "transform": None} for t in theirs]
+    assert inference["load"] == train["load"][:1] and inference["native"] == train["native"]
+    assert inference["fit"][-1] == train["normalize"][0]["transforms"][0]
+    for name in ("is_native", "image_size"):
+        assert inference[name] == train[name]
+    (ours,), (theirs,) = read("evaluate")["to_original"], inference["to_original"]
+    assert {**ours, "transform": None} == {**theirs, "transform": None}
 
 
 def test_the_best_model_and_the_training_state_lie_apart():

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,8 +22,6 @@ import torch.nn.functional as F
 from monai.data import list_data_collate
 from monai.networks.layers import GaussianFilter
 from torch import Tensor
-
-from .transforms import MinMax
 
 __all__ = ["Augment", "AugmentBatch", "collate"]
 
@@ -37,11 +35,12 @@ class AugmentBatch:
 
     Args:
         augment: changes a batch of images and labels.
+        normalize: from [0, 255] to [-1, 1].
     """
 
-    def __init__(self, augment: Augment) -> None:
+    def __init__(self, augment: Augment, normalize: Callable[[Tensor], Tensor]) -> None:
         self.augment = augment
-        self.normalize = MinMax()
+        self.normalize = normalize
 
     def __call__(
         self, batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **kwargs: Any
@@ -112,15 +111,16 @@ class Augment:
         return image, label
 
 
-def collate(items: Sequence[Mapping[str, Tensor]]) -> Any:
+def collate(items: Sequence[Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]]]) -> Any:
     """Stack images and labels to a batch, also where 8-bit images and deeper ones meet: then all are float32.
 
     Args:
-        items: what a dataset gives, each with an ``image``.
+        items: what a dataset gives: items with an ``image``, or lists of them, such as the crops of an image.
     """
-    if len({item["image"].dtype for item in items}) > 1:
-        items = [{**item, "image": item["image"].float()} for item in items]
-    return list_data_collate(items)
+    single = [each for item in items for each in ([item] if isinstance(item, Mapping) else item)]
+    if len({each["image"].dtype for each in single}) > 1:
+        single = [{**each, "image": each["image"].float()} for each in single]
+    return list_data_collate(single)
 
 
 def _indices(chosen: Tensor, device: torch.device) -> Tensor:

@@ -51,7 +51,7 @@ def check_data(
     facts: Sequence[Facts],
     pairs: Sequence[Pair],
     *,
-    spatial_size: tuple[int, int],
+    spatial_size: tuple[int, int] | None,
     out_channels: int,
     report_path: str | os.PathLike[str],
     training: bool = True,
@@ -61,7 +61,7 @@ def check_data(
     Args:
         facts: of every image, from :py:func:`.survey.survey_images`.
         pairs: of them, from :py:func:`.duplicates.near_duplicates`.
-        spatial_size: (H, W) in pixels that images will be fitted to.
+        spatial_size: (H, W) in pixels that images will be fitted to; None where they keep their size.
         out_channels: number of classes, the background counted.
         report_path: JSON file for the report.
         training: whether there must be an object to learn.
@@ -204,11 +204,11 @@ def _seen(usable: Sequence[Facts]) -> int:
     return max(2, 1 + max(label for each in usable for label, count in enumerate(each.pixels) if count))
 
 
-def _class(usable: Sequence[Facts], label: int, spatial_size: tuple[int, int]) -> dict[str, Any]:
+def _class(usable: Sequence[Facts], label: int, spatial_size: tuple[int, int] | None) -> dict[str, Any]:
     objects = vanishing = 0
     for each in usable:
         counts = each.objects[label - 1]
-        zoom = min(target / side for target, side in zip(spatial_size, each.size))
+        zoom = 1.0 if spatial_size is None else min(target / side for target, side in zip(spatial_size, each.size))
         gone = max(0, math.ceil(-2 * math.log2(min(zoom, 1))))  # 2^gone pixels become one
         objects += sum(counts)
         vanishing += sum(counts[:gone])

@@ -28,7 +28,7 @@ from .weights import load_trained
 
 __all__ = ["digests", "first_fold", "load_folds"]
 
-_AGREE = ("spatial_size", "out_channels", "color_space")
+_AGREE = ("spatial_size", "geometry", "out_channels", "color_space")
 
 _logger = logging.getLogger("qtseg")
 

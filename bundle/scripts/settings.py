@@ -47,6 +47,8 @@ _logger = logging.getLogger("qtseg")
 #: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
 PUBLISHED: dict[str, Any] = {
     "spatial_size": [512, 512],
+    "geometry": "fit",
+    "overlap": 0.25,
     "out_channels": 2,
     "dataset_dir": None,
     "layout": "folder",

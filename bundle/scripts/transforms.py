@@ -22,7 +22,7 @@ from monai.transforms import InvertibleTransform, MapTransform, Resize, Transfor
 from monai.transforms.spatial.functional import resize
 from monai.utils import TraceKeys, ensure_tuple_rep
 
-__all__ = ["ArgMaxd", "Fit", "Fitd", "MinMax", "MinMaxd"]
+__all__ = ["ArgMaxd", "Fit", "Fitd", "MinMax", "MinMaxd", "label_ids"]
 
 
 class Fit(Resize):
@@ -148,6 +148,18 @@ class MinMaxd(MapTransform):
         for key in self.key_iterator(scaled):
             scaled[key] = self.min_max(scaled[key])
         return scaled
+
+
+def label_ids(scores: torch.Tensor) -> torch.Tensor:
+    """The id of the class with the highest score, the lowest id where scores are equal.
+
+    Args:
+        scores: (T, ...), one a class, at most 256.
+
+    Returns:
+        (1, ...) uint8.
+    """
+    return scores.max(dim=0, keepdim=True).indices.to(torch.uint8)
 
 
 class ArgMaxd(MapTransform):
