@@ -205,7 +205,7 @@ def test_orientation_of_image_and_mask(orientation, tmp_path):
 
 
 @pytest.mark.parametrize("names, supported", [
-    ("a.png", True), ("b.c.TIFF", True), (["a.jpg", "a.gif"], True), ("a.png.txt", False), (["a.png", "a.nii"], False)
+    ("a.png", True), ("b.c.TIFF", True), (["a.jpg", "a.gif"], True), ("a.png.txt", False), (["a.png", "a.NII.gz"], True)
 ])
 def test_supported_suffixes(names, supported):
     assert ImageFileReader().verify_suffix(names) is supported

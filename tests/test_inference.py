@@ -16,8 +16,10 @@ import csv
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from conftest import write_blobs
@@ -96,6 +98,37 @@ def test_overlays_lie_over_the_images_as_they_were(trained, data, tmp_path):
         ids = np.asarray(Image.open(folder / "case 01.png"))
     same = np.abs(drawn - (pixels - pixels.min()) * 255 / (pixels.max() - pixels.min())).max(-1) <= 1
     assert (same == (ids == 0)).mean() > 0.99
+
+
+@pytest.mark.parametrize("geometry", ["fit", "native"])
+def test_volumes_get_masks_of_their_kind(geometry, tmp_path):
+    pages = np.zeros((3, 40, 56, 3), np.uint8)  # of each page another corner is red
+    pages[0, :10, :14, 0] = pages[1, :10, -14:, 0] = pages[2, -10:, :14, 0] = 255
+    pages[:, 20, 20] = 255
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    first, *others = (Image.fromarray(page) for page in pages)
+    first.save(data / "stack.tif", save_all=True, append_images=others)
+    first.save(data / "single.png")
+    voxels = np.ascontiguousarray(pages.swapaxes(0, 2)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    nib.save(nib.Nifti1Image(voxels, np.diag([-2.0, 3, 4, 1])), data / "volume.nii.gz")
+    run(
+        "inference",
+        dataset_dir=str(data),
+        ckpt_dir=str(tmp_path / "no model"),
+        output_dir=str(out),
+        spatial_size=[64, 64],
+        geometry=geometry,
+        network_def={"_target_": "test_workflows.RedIsForeground"},
+        run=["$@evaluator.run()", "$@save_masks.report()"],
+    )
+    expected = pages[..., 0] > pages[..., 1]
+    stack, volume = tifffile.imread(out / "stack.tif"), nib.load(out / "volume.nii.gz")
+    assert stack.shape == expected.shape and stack.dtype == np.uint8
+    for found in (stack, np.asarray(volume.dataobj).swapaxes(0, 2)):
+        assert (found == expected).mean() > 0.98
+    np.testing.assert_array_equal(volume.affine, np.diag([-2.0, 3, 4, 1]))
+    assert (np.asarray(Image.open(out / "single.png")) == expected[0]).mean() > 0.98
 
 
 def test_two_processes_write_the_same_masks_as_one(trained, data, tmp_path):

@@ -17,7 +17,8 @@ import images
 from scripts.errors import InputError
 from scripts.image_reader import MaskFileReader
 from scripts.masks import label_ids
-from scripts.pixels import Pixels, read_pixels
+from scripts.pages import read_pages
+from scripts.pixels import Pixels
 
 OBJECT = images.marked(value=1)
 
@@ -30,7 +31,7 @@ def ids(values: np.ndarray, num_classes: int = 2, **options) -> np.ndarray:
 
 
 def ids_of(path, num_classes: int = 2) -> np.ndarray:
-    return label_ids(read_pixels(str(path), 10**6), num_classes, str(path))
+    return label_ids(read_pages(str(path), 10**6)[0], num_classes, str(path))
 
 
 def few(*values: int, dtype: str = "uint8") -> np.ndarray:

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import nn
 
 from scripts.errors import InputError
-from scripts.native import FullScale, SlidingWindows, Stretchd, check_geometry
+from scripts.native import FullScale, Slices, SlidingWindows, Stretchd, check_geometry
 from scripts.scores import read_scores
 from scripts.transforms import label_ids
 from workflows import run, train_small
@@ -69,6 +69,19 @@ def test_a_whole_image_is_stretched():
         torch.testing.assert_close(stretched.float(), torch.tensor([[[0.0, 64], [128, 255]]]), rtol=0, atol=0.51)
     assert not Stretchd("image")({"image": torch.full((3, 4, 4), 7, dtype=torch.uint8)})["image"].any()
     assert FullScale()(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+
+
+def test_slices_of_a_volume_are_seen_as_images(network):
+    volume = torch.randint(0, 256, (1, 3, 70, 50, 5), dtype=torch.uint8)
+    windows = SlidingWindows((64, 32))
+    found = Slices(windows, batch_size=2)(volume, network)
+    assert found.shape == (1, 2, 70, 50, 5)
+    for k in range(5):
+        torch.testing.assert_close(found[..., k], windows(volume[..., k], network))
+    assert torch.equal(Slices(windows, batch_size=2)(volume[..., 0], network), windows(volume[..., 0], network))
+    stretched = Stretchd("image")({"image": volume[0] // 2})["image"]
+    for k in range(5):
+        assert torch.equal(stretched[..., k], Stretchd("image")({"image": volume[0, ..., k] // 2})["image"])
 
 
 def test_wrong_values():

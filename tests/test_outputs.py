@@ -66,11 +66,12 @@ def test_masks_overwrite_masks_of_ours_and_nothing_else(images, tmp_path):
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 def test_batches_are_the_same_for_any_number_of_processes(processes, monkeypatch):
-    whole = batches_of(range(10), 4)
-    assert whole == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    images = [{"mask": f"{i}.nii.gz" if i == 5 else f"{i}.png"} for i in range(10)]
+    whole = batches_of(images, 4)
+    assert whole == [[0, 1, 2, 3], [4], [5], [6, 7, 8, 9]]  # a volume is alone
     monkeypatch.setattr(idist, "get_world_size", lambda: processes)
     dealt = []
     for rank in range(processes):
         monkeypatch.setattr(idist, "get_rank", lambda rank=rank: rank)
-        dealt += batches_of(range(10), 4)
+        dealt += batches_of(images, 4)
     assert sorted(dealt) == whole

@@ -17,14 +17,16 @@ from PIL import Image
 
 import images
 from scripts.errors import InputError
-from scripts.pixels import Pixels, read_pixels
+from scripts.pages import read_pages
+from scripts.pixels import Pixels
 
 SHAPE = (images.HEIGHT, images.WIDTH)
 LIMIT = images.HEIGHT * images.WIDTH
 
 
 def read(path) -> Pixels:
-    return read_pixels(str(path), LIMIT)
+    (page,) = read_pages(str(path), LIMIT, single=True)
+    return page
 
 
 @pytest.mark.parametrize(

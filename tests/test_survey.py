@@ -83,7 +83,8 @@ def test_bad_files_are_facts_too(pair, tmp_path):
     items = [{**pair, "image": str(tmp_path / "broken.png")}, {**pair, "label": small}, pair]
     broken, other_size, good = look(items, tmp_path)
     cure = "remove it, or convert it to PNG"
-    assert broken.problem == f"{tmp_path / 'broken.png'} is not a PNG, JPEG, TIFF, BMP or GIF image; {cure}"
+    formats = "PNG, JPEG, TIFF, BMP, GIF, DICOM or NIfTI"
+    assert broken.problem == f"{tmp_path / 'broken.png'} is not a {formats} image; {cure}"
     assert other_size.problem == (
         f"{small} is 24 x 16 pixels but {pair['image']} is 60 x 40; a mask must be as large as its image"
     )

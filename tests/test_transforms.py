@@ -15,9 +15,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
-from monai.transforms import Compose, Invertd, SpatialPadd
+from monai.transforms import Compose, Invertd, Padd, SpatialPadd
 
-from scripts.transforms import ArgMaxd, Fit, Fitd, MinMax, MinMaxd
+from scripts.transforms import ArgMaxd, Fit, Fitd, MinMax, MinMaxd, PadInPlane
 
 
 def ramp(height: int, width: int, channels: int = 1) -> torch.Tensor:
@@ -128,3 +128,22 @@ def test_the_class_of_the_highest_score():
     chosen = ArgMaxd("pred")({"pred": scores})["pred"]
     assert chosen.shape == (1, 1, 2) and chosen.flatten().tolist() == [1, 0]
     assert torch.equal(chosen.affine, scores.affine)  # Invertd and the writers need what is known of the image
+
+
+@pytest.mark.parametrize("size", [(60, 40), (20, 30)])
+def test_slices_of_a_volume_are_treated_as_images(size):
+    torch.manual_seed(0)
+    volume = MetaTensor(torch.randint(0, 256, (3, *size, 4), dtype=torch.uint8))
+    transform = Compose(
+        [Fitd("image", (32, 64)), Padd("image", padder=PadInPlane((32, 64))), MinMaxd("image")], log_stats=False
+    )
+    back = Invertd("image", transform=transform, orig_keys="image", nearest_interp=False)
+    whole = transform({"image": volume})
+    assert whole["image"].shape == (3, 32, 64, 4)
+    returned = back(dict(whole))["image"]
+    assert returned.shape == volume.shape
+    for k in range(4):
+        single = transform({"image": MetaTensor(volume[..., k].as_tensor().clone())})
+        torch.testing.assert_close(whole["image"][..., k].as_tensor(), single["image"].as_tensor(), rtol=0, atol=0.01)
+        expected = back(dict(single))["image"].as_tensor()
+        torch.testing.assert_close(returned[..., k].as_tensor(), expected, rtol=0, atol=0.01)

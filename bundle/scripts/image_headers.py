@@ -33,10 +33,7 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffFileError, TiffPage
 
 from .errors import InputError
 
-__all__ = ["SUFFIXES", "Source", "image_size", "open_image", "orientation", "upright_size"]
-
-#: suffixes of the supported formats, in lower case
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
+__all__ = ["Source", "open_image", "orientation", "page_count", "upright_size"]
 
 # Formats go by content, as files are often misnamed. Not Image.open: its limit on pixels is a global of the process,
 # which warns from 89 and raises from 179 megapixels on; the caller's own limit is compared with the header instead.
@@ -72,33 +69,27 @@ Source = ImageFile | TiffPage
 _UNSIGNED = 1  # a value of the TIFF tag SampleFormat
 
 
-def image_size(path: str) -> tuple[int, int]:
-    """Height and width in pixels, the right way up (EXIF orientation), from the header alone.
-
-    Raises:
-        InputError: if ``path`` is not a readable image of one page.
-    """
-    with open_image(path) as source:
-        return upright_size(source)
-
-
 @contextmanager
-def open_image(path: str) -> Iterator[Source]:
+def open_image(path: str, page: int = 0) -> Iterator[Source]:
     """Parse the header of an image file, whatever its suffix.
 
     Within the ``with`` block, what the decoders raise becomes an InputError that names the file.
+
+    Args:
+        path: the file.
+        page: number of the page or frame, from 0.
 
     Yields:
         A Pillow image, its pixels not yet decoded; or a tifffile page where Pillow would not keep every bit of a TIFF:
         several channels of more than 8 bits, uint32, int8, and types that it does not know, such as float64.
 
     Raises:
-        InputError: if the file is missing, damaged, of another format, has several pages, or holds channels other than
-            grey or RGB with at most one alpha channel.
+        InputError: if the file is missing, damaged, of another format, or holds channels other than grey or RGB with at
+            most one alpha channel.
     """
     try:
         with open(path, "rb") as file:
-            yield _identify(file, path)
+            yield _identify(file, path, page)
     except InputError:
         raise
     except _DECODER_ERRORS as error:
@@ -122,6 +113,15 @@ def upright_size(source: Source) -> tuple[int, int]:
     return (width, height) if orientation(source) >= 5 else (height, width)
 
 
+def page_count(source: Source) -> int:
+    """Number of pages or frames of the file that an opened image is of."""
+    if isinstance(source, TiffPage):
+        return len(source.parent.pages)
+    if source.format == "MPO":  # a JPEG as some cameras write it, with previews or the view of a second lens
+        return 1
+    return getattr(source, "n_frames", 1)
+
+
 def orientation(source: Source) -> int:
     """EXIF orientation of an opened image, 1 (upright) to 8; from 5 on, rows and columns are exchanged."""
     if isinstance(source, TiffPage):
@@ -134,41 +134,43 @@ def orientation(source: Source) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _identify(file: IO[bytes], path: str) -> Source:
+def _identify(file: IO[bytes], path: str, page: int) -> Source:
     start = file.read(8)
     file.seek(0)
     decoder = next((decoder for signatures, decoder in _FORMATS if start.startswith(signatures)), None)
     if decoder is None:
-        raise InputError(f"{path} is not a PNG, JPEG, TIFF, BMP or GIF image; remove it, or convert it to PNG")
+        formats = "PNG, JPEG, TIFF, BMP, GIF, DICOM or NIfTI"
+        raise InputError(f"{path} is not a {formats} image; remove it, or convert it to PNG")
     if decoder is TiffImageFile:
-        return _identify_tiff(file, path)
+        return _identify_tiff(file, path, page)
     # Without the file name, Pillow does not map the file into memory, which garbles a TIFF with an orientation above 4.
     image: ImageFile = decoder(file)
     if isinstance(image, BmpImageFile):
         _check_bmp(image, file)
-    # The further pictures of an MPO, a JPEG as some cameras write it, are previews or the view of a second lens.
-    if image.format != "MPO":
-        _check_pages(path, getattr(image, "n_frames", 1))
+    if page:
+        image.seek(page)
     return image
 
 
-def _identify_tiff(file: IO[bytes], path: str) -> Source:
+def _identify_tiff(file: IO[bytes], path: str, page: int) -> Source:
     try:
         image = TiffImageFile(file)
+        if page:
+            image.seek(page)
     except SyntaxError:  # a pixel type that Pillow does not know; or damage, which tifffile will report
         image = None
     if image is not None and _is_exact(image):
-        _check_pages(path, image.n_frames)
         tags = image.tag_v2
         samples, extra = tags.get(Tag.SamplesPerPixel, 1), tags.get(Tag.ExtraSamples, ())
         _check_channels(path, tags.get(Tag.PhotometricInterpretation, 0), samples, extra)
         return image
     file.seek(0)
     tiff = TiffFile(file, name=path)
-    _check_pages(path, len(tiff.pages))
-    page = tiff.pages.first
-    _check_channels(path, page.photometric, page.samplesperpixel, page.extrasamples)
-    return page
+    found = tiff.pages[page]
+    if not isinstance(found, TiffPage):
+        raise ValueError(f"page {page} has no tags of its own")
+    _check_channels(path, found.photometric, found.samplesperpixel, found.extrasamples)
+    return found
 
 
 def _is_exact(image: TiffImageFile) -> bool:
@@ -193,11 +195,6 @@ def _check_bmp(image: BmpImageFile, file: IO[bytes]) -> None:
     (bits,) = struct.unpack_from("<H", start, 24 if header_size == 12 else 28)
     if bits != {"1": 1, "L": 8}.get(image.mode, bits):
         raise ValueError(f"a BMP of {bits} bits with a palette of few greys is not supported")
-
-
-def _check_pages(path: str, pages: int) -> None:
-    if pages > 1:
-        raise InputError(f"{path} has {pages} pages or frames; save each one as an image of its own")
 
 
 def _check_channels(path: str, photometric: int, samples: int, extra: tuple[int, ...]) -> None:

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,15 +23,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .errors import InputError
-from .image_headers import SUFFIXES
 from .masks import MAX_CLASSES, label_ids
-from .pixels import Pixels, read_pixels
+from .nifti import is_nifti
+from .pages import has_image_suffix, read_pages
+from .pixels import Pixels
 
 __all__ = ["ImageFileReader", "MaskFileReader"]
 
 
 class ImageFileReader(ImageReader):
-    """Read a PNG, JPEG, TIFF, BMP or GIF as intensities of a fixed number of channels, whatever the file stores.
+    """Read an image file as intensities of a fixed number of channels, whatever the file stores.
+
+    Formats are PNG, JPEG, TIFF, BMP, GIF, DICOM and NIfTI.
 
     Rows come first, in contrast to MONAI's PILReader, which exchanges rows and columns. Grey images are replicated,
     palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped and the color
@@ -46,6 +48,8 @@ class ImageFileReader(ImageReader):
         color_space: of three channels: "RGB", or "YCrCb" (luma, red and blue difference, full range as in JPEG), which
             the paper uses for dermoscopy.
         max_pixels: the largest height x width to decode; guards against small files that would fill the memory.
+        volumes: take files of several pages, frames or slices, too, each stretched by itself, and NIfTI files as
+            volumes even of one slice. Without it they are refused, but for NIfTI files of one slice.
 
     Raises:
         InputError: if ``channels`` is not 1 or 3, ``color_space`` is neither, or ``max_pixels`` is not positive.
@@ -58,7 +62,14 @@ class ImageFileReader(ImageReader):
         load = LoadImaged(keys="image", reader=ImageFileReader(), dtype=None, ensure_channel_first=True)  # (3, H, W)
     """
 
-    def __init__(self, *, channels: int = 3, color_space: str = "RGB", max_pixels: int = 200_000_000) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        color_space: str = "RGB",
+        max_pixels: int = 200_000_000,
+        volumes: bool = False,
+    ) -> None:
         if channels not in (1, 3):
             raise InputError(f"channels is {channels}; use 3 for RGB or 1 for grey")
         if color_space not in ("RGB", "YCrCb"):
@@ -68,10 +79,11 @@ class ImageFileReader(ImageReader):
         self.channels = channels
         self.color_space = color_space
         self.max_pixels = max_pixels
+        self.volumes = volumes
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Whether all of the file names end as those of a supported format, in any case."""
-        return all(Path(name).suffix.lower() in SUFFIXES for name in ensure_tuple(filename))
+        return all(has_image_suffix(name) for name in ensure_tuple(filename))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
         """Take the path(s) on to ``get_data``, which decodes: LoadImage hides the errors that this method raises."""
@@ -84,14 +96,20 @@ class ImageFileReader(ImageReader):
             img: what ``read`` returned.
 
         Returns:
-            (H, W, channels) uint8 or float32 in [0, 255], and the meta data that MONAI expects.
+            (H, W, channels) uint8 or float32 in [0, 255], or (H, W, D, channels) for a volume, and the meta data that
+            MONAI expects.
         """
         if len(img) != 1:
             raise InputError(f"an image is one file, but {len(img)} are listed: {', '.join(img[:3])}; list one")
-        values = _intensities(read_pixels(img[0], self.max_pixels), self.channels)
-        if self.color_space == "YCrCb" and self.channels == 3:
-            values = _ycrcb(values)
-        return values, _meta(values.shape[:2], channel_dim=-1)
+        slices = [self._values(page) for page in read_pages(img[0], self.max_pixels, single=not self.volumes)]
+        if len(slices) > 1 or (self.volumes and is_nifti(img[0])):
+            volume = np.stack(slices, axis=2)  # (H, W, D, C)
+            return volume, _meta(volume.shape[:3], channel_dim=-1)
+        return slices[0], _meta(slices[0].shape[:2], channel_dim=-1)
+
+    def _values(self, page: Pixels) -> NDArray[Any]:
+        values = _intensities(page, self.channels)
+        return _ycrcb(values) if self.color_space == "YCrCb" and self.channels == 3 else values
 
 
 class MaskFileReader(ImageFileReader):
@@ -168,7 +186,7 @@ class MaskFileReader(ImageFileReader):
         return ids
 
     def _read(self, path: str, see: Callable[[Pixels], None]) -> NDArray[np.uint8]:
-        pixels = read_pixels(path, self.max_pixels)
+        (pixels,) = read_pages(path, self.max_pixels, single=True)
         ids = label_ids(pixels, self.num_classes, path, self.colors)
         see(pixels)
         return ids
@@ -230,8 +248,8 @@ def _meta(shape: tuple[int, ...], channel_dim: float) -> dict[str, Any]:
     return {
         MetaKeys.SPATIAL_SHAPE: np.array(shape),
         MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,
-        MetaKeys.AFFINE: np.eye(3),
-        MetaKeys.ORIGINAL_AFFINE: np.eye(3),
+        MetaKeys.AFFINE: np.eye(len(shape) + 1),
+        MetaKeys.ORIGINAL_AFFINE: np.eye(len(shape) + 1),
     }
 
 

@@ -25,9 +25,9 @@ from torch import Tensor
 
 from .errors import InputError
 
-__all__ = ["FullScale", "SlidingWindows", "Stretchd", "check_geometry"]
+__all__ = ["FullScale", "SlidingWindows", "Slices", "Stretchd", "check_geometry"]
 
-# Shapes: B batch, C channels, T classes, H x W image, h x w window.
+# Shapes: B batch, C channels, T classes, H x W image, D slices of a volume, h x w window.
 
 _GEOMETRIES = ("fit", "native")
 
@@ -56,7 +56,8 @@ class Stretchd(MapTransform):
     8-bit images stay 8-bit, a quarter of the memory; the rest becomes float32. A constant image becomes 0.
 
     Args:
-        keys: keys of (C, H, W) tensors; all channels are stretched together.
+        keys: keys of (C, H, W) tensors, all channels of which are stretched together, or of (C, H, W, D), each slice of
+            which is stretched by itself.
         allow_missing_keys: do not raise where a key is missing.
     """
 
@@ -66,7 +67,11 @@ class Stretchd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Tensor]) -> dict[Hashable, Tensor]:
         stretched = dict(data)
         for key in self.key_iterator(stretched):
-            stretched[key] = _stretched(stretched[key])
+            image = stretched[key]
+            if image.ndim == 4:
+                stretched[key] = torch.stack([_stretched(each) for each in image.unbind(-1)], dim=-1)
+            else:
+                stretched[key] = _stretched(image)
         return stretched
 
 
@@ -184,6 +189,39 @@ class SlidingWindows(Inferer):
     def _decided(self, scores: Tensor, weights: Tensor) -> Tensor:
         blended = scores / weights
         return blended if self.decide is None else self.decide(blended)
+
+
+class Slices(Inferer):
+    """Let another inferer see volumes as images, a few slices at a time.
+
+    :py:class:`monai.inferers.SliceInferer` does so with sliding windows of its own.
+
+    Args:
+        inferer: for (B, C, H, W).
+        batch_size: slices at a time.
+    """
+
+    def __init__(self, inferer: Inferer, *, batch_size: int) -> None:
+        super().__init__()
+        self.inferer = inferer
+        self.batch_size = batch_size
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Predict.
+
+        Args:
+            inputs: (B, C, H, W) images, or (1, C, H, W, D), a volume.
+            network: for the inferer.
+            args, kwargs: handed on.
+
+        Returns:
+            What the inferer returns, with the slices as last axis for a volume.
+        """
+        if inputs.ndim == 4:
+            return self.inferer(inputs, network, *args, **kwargs)
+        slices = inputs[0].movedim(-1, 0)  # (D, C, H, W)
+        found = [self.inferer(some, network, *args, **kwargs) for some in slices.split(self.batch_size)]
+        return torch.cat(found).movedim(0, -1)[None]
 
 
 def _starts(length: int, window: int, step: int) -> list[int]:

@@ -63,19 +63,25 @@ def still_to_do(
     return todo
 
 
-def batches_of(images: Sequence[Any], batch_size: int) -> list[list[int]]:
-    """Batches of neighbors, dealt out to the processes of a job.
+def batches_of(images: Sequence[Mapping[str, str]], batch_size: int) -> list[list[int]]:
+    """Batches of neighbors, dealt out to the processes of a job; a volume is a batch by itself.
 
     They are the same batches for any number of processes, and so are the masks, to the last bit.
 
     Args:
-        images: those to do.
+        images: those to do; masks of volumes are no ``.png``.
         batch_size: images a batch.
 
     Returns:
         Positions of the images in each batch of this process.
     """
-    batches = [list(range(first, min(first + batch_size, len(images)))) for first in range(0, len(images), batch_size)]
+    batches: list[list[int]] = []
+    for i, item in enumerate(images):
+        is_single = item["mask"].endswith(".png")
+        if batches and is_single and len(batches[-1]) < batch_size and images[batches[-1][0]]["mask"].endswith(".png"):
+            batches[-1].append(i)
+        else:
+            batches.append([i])
     return batches[idist.get_rank() :: idist.get_world_size()]
 
 

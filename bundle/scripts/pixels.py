@@ -27,9 +27,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import PHOTOMETRIC, TiffPage
 
 from .errors import InputError
-from .image_headers import open_image, orientation, upright_size
+from .image_headers import Source, orientation
 
-__all__ = ["Pixels", "read_pixels"]
+__all__ = ["Pixels", "check_size", "decode"]
 
 # Pillow keeps one byte of two in these layouts of PNG.
 _DEEP_PNG = ("LA;16B", "RGB;16B", "RGBA;16B")
@@ -52,30 +52,34 @@ class Pixels(NamedTuple):
     lossy: bool = False
 
 
-def read_pixels(path: str, max_pixels: int) -> Pixels:
-    """Decode one image file.
+def check_size(path: str, size: tuple[int, int], pages: int, max_pixels: int) -> None:
+    """Check the size of an image before it is decoded: small files can be large images.
 
     Args:
-        path: PNG, JPEG, TIFF, BMP or GIF, whatever its suffix.
-        max_pixels: the largest height x width to decode; guards against small files that would fill the memory.
+        path: of the file.
+        size: (H, W) in pixels.
+        pages: of that size.
+        max_pixels: the largest number of pixels.
 
     Raises:
-        InputError: as :py:func:`.image_headers.open_image`, and if the image is larger than ``max_pixels`` or has
-            pixels that are NaN or infinite.
+        InputError: if there are more.
     """
-    with open_image(path) as source:
-        height, width = upright_size(source)
-        if height * width > max_pixels:
-            raise InputError(
-                f"{path} has {width} x {height} pixels, more than max_pixels={max_pixels}; "
-                "crop or shrink it, or raise max_pixels if you trust the file"
-            )
-        pixels = _decode_page(source) if isinstance(source, TiffPage) else _decode(source)
-    if pixels.values.dtype.kind == "f":
-        wrong = pixels.values.size - np.count_nonzero(np.isfinite(pixels.values))
-        if wrong:
-            raise InputError(f"{path} has {wrong} values that are NaN or infinite; replace them by numbers")
-    return pixels
+    height, width = size
+    if height * width * pages > max_pixels:
+        of_pages = f" on each of {pages} pages" if pages > 1 else ""
+        raise InputError(
+            f"{path} has {width} x {height} pixels{of_pages}, more than max_pixels={max_pixels}; "
+            "crop or shrink it, or raise max_pixels if you trust the file"
+        )
+
+
+def decode(source: Source) -> Pixels:
+    """Decode an opened image.
+
+    Args:
+        source: of :py:func:`.image_headers.open_image`, within its ``with`` block.
+    """
+    return _decode_page(source) if isinstance(source, TiffPage) else _decode(source)
 
 
 def _decode(source: ImageFile) -> Pixels:

@@ -21,6 +21,7 @@ from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
+import tifffile
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,11 +29,12 @@ from tqdm import tqdm
 
 from .errors import InputError
 from .image_reader import ImageFileReader
+from .nifti import is_nifti, write_mask
 from .outputs import STATE
 from .pictures import draw_overlay, save_palette
 from .whole_files import replacing, write_csv, write_json
 
-__all__ = ["SaveMasks"]
+__all__ = ["SaveMasks", "save_volume"]
 
 _SHOWN = 10  # problems in the log
 
@@ -40,17 +42,17 @@ _logger = logging.getLogger("qtseg")
 
 
 class SaveMasks:
-    """Save each image's mask as 8-bit palette PNG, and go on where an image cannot be read.
+    """Save each image's mask as 8-bit palette PNG, a volume's as NIfTI or TIFF; go on where an image cannot be read.
 
     The evaluator's batches must be of a :py:class:`.tolerant_dataset.TolerantDataset`, with ``"mask"``, the name of the
-    mask in the folder; its outputs must have ``"pred"``, (1, H, W) label ids. A bar shows how many images a second are
-    done.
+    mask in the folder; its outputs must have ``"pred"``, (1, H, W) or (1, H, W, D) label ids. A bar shows how many
+    images a second are done.
 
     Args:
         output_dir: folder of the masks; ``failed.csv`` lists what could not be read.
         num_images: to be done by this process.
         settings: what masks depend on, kept in ``inference.json``.
-        overlays: also save pictures of the masks over the images, in ``overlays/``.
+        overlays: also save pictures of the masks over the images, in ``overlays/``; none of volumes.
     """
 
     def __init__(
@@ -84,15 +86,21 @@ class SaveMasks:
     def _save(self, engine: Engine) -> None:
         state: Any = engine.state  # of MONAI's evaluator: one dictionary an image, in batch and output
         for item, output in zip(state.batch, state.output):
-            if item["problem"]:
-                self.failed.append((item["source"], item["problem"]))
+            problem = item["problem"]
+            if output["pred"].ndim == 4 and item["mask"].endswith(".png"):  # several pages under a name of one image
+                problem = f"{item['source']} has {output['pred'].shape[-1]} pages or frames; convert it to TIFF"
+            if problem:
+                self.failed.append((item["source"], problem))
             else:
-                self._save_one(item["source"], item["mask"], output["pred"][0].cpu().numpy())
+                self._save_one(item["source"], item["mask"], output["pred"][0].byte().cpu().numpy())
                 self.saved += 1
             self.bar.update()
 
-    def _save_one(self, source: str, name: str, ids: NDArray[Any]) -> None:
-        ids = ids.astype(np.uint8)
+    def _save_one(self, source: str, name: str, ids: NDArray[np.uint8]) -> None:
+        if ids.ndim == 3:  # (H, W, D)
+            with replacing(self.folder / name) as path:
+                save_volume(np.ascontiguousarray(np.moveaxis(ids, -1, 0)), source, path)
+            return
         if self.overlays:
             image, _ = self.reader.get_data(self.reader.read(source))  # as it was, not as it was fitted and scaled
             overlay = draw_overlay(np.moveaxis(image, -1, 0), ids)
@@ -114,7 +122,7 @@ class SaveMasks:
         if idist.get_rank() > 0:
             return
         speed = f"{total / seconds:.1f} images a second; " if total else ""
-        _logger.info(f"{total:.0f} masks: {self.folder} ({speed}8-bit palette PNG, pixel values are label ids)")
+        _logger.info(f"{total:.0f} masks: {self.folder} ({speed}8 bits, pixel values are label ids)")
         listed = self.folder / "failed.csv"
         listed.unlink(missing_ok=True)
         failed = sorted(each for of_process in of_processes for each in of_process)
@@ -123,3 +131,17 @@ class SaveMasks:
             for _, problem in failed[:_SHOWN]:
                 _logger.error(problem)
             raise InputError(f"{len(failed)} image(s) could not be segmented; {listed} lists them, the others are done")
+
+
+def save_volume(ids: NDArray[np.uint8], source: str, path: Path) -> None:
+    """Save the mask of a volume: as NIfTI with the volume's affine and header, or else as the pages of a TIFF.
+
+    Args:
+        ids: (D, H, W) label ids.
+        source: the volume's file.
+        path: of the mask.
+    """
+    if is_nifti(path):
+        write_mask(ids, source, path)
+    else:
+        tifffile.imwrite(path, ids, photometric="minisblack", compression="zlib")

@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import InvertibleTransform, MapTransform, Resize, Transform
+from monai.transforms import InvertibleTransform, MapTransform, Resize, SpatialPad, Transform
 from monai.transforms.spatial.functional import resize
 from monai.utils import TraceKeys, ensure_tuple_rep
 
-__all__ = ["ArgMaxd", "Fit", "Fitd", "MinMax", "MinMaxd", "label_ids"]
+__all__ = ["ArgMaxd", "Fit", "Fitd", "MinMax", "MinMaxd", "PadInPlane", "label_ids"]
 
 
 class Fit(Resize):
@@ -45,35 +45,63 @@ class Fit(Resize):
     def __call__(self, img: torch.Tensor, mode: str | None = None) -> torch.Tensor:  # type: ignore[override]
         """
         Args:
-            img: (C, H, W), any dtype.
+            img: (C, H, W), or (C, H, W, D) for a volume, whose slices are each scaled alike; any dtype.
             mode: overrides the constructor's ``mode``.
 
         Returns:
             (C, h, w) with h and w within ``spatial_size`` and one of them equal; uint8 for uint8 input, else float32.
         """
-        size = img.shape[1:]
+        size, depth = img.shape[1:3], tuple(img.shape[3:])
         scale = min(target / side for target, side in zip(self.target, size))
         fitted = tuple(max(1, round(side * scale)) for side in size)
-        mode = _smooth(mode or self.mode, enlarges=scale > 1)
+        mode = _smooth(mode or self.mode, enlarges=scale > 1, volume=bool(depth))
         # torch resizes 8-bit pixels as they are, ten times as fast, but does not average them
-        dtype = torch.uint8 if img.dtype == torch.uint8 and mode != "area" else torch.float32
-        resized = resize(img, fitted, mode, None, dtype, 2, False, None, False, self.get_transform_info())
+        stays = img.dtype == torch.uint8 and mode != "area" and not depth
+        dtype = torch.uint8 if stays else torch.float32
+        info, axes = self.get_transform_info(), 2 + len(depth)
+        resized = resize(img, fitted + depth, mode, None, dtype, axes, False, None, False, info)
         if img.dtype == torch.uint8 and resized.dtype != torch.uint8:
             return resized.round().to(torch.uint8)
         return resized
 
     def inverse_transform(self, data: torch.Tensor, transform: dict[str, Any]) -> torch.Tensor:
         info = transform[TraceKeys.EXTRA_INFO]
-        info["mode"] = _smooth(info["mode"], enlarges=max(transform[TraceKeys.ORIG_SIZE]) > max(data.shape[1:]))
+        enlarges = max(transform[TraceKeys.ORIG_SIZE][:2]) > max(data.shape[1:3])
+        info["mode"] = _smooth(info["mode"], enlarges=enlarges, volume=data.ndim > 3)
         info["dtype"] = torch.float32
         return super().inverse_transform(data, transform)
 
 
-def _smooth(mode: str, *, enlarges: bool) -> str:
-    """The interpolation for a change of size: areas are averaged only where an image is reduced."""
-    if mode not in ("area", "bilinear"):
+def _smooth(mode: str, *, enlarges: bool, volume: bool) -> str:
+    """The interpolation for a change of size: areas are averaged only where an image is reduced.
+
+    Of a volume that keeps its depth, trilinear interpolation is bilinear in each slice.
+    """
+    if mode not in ("area", "bilinear", "trilinear"):
         return mode
-    return "bilinear" if enlarges else "area"
+    return ("trilinear" if volume else "bilinear") if enlarges else "area"
+
+
+class PadInPlane(SpatialPad):
+    """Pad images at their end to a size; slices of a volume likewise, whose number stays.
+
+    Args:
+        spatial_size: (H, W) in pixels.
+    """
+
+    def __init__(self, spatial_size: Sequence[int]) -> None:
+        super().__init__(spatial_size, method="end")
+        self.target = (spatial_size[0], spatial_size[1])
+
+    def compute_pad_width(  # type: ignore[override]
+        self, spatial_shape: Sequence[int]
+    ) -> tuple[tuple[int, int], ...]:
+        """
+        Args:
+            spatial_shape: (H, W) or (H, W, D) of an image.
+        """
+        missing = (max(0, target - side) for target, side in zip(self.target, spatial_shape))
+        return ((0, 0), *((0, each) for each in missing), *((0, 0) for _ in spatial_shape[2:]))
 
 
 class Fitd(MapTransform, InvertibleTransform):
@@ -135,7 +163,7 @@ class MinMaxd(MapTransform):
     """Dictionary form of :py:class:`MinMax`.
 
     Args:
-        keys: keys of (C, H, W) tensors.
+        keys: keys of (C, H, W) tensors, or (C, H, W, D), each slice of which is scaled by itself.
         allow_missing_keys: do not raise where a key is missing.
     """
 
@@ -146,7 +174,9 @@ class MinMaxd(MapTransform):
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         scaled = dict(data)
         for key in self.key_iterator(scaled):
-            scaled[key] = self.min_max(scaled[key])
+            image = scaled[key]  # (C, H, W), or (C, H, W, D)
+            slices = image.movedim(-1, 0) if image.ndim == 4 else image
+            scaled[key] = self.min_max(slices).movedim(0, -1) if image.ndim == 4 else self.min_max(slices)
         return scaled
 
 

@@ -104,7 +104,7 @@ def test_no_folder(function, tmp_path):
     (["masks/a.png"], "has no folder images/; expected is"),
     (["images/a.png"], "has no folder masks/ or labels/; expected is"),
     (["images/a.png", "masks/a.png", "labels/a.png"], "has both masks/ and labels/; keep the one"),
-    (["images/a.txt", "masks/a.png"], "images holds no image; supported are .bmp, .gif, .jpeg, .jpg, .png, .tif"),
+    (["images/a.txt", "masks/a.png"], "images holds no image; supported are .bmp, .dcm, .dicom, .gif, .jpeg, "),
     (["images/a.png", "masks/a.txt"], "masks holds no image; supported are"),
     (["images/a.png", "images/a.jpg", "masks/a.png"], "a.jpg and a.png differ in their suffix only; rename one"),
     (["images/a.png", "masks/a.png", "masks/a.GIF"], "a.GIF and a.png differ in their suffix only; rename one"),

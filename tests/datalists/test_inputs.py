@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scripts.datalists.inputs import images_to_segment
 from scripts.errors import InputError
@@ -40,6 +41,22 @@ def test_all_images_of_a_folder_and_below(tmp_path):
         "b.JPG": "b.png",
         "day 1/a.png": "day 1/a.png",
         "day 1/left/größe.tiff": "day 1/left/größe.png",
+    }
+
+
+def test_dicom_needs_no_suffix_and_volumes_keep_their_kind(tmp_path):
+    tree(tmp_path, "notes", "scan.nii.gz", "flat.NII")
+    for name in ("IM0001", "1.2.840.7", "a.dcm"):
+        (tmp_path / name).write_bytes(b"\0" * 128 + b"DICM")
+    first, second = (Image.new("L", (4, 4), value) for value in (1, 2))
+    first.save(tmp_path / "stack.tif", save_all=True, append_images=[second])
+    assert found(tmp_path) == {
+        "1.2.840.7": "1.2.840.7.png",
+        "IM0001": "IM0001.png",
+        "a.dcm": "a.png",
+        "flat.NII": "flat.nii.gz",
+        "scan.nii.gz": "scan.nii.gz",
+        "stack.tif": "stack.tif",
     }
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..image_headers import SUFFIXES
+from ..pages import SUFFIXES, has_image_suffix
 
 __all__ = [
     "Item",
@@ -84,7 +84,7 @@ def is_visible(path: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     """Whether it is a file whose name ends as that of a supported image."""
-    return is_visible(path) and path.suffix.lower() in SUFFIXES and path.is_file()
+    return is_visible(path) and has_image_suffix(path) and path.is_file()
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path, PurePath
 
+from ..dicom import is_dicom
 from ..errors import InputError
+from ..nifti import is_nifti
+from ..pages import count_pages, has_image_suffix
 from .files import Item, is_image, is_visible
 
 __all__ = ["images_to_segment"]
@@ -28,6 +33,8 @@ _EXPECTED = """
   a folder (all images below it), one image, or a list:
   a .txt file with a path a line, or a .csv file with a column image"""
 _LISTS = (".txt", ".csv")
+_MAY_HAVE_PAGES = (".tif", ".tiff", ".gif", ".dcm", ".dicom")
+_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 _LABELS = ("masks", "labels")  # beside images/: those of a dataset to train on
 
 
@@ -35,9 +42,10 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
     """Find the images, and name the masks that they will have.
 
     A mask is named by its image's path below the folder (of a list: below the folder that all have in common), with
-    ``.png`` for the suffix; where two images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes
-    stay (``a.jpg.png``). Hidden files, what lies in ``output_dir``, and ``masks/`` or ``labels/`` beside ``images/``
-    are left out; links to folders are followed once.
+    ``.png`` for the suffix, ``.nii.gz`` for NIfTI files, and ``.tif`` for other files with several pages; where two
+    images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes stay (``a.jpg.png``). Hidden files,
+    what lies in ``output_dir``, and ``masks/`` or ``labels/`` beside ``images/`` are left out; links to folders are
+    followed once.
 
     Args:
         dataset_dir: a folder, an image, or a list of images.
@@ -67,7 +75,9 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
         base = Path(os.path.commonpath([file.parent for file in files]))
     else:
         files, base = [source], source.parent
-    names = _mask_names([file.relative_to(base) for file in files])
+    with ThreadPoolExecutor(8) as pool:  # a network drive takes its time to open one
+        suffixes = list(pool.map(_mask_suffix, files))
+    names = _mask_names([file.relative_to(base) for file in files], suffixes)
     return [{"image": str(file), "mask": name} for file, name in zip(files, names)]
 
 
@@ -86,7 +96,15 @@ def _files_below(base: Path, output_dir: Path) -> Iterator[Path]:
         here = Path(folder)
         labels = _LABELS if _is_dataset(here) else ()
         inner[:] = sorted(name for name in inner if is_visible(here / name) and name not in labels)
-        yield from (here / name for name in names if is_image(here / name))
+        yield from (here / name for name in names if is_image(here / name) or _is_dicom(here / name))
+
+
+def _is_dicom(path: Path) -> bool:
+    """DICOM files often have no suffix."""
+    if not is_visible(path) or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return is_dicom(file.read(132))
 
 
 def _listed(path: Path) -> list[Path]:
@@ -111,15 +129,27 @@ def _column(path: Path, table: csv.DictReader[str]) -> list[str]:
     return [row["image"] or "" for row in table]
 
 
-def _mask_names(files: Sequence[PurePath]) -> list[str]:
+def _mask_suffix(file: Path) -> str:
+    if is_nifti(file):
+        return ".nii.gz"
+    if file.suffix.lower() not in _MAY_HAVE_PAGES and has_image_suffix(file):
+        return ".png"
+    try:
+        return ".tif" if count_pages(str(file)) > 1 else ".png"
+    except InputError:  # reading it will say so
+        return ".png"
+
+
+def _mask_names(files: Sequence[PurePath], suffixes: Sequence[str]) -> list[str]:
     """Names that differ, in any case of their letters, as some file systems do not tell it apart."""
-    whole: Callable[[PurePath], str] = lambda file: f"{file.as_posix()}.png"  # noqa: E731
-    names = [file.with_suffix(".png").as_posix() for file in files]
+    names = [
+        file.with_name((_ENDING.sub("", file.name) if has_image_suffix(file) else file.name) + suffix).as_posix()
+        for file, suffix in zip(files, suffixes)
+    ]
+    whole = [f"{file.as_posix()}{suffix}" for file, suffix in zip(files, suffixes)]
     while True:
         counts = Counter(name.casefold() for name in names)
-        longer = [
-            whole(file) if counts[name.casefold()] > 1 else name for file, name in zip(files, names)
-        ]
+        longer = [each if counts[name.casefold()] > 1 else name for each, name in zip(whole, names)]
         if longer == names:
             return names
         names = longer

@@ -28,8 +28,8 @@ from PIL import Image
 
 from ..errors import InputError
 from ..image_reader import ImageFileReader
+from ..pages import read_pages
 from ..pictures import PALETTE, draw_overlay
-from ..pixels import read_pixels
 from ..scores import read_scores
 
 __all__ = ["ERRORS", "Case", "Drawn", "Picture", "choose", "color_of", "draw", "mask_path", "read_cases", "short_names"]
@@ -163,7 +163,7 @@ def draw(case: Case, folder: Path, root: Path) -> Drawn:
     if missing:
         return Drawn(case, [], f"No pictures: {missing[0]} is not there.")
     reader = ImageFileReader()
-    label, prediction = (read_pixels(str(path), reader.max_pixels).values for path in paths)  # palette indices: ids
+    label, prediction = (read_pages(str(path), reader.max_pixels)[0].values for path in paths)  # palette indices: ids
     image, note = _image(str(root / case.image), label.shape, reader)
     image = np.moveaxis(_small(image, Image.Resampling.LANCZOS), -1, 0)
     label, prediction = (_small(ids, Image.Resampling.NEAREST) for ids in (label, prediction))

@@ -1,0 +1,99 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""NIfTI files: their slices as images, and masks that lie where the volume does."""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+__all__ = ["is_nifti", "read_slices", "write_mask"]
+
+_COLORS = ("R", "G", "B")
+
+
+def is_nifti(path: str | os.PathLike[str]) -> bool:
+    """Tell by its name whether a file is a NIfTI file."""
+    return str(path).lower().endswith((".nii", ".nii.gz"))
+
+
+def read_slices(path: str, max_pixels: int) -> NDArray[Any]:
+    """Read the slices along the third axis.
+
+    The first axis of a NIfTI file, "i", runs along the columns of a slice, and the second, "j", along its rows, as
+    other programs show it.
+
+    Args:
+        path: the file; 2D or 3D, gray or RGB.
+        max_pixels: the largest number of voxels to read.
+
+    Returns:
+        (D, H, W) or (D, H, W, 3).
+
+    Raises:
+        InputError: if it cannot be read, is too large, or has more axes.
+    """
+    try:
+        image: Any = nib.load(path)
+        shape = _three_axes(image.shape)
+        if shape is None or 0 in shape:
+            raise InputError(f"{path} has the shape {image.shape}; give a 2D or 3D file, such as one time of a 4D one")
+        if math.prod(shape) > max_pixels:
+            raise InputError(
+                f"{path} has {' x '.join(map(str, shape))} voxels, more than max_pixels={max_pixels}; crop it, or "
+                "raise max_pixels if you trust the file"
+            )
+        voxels = np.asanyarray(image.dataobj)
+    except (ImageFileError, OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read as NIfTI ({error}); get a new copy") from error
+    if voxels.dtype.names is not None and voxels.dtype.names[:3] == _COLORS:
+        voxels = np.stack([voxels[color] for color in _COLORS], axis=-1)
+    elif voxels.dtype.kind in "uif":
+        voxels = voxels[..., None]
+    else:
+        raise InputError(f"{path} has voxels of {voxels.dtype}; save it with one gray value or RGB a voxel")
+    slices = voxels.reshape(*shape, -1).transpose(2, 1, 0, 3)
+    return slices if slices.shape[-1] == 3 else slices[..., 0]
+
+
+def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """A shape with three axes that has the same voxels; None if there is none."""
+    if len(shape) < 2 or any(length != 1 for length in shape[3:]):
+        return None
+    return (*shape, 1)[:3]
+
+
+def write_mask(ids: NDArray[np.uint8], source: str, path: str | os.PathLike[str]) -> None:
+    """Write label ids with the affine and the header of the volume that they are of.
+
+    Args:
+        ids: (D, H, W).
+        source: the volume's file.
+        path: of the mask, ending in ``.nii`` or ``.nii.gz``.
+    """
+    volume: Any = nib.load(source)
+    header = volume.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    header["cal_min"], header["cal_max"] = 0, 0
+    voxels = ids.transpose(2, 1, 0).reshape(volume.shape)
+    nib.save(type(volume)(voxels, volume.affine, header), path)

@@ -1,0 +1,110 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Image files of any supported format as pages: one, or the slices, frames and pages that a file holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import dicom, nifti
+from .errors import InputError
+from .image_headers import open_image, page_count, upright_size
+from .pixels import Pixels, check_size, decode
+
+__all__ = ["SUFFIXES", "count_pages", "has_image_suffix", "read_pages"]
+
+#: ends of the names of supported files, in lower case
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".nii", ".nii.gz")
+
+
+def has_image_suffix(name: str | os.PathLike[str]) -> bool:
+    """Whether a file's name ends as that of a supported format, in any case."""
+    return Path(name).name.lower().endswith(SUFFIXES)
+
+
+def count_pages(path: str) -> int:
+    """Number of pages or frames of a file other than NIfTI, from its header.
+
+    Raises:
+        InputError: if the header cannot be read.
+    """
+    if _is_dicom(path):
+        return dicom.frame_count(path)
+    with open_image(path) as source:
+        return page_count(source)
+
+
+def read_pages(path: str, max_pixels: int, *, single: bool = False) -> list[Pixels]:
+    """Decode all pages of a file, whatever its suffix (but of NIfTI, which is known by it).
+
+    Args:
+        path: the file.
+        max_pixels: the largest height x width, times the pages, to decode; guards against small files that would fill
+            the memory.
+        single: refuse files with more than one page.
+
+    Returns:
+        The pages, all of one size.
+
+    Raises:
+        InputError: if the file cannot be read, is too large, has pages of different sizes or too many, or pixels that
+            are NaN or infinite.
+    """
+    if nifti.is_nifti(path) or _is_dicom(path):
+        slices = (nifti.read_slices if nifti.is_nifti(path) else dicom.read_frames)(path, max_pixels)
+        _check_single(path, len(slices), single)
+        _check_finite(slices, path)
+        return [Pixels(each) for each in slices]
+    with open_image(path) as source:
+        pages = page_count(source)
+        _check_single(path, pages, single or getattr(source, "format", "") == "PNG")  # an animation
+        check_size(path, upright_size(source), pages, max_pixels)
+        found = [decode(source)]
+    for page in range(1, pages):
+        with open_image(path, page) as source:
+            check_size(path, upright_size(source), 1, max_pixels)
+            found.append(decode(source))
+    for each in found:
+        _check_finite(each.values, path)
+    _check_equal_sizes([each.values.shape[:2] for each in found], path)
+    return found
+
+
+def _check_single(path: str, pages: int, single: bool) -> None:
+    if single and pages > 1:
+        raise InputError(f"{path} has {pages} pages, frames or slices; save each one as an image of its own")
+
+
+def _is_dicom(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return dicom.is_dicom(file.read(132))
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def _check_finite(values: NDArray[Any], path: str) -> None:
+    if values.dtype.kind == "f":
+        wrong = values.size - np.count_nonzero(np.isfinite(values))
+        if wrong:
+            raise InputError(f"{path} has {wrong} values that are NaN or infinite; replace them by numbers")
+
+
+def _check_equal_sizes(sizes: Sequence[tuple[int, ...]], path: str) -> None:
+    if len(set(sizes)) > 1:
+        named = " and ".join(f"{width} x {height}" for height, width in sorted(set(sizes))[:2])
+        raise InputError(f"{path} has pages of {named} pixels; save each one as an image of its own")
