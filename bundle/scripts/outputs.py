@@ -66,7 +66,8 @@ def still_to_do(
 def batches_of(images: Sequence[Mapping[str, str]], batch_size: int) -> list[list[int]]:
     """Batches of neighbors, dealt out to the processes of a job; a volume is a batch by itself.
 
-    They are the same batches for any number of processes, and so are the masks, to the last bit.
+    They are the same batches for any number of processes, and so are the masks, to the last bit where processes have
+    equally many threads: with another number, sums are taken in another order.
 
     Args:
         images: those to do; masks of volumes are no ``.png``.
