@@ -1,0 +1,246 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Export a trained model for other programs: ``python -m scripts.export``, from the bundle's folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from torch import Tensor, nn
+from torch.export import Dim
+
+from .errors import InputError, explanation
+from .networks.folding import fold_batch_norm
+from .settings import read_settings
+from .speed import freeze_script
+from .transforms import MinMax
+from .weights import load_trained
+from .whole_files import replacing
+
+__all__ = ["FORMATS", "ImageToMask", "export", "main"]
+
+FORMATS = ("torchscript", "onnx", "onnx_image_to_mask", "zip")
+
+_BUNDLE = Path(__file__).parents[1]
+_PACKED = ("configs", "docs", "scripts", "LICENSE")
+_STRIDE, _LARGEST = 32, 128  # pixels; times so many of them
+_MAY_NAME = {"dataset_dir", "split", "group", "weights", "encoder_weights"}  # settings
+_CLOSE = 1e-4  # of logits
+_EQUAL = 0.9999  # of pixels
+
+_logger = logging.getLogger("qtseg")
+
+
+class ImageToMask(nn.Module):
+    """A network with all around it: from images as they are decoded to masks.
+
+    Args:
+        network: gives logits.
+        color_space: that it was trained in, "RGB" or "YCrCb".
+    """
+
+    def __init__(self, network: nn.Module, color_space: str) -> None:
+        super().__init__()
+        self.network = network
+        self.converts = color_space == "YCrCb"
+        self.normalize = MinMax()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """
+        Args:
+            image: (N, 3, H, W) uint8 RGB; H and W divisible by 32.
+
+        Returns:
+            (N, 1, H, W) uint8 label ids.
+        """
+        values = image.float()
+        if self.converts:
+            red, green, blue = values.unbind(dim=1)
+            luma = 0.299 * red + 0.587 * green + 0.114 * blue
+            values = torch.stack([luma, (red - luma) * 0.713 + 128, (blue - luma) * 0.564 + 128], dim=1)
+            values = values.round().clamp(0, 255)
+        return self.network(self.normalize(values)).argmax(dim=1, keepdim=True).to(torch.uint8)
+
+
+def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Export a model, and check that each file computes what PyTorch does.
+
+    - torchscript, ``model.ts``: images (N, 3, H, W) in [-1, 1] to logits (N, T, H, W); no Python is needed.
+    - onnx, ``model.onnx``: the same.
+    - onnx_image_to_mask, ``image_to_mask.onnx``: as :py:class:`ImageToMask`.
+    - zip, ``qtseg.zip``: the bundle with this model, for ``monai.bundle``. Its ``model.json`` names no file and no
+      group; the training's images are still known by their pixels.
+
+    In ONNX, N, H and W may be any, H and W divisible by 32 and at most 4096.
+
+    Args:
+        ckpt_dir: folder of ``model.pt`` and ``model.json``.
+        output_dir: folder for the files.
+        formats: some of :py:data:`FORMATS`.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: if there is no such format, the model cannot be read, or a file computes something else.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise InputError(f"formats has {unknown[0]!r}; use some of {', '.join(FORMATS)}")
+    settings = read_settings(ckpt_dir)
+    parser = ConfigParser()
+    parser.read_config(_BUNDLE / "configs" / "inference.json")
+    parser.update({"out_channels": settings["out_channels"]})
+    network: nn.Module = parser.get_parsed_content("network_def")
+    load_trained(network, ckpt_dir / "model.pt")
+    network.eval()
+    fold_batch_norm(network)
+    whole = ImageToMask(network, settings["color_space"]).eval()
+    height, width = settings["spatial_size"]
+    images = [_picture(height, width), _picture(2 * _STRIDE, 3 * _STRIDE)]  # of another size too
+    scaled = [MinMax()(image) for image in images]
+    files = []
+    for name in dict.fromkeys(formats):
+        if name == "torchscript":
+            path = output_dir / "model.ts"
+            script = freeze_script(network)
+            _save(path, lambda file: torch.jit.save(script, file))
+            loaded = torch.jit.load(path)
+            _check_logits(path, network, loaded, scaled)
+        elif name == "onnx":
+            path = output_dir / "model.onnx"
+            _save_onnx(path, network, scaled[0], "logits")
+            _check_logits(path, network, _onnx(path), scaled)
+        elif name == "onnx_image_to_mask":
+            path = output_dir / "image_to_mask.onnx"
+            _save_onnx(path, whole, images[0], "mask")
+            _check_masks(path, whole, _onnx(path), images)
+        else:
+            path = output_dir / "qtseg.zip"
+            _save(path, lambda file: _pack(ckpt_dir, file))
+        files.append(path)
+    return files
+
+
+def _picture(height: int, width: int) -> Tensor:
+    """A picture with large and fine structures, (1, 3, H, W) uint8."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    waves = [torch.sin(rows / a) * torch.cos(columns / b) for a, b in ((3, 40), (17, 11), (50, 5))]
+    return (127.5 * (torch.stack(waves) + 1)).round().to(torch.uint8)[None]
+
+
+def _save(path: Path, write: Callable[[str], Any]) -> None:
+    with replacing(path) as partial:
+        write(str(partial))
+
+
+def _save_onnx(path: Path, module: nn.Module, image: Tensor, output: str) -> None:
+    _import_onnxruntime()
+    sides = {2: _STRIDE * Dim("h", max=_LARGEST), 3: _STRIDE * Dim("w", max=_LARGEST)}
+    program = torch.onnx.export(
+        module,
+        (torch.cat([image, image]),),  # of one image, 1 would be taken for a constant
+        dynamo=True,
+        verbose=False,
+        input_names=["image"],
+        output_names=[output],
+        dynamic_shapes=({0: Dim("n"), **sides},),
+    )
+    assert program is not None  # only the older exporter returns nothing
+    _save(path, lambda file: program.save(file, external_data=False))
+
+
+def _onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    session = _import_onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda image: torch.from_numpy(session.run(None, {"image": image.numpy()})[0])
+
+
+def _import_onnxruntime() -> Any:
+    """What writes and runs ONNX files; not on top, as only exports need it."""
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401  # torch.onnx imports it
+    except ImportError as error:
+        cure = 'python -m pip install -c constraints.txt -e ".[export]", from the folder above the bundle'
+        raise InputError(f"{error.name} is not installed, which ONNX needs; run {cure}") from error
+    return onnxruntime
+
+
+@torch.inference_mode()
+def _check_logits(path: Path, ours: nn.Module, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> None:
+    largest = max(float((ours(image) - exported(image)).abs().max()) for image in images)
+    if not largest <= _CLOSE:
+        raise InputError(f"{path} gives logits that differ by up to {largest:.1e} from PyTorch's; do not use it")
+    _logger.info(f"{path}: logits differ by at most {largest:.1e} from PyTorch's")
+
+
+@torch.inference_mode()
+def _check_masks(path: Path, ours: nn.Module, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> None:
+    equal = min(float(np.mean((ours(image) == exported(image)).numpy())) for image in images)
+    if not equal >= _EQUAL:
+        raise InputError(f"{path} gives masks of which only {equal:.2%} of the pixels are PyTorch's; do not use it")
+    _logger.info(f"{path}: {equal:.4%} of the pixels of masks are PyTorch's")
+
+
+def _pack(ckpt_dir: Path, file: str) -> None:
+    """Zip the bundle with a model, all in one folder."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in _PACKED:
+            root = _BUNDLE / name
+            for path in sorted(root.rglob("*") if root.is_dir() else [root]):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    archive.write(path, Path("qtseg") / path.relative_to(_BUNDLE))
+        archive.write(ckpt_dir / "model.pt", Path("qtseg", "models", "model.pt"))
+        if (ckpt_dir / "model.json").is_file():
+            settings = json.dumps(_without_names(read_settings(ckpt_dir)), indent=2)
+            archive.writestr("qtseg/models/model.json", settings)
+
+
+def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that can be given away: names of files and groups can be those of patients."""
+    groups = {image["group"]: str(i) for i, image in enumerate(settings["images"].values())}
+    images = {
+        str(i): {**image, "group": groups[image["group"]]} for i, image in enumerate(settings["images"].values())
+    }
+    return {**settings, **dict.fromkeys(_MAY_NAME & settings.keys()), "images": images, "leaks": []}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export and print where the files are.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m scripts.export", description=__doc__)
+    parser.add_argument("--ckpt_dir", type=Path, default=Path("models"), help="folder of model.pt and model.json")
+    parser.add_argument("--output_dir", type=Path, default=Path("eval/export"), help="folder for the files")
+    parser.add_argument("--formats", nargs="+", default=list(FORMATS), help=f"some of {', '.join(FORMATS)}")
+    asked = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    _logger.setLevel(logging.INFO)
+    try:
+        export(asked.ckpt_dir, asked.output_dir, asked.formats)
+    except (InputError, RuntimeError, OSError) as error:
+        parser.exit(1, f"error: {explanation(error) or error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Exported models compute what the model does, and say so."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from scripts import export as module
+from scripts.errors import InputError
+from scripts.export import ImageToMask, export, main
+from scripts.image_reader import ImageFileReader
+from scripts.networks.qtseg import QTSeg
+from scripts.transforms import MinMax
+from scripts.weights import load_trained
+from workflows import run_command
+
+
+@pytest.fixture(scope="module")
+def network(trained) -> QTSeg:
+    network = QTSeg(3, 2)
+    load_trained(network, trained.ckpt_dir / "model.pt")
+    return network.eval()
+
+
+def test_torchscript_is_checked_and_needs_no_python_of_ours(trained, network, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="qtseg"):
+        (path,) = export(trained.ckpt_dir, tmp_path, ["torchscript"])
+    assert "model.ts: logits differ by at most" in caplog.text
+    image = torch.rand(2, 3, 64, 32) * 2 - 1
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.jit.load(path)(image), network(image), atol=1e-4, rtol=0)
+
+
+def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(trained, network, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="qtseg"):
+        (path,) = export(trained.ckpt_dir, tmp_path, ["onnx_image_to_mask"])
+    assert "image_to_mask.onnx: 100.0000% of the pixels" in caplog.text
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for shape in ((1, 3, 64, 64), (3, 3, 32, 96)):
+        images = torch.randint(0, 256, shape, dtype=torch.uint8)
+        with torch.inference_mode():
+            expected = network(MinMax()(images)).argmax(1, keepdim=True)
+        (found,) = session.run(None, {"image": images.numpy()})
+        assert found.dtype == np.uint8 and (found == expected.numpy()).mean() >= 0.9999
+
+
+def test_colors_are_converted_as_the_reader_does(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    converted = ImageFileReader(color_space="YCrCb").get_data([str(tmp_path / "a.png")])[0]
+    seen = []
+    watching = ImageToMask(torch.nn.Identity(), "YCrCb")
+    watching.normalize = lambda values: seen.append(values) or values  # type: ignore[assignment]
+    watching(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+    assert np.abs(seen[0][0].permute(1, 2, 0).numpy() - converted).max() <= 1  # rounding of halves
+
+
+def test_a_zip_runs_elsewhere_and_names_no_patient(trained, blobs, tmp_path):
+    (path,) = export(trained.ckpt_dir, tmp_path, ["zip"])
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    bundle = tmp_path / "elsewhere" / "qtseg"
+    text = (bundle / "models" / "model.json").read_text()
+    assert "case" not in text and str(blobs) not in text
+    settings = json.loads(text)
+    digests = {image["digest"]: image["part"] for image in settings["images"].values()}
+    assert digests == {image["digest"]: image["part"] for image in trained.settings["images"].values()}
+    image = str(blobs / "images" / "case 01.png")
+    inferring = ("run", "inferring", "--config_file", "configs/inference.json", "--dataset_dir", image)
+    done = run_command(*inferring, "--output_dir", str(tmp_path / "masks"), cwd=bundle)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "masks" / "case 01.png").is_file()
+
+
+def test_what_differs_is_refused(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "_CLOSE", -1.0)
+    with pytest.raises(InputError, match="model.ts gives logits that differ by up to .* from PyTorch's; do not use it"):
+        export(trained.ckpt_dir, tmp_path, ["torchscript"])
+    with pytest.raises(InputError, match="formats has 'tensorrt'; use some of torchscript, onnx"):
+        export(trained.ckpt_dir, tmp_path, ["tensorrt"])
+    with pytest.raises(SystemExit):
+        main(["--ckpt_dir", str(tmp_path / "none"), "--output_dir", str(tmp_path), "--formats", "zip"])
+    assert "error: " in capsys.readouterr().err
