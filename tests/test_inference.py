@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -129,6 +130,23 @@ def test_volumes_get_masks_of_their_kind(geometry, tmp_path):
         assert (found == expected).mean() > 0.98
     np.testing.assert_array_equal(volume.affine, np.diag([-2.0, 3, 4, 1]))
     assert (np.asarray(Image.open(out / "single.png")) == expected[0]).mean() > 0.98
+
+
+@pytest.mark.parametrize("geometry", ["fit", "native"])
+def test_what_else_is_saved_on_request(geometry, trained, data, tmp_path):
+    image = data / "a folder" / "case 01.png"
+    wanted = {"contours": True, "probability_maps": True, "uncertainty_maps": "true", "tta": "flips"}
+    common = {"ckpt_dir": str(trained.ckpt_dir), "dataset_dir": str(image), "geometry": geometry}
+    run("inference", output_dir=str(tmp_path), **common, **wanted)
+    ids = np.asarray(Image.open(tmp_path / "case 01.png"))
+    probability = np.asarray(Image.open(tmp_path / "probability_maps" / "1" / "case 01.png"))
+    uncertainty = np.asarray(Image.open(tmp_path / "uncertainty_maps" / "case 01.png"))
+    assert probability.dtype == uncertainty.dtype == np.uint16 and probability.shape == ids.shape
+    np.testing.assert_array_equal(ids[probability != 32768] == 1, probability[probability != 32768] > 32768)
+    unsure = np.abs(probability - 32767.5) < 1000
+    assert not unsure.any() or uncertainty[unsure].min() > uncertainty[~unsure].mean()
+    outlines = json.loads((tmp_path / "contours" / "case 01.geojson").read_text())
+    assert bool(outlines["features"]) == bool(ids.any())
 
 
 def test_two_processes_write_the_same_masks_as_one(trained, data, tmp_path):

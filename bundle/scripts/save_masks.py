@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -27,12 +28,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from .contours import geojson
 from .errors import InputError
 from .image_reader import ImageFileReader
 from .nifti import is_nifti, write_mask
 from .outputs import STATE
 from .pictures import draw_overlay, save_palette
-from .whole_files import replacing, write_csv, write_json
+from .whole_files import replacing, write_csv, write_json, write_text
 
 __all__ = ["SaveMasks", "save_volume"]
 
@@ -45,23 +47,30 @@ class SaveMasks:
     """Save each image's mask as 8-bit palette PNG, a volume's as NIfTI or TIFF; go on where an image cannot be read.
 
     The evaluator's batches must be of a :py:class:`.tolerant_dataset.TolerantDataset`, with ``"mask"``, the name of the
-    mask in the folder; its outputs must have ``"pred"``, (1, H, W) or (1, H, W, D) label ids. A bar shows how many
-    images a second are done.
+    mask in the folder; its outputs must have ``"pred"``, what :py:class:`.decision.Decide` returns. A bar shows how
+    many images a second are done.
 
     Args:
         output_dir: folder of the masks; ``failed.csv`` lists what could not be read.
         num_images: to be done by this process.
         settings: what masks depend on, kept in ``inference.json``.
-        overlays: also save pictures of the masks over the images, in ``overlays/``; none of volumes.
+        outputs: what else to save, of images but not of volumes, in a folder of its name. "overlays": pictures of the
+            masks over the images. "contours": outlines of objects, GeoJSON. "probability_maps": of each foreground
+            class, in a folder of its number, and "uncertainty_maps": entropy; 16-bit PNG, 65535 stands for 1.
     """
 
     def __init__(
-        self, output_dir: str | os.PathLike, *, num_images: int, settings: Mapping[str, Any], overlays: bool = False
+        self,
+        output_dir: str | os.PathLike,
+        *,
+        num_images: int,
+        settings: Mapping[str, Any],
+        outputs: Mapping[str, bool] | None = None,
     ) -> None:
         self.folder = Path(output_dir)
         self.num_images = num_images
         self.settings = dict(settings)
-        self.overlays = overlays
+        self.outputs = {name for name, wanted in (outputs or {}).items() if wanted}
         self.reader = ImageFileReader()
         self.saved = 0
         self.failed: list[tuple[str, str]] = []
@@ -92,23 +101,34 @@ class SaveMasks:
             if problem:
                 self.failed.append((item["source"], problem))
             else:
-                self._save_one(item["source"], item["mask"], output["pred"][0].byte().cpu().numpy())
+                self._save_one(item["source"], item["mask"], output["pred"].cpu().numpy())
                 self.saved += 1
             self.bar.update()
 
-    def _save_one(self, source: str, name: str, ids: NDArray[np.uint8]) -> None:
+    def _save_one(self, source: str, name: str, decided: NDArray[Any]) -> None:
+        ids = decided[0].astype(np.uint8)
         if ids.ndim == 3:  # (H, W, D)
             with replacing(self.folder / name) as path:
                 save_volume(np.ascontiguousarray(np.moveaxis(ids, -1, 0)), source, path)
             return
-        if self.overlays:
+        if "overlays" in self.outputs:
             image, _ = self.reader.get_data(self.reader.read(source))  # as it was, not as it was fitted and scaled
-            overlay = draw_overlay(np.moveaxis(image, -1, 0), ids)
-            with replacing(self.folder / "overlays" / name) as path:
-                Image.fromarray(overlay).save(path)
+            self._save_picture("overlays", name, draw_overlay(np.moveaxis(image, -1, 0), ids))
+        if "contours" in self.outputs:
+            outlines = (self.folder / "contours" / name).with_suffix(".geojson")
+            write_text(outlines, json.dumps(geojson(ids)))
+        if "probability_maps" in self.outputs:
+            for number, each in enumerate(decided[1:-1], start=1):
+                self._save_picture(f"probability_maps/{number}", name, each.astype(np.uint16))
+        if "uncertainty_maps" in self.outputs:
+            self._save_picture("uncertainty_maps", name, decided[-1].astype(np.uint16))
         # last, as an image counts as done with its mask
         with replacing(self.folder / name) as path:
             save_palette(ids, path)
+
+    def _save_picture(self, folder: str, name: str, pixels: NDArray[Any]) -> None:
+        with replacing(self.folder / folder / name) as path:
+            Image.fromarray(pixels).save(path, compress_level=1)
 
     def report(self) -> None:
         """Log how many masks were written, and where; list what could not be read.
