@@ -26,6 +26,7 @@ from typing import Any
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
+from .cleaning import NO_CLEANING
 from .errors import InputError
 from .folds import Split
 from .survey import Facts
@@ -49,6 +50,7 @@ PUBLISHED: dict[str, Any] = {
     "spatial_size": [512, 512],
     "geometry": "fit",
     "overlap": 0.25,
+    "cleaning": NO_CLEANING,
     "out_channels": 2,
     "dataset_dir": None,
     "layout": "folder",
@@ -137,9 +139,9 @@ def describe_model(
         leaks: of the split, from :py:func:`.data_check.find_leaks`.
 
     Returns:
-        The knobs with ``dataset_dir`` as an absolute path, and ``images``: of each image of the fold, by its path in
-        the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and ``digest`` of its pixels; and
-        the ``leaks`` of the fold.
+        The knobs with ``dataset_dir`` as an absolute path; no ``cleaning`` of masks; ``images``: of each image of the
+        fold, by its path in the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and
+        ``digest`` of its pixels; and the ``leaks`` of the fold.
     """
     dataset_dir, fold = hyperparameters["dataset_dir"], hyperparameters["fold"]
     images = {
@@ -150,6 +152,7 @@ def describe_model(
     return {
         **hyperparameters,
         "dataset_dir": None if dataset_dir is None else absolute(dataset_dir),
+        "cleaning": NO_CLEANING,
         "images": images,
         "leaks": [leak for leak in leaks if leak["fold"] == fold],
     }

@@ -1,0 +1,96 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Clean masks by what is known of the objects: that they have no holes, are one, or are not so small."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes
+from skimage.measure import label
+
+from .errors import InputError
+
+__all__ = ["NO_CLEANING", "Cleand", "clean"]
+
+#: settings that leave masks as they are
+NO_CLEANING: dict[str, Any] = {"fill_holes": False, "largest_component": False, "smallest_object": 0}
+
+
+def clean(
+    ids: NDArray[np.uint8], *, fill_holes: bool, largest_component: bool, smallest_object: int
+) -> NDArray[np.uint8]:
+    """Clean a mask, class by class.
+
+    Args:
+        ids: (H, W) label ids.
+        fill_holes: background that an object encloses becomes the object's.
+        largest_component: of each class only the largest connected area stays.
+        smallest_object: connected areas of fewer pixels become background.
+
+    Returns:
+        (H, W) label ids.
+    """
+    cleaned = ids.copy()
+    for number in np.unique(ids[ids > 0]).tolist():
+        mask = ids == number
+        if fill_holes:
+            mask |= binary_fill_holes(mask) & (cleaned == 0)
+        if largest_component or smallest_object > 1:
+            areas = label(mask, connectivity=2)
+            counts = np.bincount(areas.ravel())
+            counts[0] = 0
+            kept = counts >= smallest_object
+            if largest_component:
+                kept &= np.arange(len(counts)) == counts.argmax()
+            kept[0] = False
+            mask = kept[areas]
+        cleaned[(cleaned == number) & ~mask] = 0
+        cleaned[mask] = number
+    return cleaned
+
+
+class Cleand(MapTransform):
+    """Clean predicted label ids, of a volume slice by slice.
+
+    Args:
+        keys: keys of (K, H, W) or (K, H, W, D) tensors, whose first channel is label ids.
+        settings: those of :py:func:`clean`.
+        allow_missing_keys: do not raise where a key is missing.
+
+    Raises:
+        InputError: if a setting is none.
+    """
+
+    def __init__(self, keys: KeysCollection, settings: Mapping[str, Any], allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        smallest = settings["smallest_object"]
+        if not isinstance(smallest, int) or isinstance(smallest, bool) or smallest < 0:
+            raise InputError(f"smallest_object is {smallest!r}; give a whole number of pixels, at least 0")
+        self.settings = dict(settings)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        cleaned = dict(data)
+        if self.settings == NO_CLEANING:
+            return cleaned
+        for key in self.key_iterator(cleaned):
+            pred = cleaned[key].clone()
+            for ids in [pred[0]] if pred.ndim == 3 else pred[0].unbind(-1):
+                found = clean(np.asarray(ids.cpu()).astype(np.uint8), **self.settings)
+                ids.copy_(torch.from_numpy(found))
+            cleaned[key] = pred
+        return cleaned

@@ -1,0 +1,153 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Find out which cleaning of masks pays: ``python -m scripts.cleaning_search``, from the bundle's folder."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import monai.bundle
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import label
+
+from .cleaning import NO_CLEANING, clean
+from .datalists.inputs import images_to_segment
+from .datalists.layouts import read_layout
+from .errors import InputError, explanation
+from .folds import relative_names
+from .image_reader import MaskFileReader
+from .masks import MAX_CLASSES
+from .settings import read_settings, settings_path
+from .whole_files import read_json, write_json, write_text
+
+__all__ = ["main", "search_cleaning"]
+
+_CONFIG = Path(__file__).parents[1] / "configs" / "inference.json"
+_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the areas of predicted objects: candidates for the smallest
+
+
+def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str, Any]:
+    """Score all settings of :py:func:`.cleaning.clean` on the images that chose the model's epoch.
+
+    What was held out to be scored is not looked at.
+
+    Args:
+        ckpt_dir: folder of ``model.pt`` and ``model.json``.
+        dataset_dir: where the dataset lies now; None for where it was.
+
+    Returns:
+        The best settings; ``"dice"``, the mean Dice with them; and ``"dice_before"`` without any.
+
+    Raises:
+        InputError: if there are no such images.
+    """
+    settings = read_settings(ckpt_dir)
+    root = dataset_dir or settings["dataset_dir"]
+    if root is None or not any(image["part"] == "validate" for image in settings["images"].values()):
+        raise InputError(
+            f"{ckpt_dir} names no images that chose the epoch alone; train with --dataset_dir and --protocol held-out"
+        )
+    datalist = read_layout(settings["layout"], root)
+    validate = {name for name, image in settings["images"].items() if image["part"] == "validate"}
+    items = [item for name, item in zip(relative_names(datalist, root), datalist) if name in validate]
+    if len(items) < len(validate):
+        raise InputError(f"{root} lacks {len(validate) - len(items)} image(s) that chose the epoch; put them back")
+    with tempfile.TemporaryDirectory() as folder:
+        masks = _predict(ckpt_dir, [item["image"] for item in items], Path(folder))
+    reader = MaskFileReader(settings["out_channels"], colors=settings["label_colors"])
+    labels = [reader.get_data(reader.read(item["label"]))[0] for item in items]
+    scores = {
+        candidate: _mean_dice(masks, labels, dict(zip(NO_CLEANING, candidate)), settings["out_channels"])
+        for candidate in _candidates(masks)
+    }
+    before = scores[tuple(NO_CLEANING.values())]
+    best = max(scores, key=lambda candidate: scores[candidate])  # of equal ones the first, which does least
+    return {**dict(zip(NO_CLEANING, best)), "dice": scores[best], "dice_before": before}
+
+
+def _predict(ckpt_dir: Path, images: Sequence[str], folder: Path) -> list[NDArray[np.uint8]]:
+    """Masks without any cleaning, in the order of the images."""
+    listed, output_dir = folder / "images.txt", folder / "masks"
+    write_text(listed, "\n".join(str(Path(image).absolute()) for image in images))
+    monai.bundle.run(
+        run_id="inferring",
+        config_file=str(_CONFIG),
+        bundle_root=str(_CONFIG.parents[1]),
+        ckpt_dir=str(ckpt_dir),
+        dataset_dir=str(listed),
+        output_dir=str(output_dir),
+        **NO_CLEANING,
+    )
+    reader = MaskFileReader(MAX_CLASSES)
+    found = images_to_segment(listed, output_dir=output_dir)  # in the order of the list
+    return [reader.get_data([str(output_dir / item["mask"])])[0] for item in found]
+
+
+def _candidates(masks: Sequence[NDArray[np.uint8]]) -> list[tuple[bool, bool, int]]:
+    """Settings, those that do least first; as smallest objects, quantiles of the areas that were predicted."""
+    areas = [
+        area
+        for mask in masks
+        for number in np.unique(mask[mask > 0])
+        for area in np.bincount(label(mask == number, connectivity=2).ravel())[1:].tolist()
+    ]
+    smallest = sorted({0, *(int(np.quantile(areas, share)) for share in _QUANTILES if areas)})
+    return [(holes, largest, least) for least in smallest for largest in (False, True) for holes in (False, True)]
+
+
+def _mean_dice(
+    masks: Sequence[NDArray[np.uint8]],
+    labels: Sequence[NDArray[np.uint8]],
+    settings: Mapping[str, Any],
+    num_classes: int,
+) -> float:
+    """Mean over images and foreground classes; 1 where a class is in neither."""
+    scores = []
+    for mask, truth in zip(masks, labels):
+        cleaned = clean(mask, **settings)
+        for number in range(1, num_classes):
+            pred, true = cleaned == number, truth == number
+            total = int(pred.sum() + true.sum())
+            scores.append(2 * int((pred & true).sum()) / total if total else 1.0)
+    return float(np.mean(scores))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Search, print the best settings, and keep them for inference and evaluation if wished for.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m scripts.cleaning_search", description=__doc__)
+    parser.add_argument("--ckpt_dir", type=Path, default=Path("models"), help="folder of model.pt and model.json")
+    parser.add_argument("--dataset_dir", type=Path, help="where the dataset lies now; else where it was")
+    parser.add_argument("--keep", action="store_true", help="write the settings into model.json")
+    asked = parser.parse_args(arguments)
+    try:
+        found = search_cleaning(asked.ckpt_dir.absolute(), asked.dataset_dir)
+        best = {name: found[name] for name in NO_CLEANING}
+        knobs = " ".join(f"--{name} {str(value).lower()}" for name, value in best.items())
+        print(f"mean Dice {found['dice_before']:.4f} as predicted, {found['dice']:.4f} with {knobs}")
+        if asked.keep:
+            path = settings_path(asked.ckpt_dir)
+            write_json(path, {**read_json(path), "cleaning": best})
+            print(f"{path} keeps these settings: inference and evaluation clean masks so by default")
+    except (InputError, RuntimeError, OSError) as error:
+        parser.exit(1, f"error: {explanation(error) or error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Masks are cleaned as asked, and the search finds what pays."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from scripts import cleaning_search
+from scripts.cleaning import NO_CLEANING, Cleand, clean
+from scripts.cleaning_search import main, search_cleaning
+from scripts.errors import InputError
+from workflows import run
+
+
+@pytest.fixture
+def ids() -> np.ndarray:
+    """Two classes: a ring with a hole and a speck of class 1; class 2 in another hole of the ring, and a speck."""
+    ids = np.zeros((30, 40), np.uint8)
+    ids[2:20, 2:30] = 1
+    ids[5:9, 5:9] = 0  # a hole
+    ids[5:9, 15:19] = 2  # what fills another
+    ids[25, 35] = 1
+    ids[25:27, 5:7] = 2
+    return ids
+
+
+def changed(ids: np.ndarray, **settings) -> np.ndarray:
+    return clean(ids, **{**NO_CLEANING, **settings})
+
+
+def test_without_settings_nothing_changes(ids):
+    assert np.array_equal(changed(ids), ids)
+
+
+def test_holes_are_filled_but_not_where_another_class_is(ids):
+    expected = ids.copy()
+    expected[5:9, 5:9] = 1
+    assert np.array_equal(changed(ids, fill_holes=True), expected)
+
+
+def test_of_each_class_the_largest_stays(ids):
+    expected = ids.copy()
+    expected[25, 35] = 0
+    expected[25:27, 5:7] = 0
+    assert np.array_equal(changed(ids, largest_component=True), expected)
+
+
+@pytest.mark.parametrize("smallest, kept", [(1, (1, 2)), (2, (0, 2)), (4, (0, 2)), (5, (0, 0))])
+def test_small_objects_vanish(ids, smallest, kept):
+    cleaned = changed(ids, smallest_object=smallest)
+    assert (cleaned[25, 35], cleaned[25, 5]) == kept and cleaned[5, 15] == 2
+
+
+def test_volumes_are_cleaned_slice_by_slice_and_maps_stay(ids):
+    pred = torch.from_numpy(np.stack([ids, np.flipud(ids)], axis=-1))[None].int()
+    with_map = torch.cat([pred, torch.full_like(pred, 7)])
+    settings = {**NO_CLEANING, "fill_holes": True}
+    cleaned = Cleand("pred", settings)({"pred": with_map})["pred"]
+    for k, each in enumerate((ids, np.flipud(ids))):
+        assert np.array_equal(cleaned[0, ..., k].numpy(), clean(each, **settings))
+    assert (cleaned[1] == 7).all() and not torch.equal(cleaned, with_map)
+    assert torch.equal(Cleand("pred", settings)({"pred": pred[..., 0]})["pred"], cleaned[:1, ..., 0])
+    for wrong in (-1, 2.5, True):
+        with pytest.raises(InputError, match="smallest_object is .*; give a whole number of pixels, at least 0"):
+            Cleand("pred", {**NO_CLEANING, "smallest_object": wrong})
+
+
+def test_the_search_finds_what_pays_on_the_images_that_chose_the_epoch(trained, blobs, tmp_path, monkeypatch, capsys):
+    ckpt_dir = shutil.copytree(trained.ckpt_dir, tmp_path / "models")
+    asked = []
+
+    def predict(folder, images, _):  # the true masks with holes and specks
+        asked.extend(images)
+        masks = []
+        for image in images:
+            label = blobs / "masks" / f"{image.rsplit('/', 1)[1].rsplit('.', 1)[0]}.png"
+            mask = (cleaning_search.MaskFileReader(2).get_data([str(label)])[0]).copy()
+            rows, columns = np.nonzero(mask)
+            mask[rows.mean().astype(int), columns.mean().astype(int)] = 0
+            mask[0, 0] = 1
+            masks.append(mask)
+        return masks
+
+    monkeypatch.setattr(cleaning_search, "_predict", predict)
+    found = search_cleaning(ckpt_dir)
+    validate = [name for name, image in trained.settings["images"].items() if image["part"] == "validate"]
+    assert asked == [str(blobs / name) for name in validate]
+    assert found["fill_holes"] and found["dice_before"] < found["dice"] == 1.0
+    assert found["largest_component"] or found["smallest_object"] > 1
+    main(["--ckpt_dir", str(ckpt_dir), "--keep"])
+    assert "--fill_holes true" in capsys.readouterr().out
+    assert json.loads((ckpt_dir / "model.json").read_text())["cleaning"]["fill_holes"] is True
+
+
+def test_kept_settings_are_used_from_then_on(trained, blobs, tmp_path):
+    ckpt_dir = shutil.copytree(trained.ckpt_dir, tmp_path / "models")
+    found = search_cleaning(ckpt_dir)  # really predicted
+    assert 0 <= found["dice_before"] <= found["dice"] <= 1
+    settings = json.loads((ckpt_dir / "model.json").read_text())
+    kept = {**NO_CLEANING, "smallest_object": 100_000}
+    (ckpt_dir / "model.json").write_text(json.dumps({**settings, "cleaning": kept}))
+    run("inference", ckpt_dir=str(ckpt_dir), dataset_dir=str(blobs), output_dir=str(tmp_path / "masks"))
+    reader = cleaning_search.MaskFileReader(256)
+    assert not any(reader.get_data([str(path)])[0].any() for path in (tmp_path / "masks").glob("*.png"))
+    run("train", "evaluate", ckpt_dir=str(ckpt_dir), output_dir=str(tmp_path))
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert summary["cleaning"] == kept and summary["protocols"][0]["scores"]["sensitivity"]["mean"] == 0
+
+
+def test_no_images_to_search_on(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--ckpt_dir", str(tmp_path)])
+    assert "names no images that chose the epoch alone; train with --dataset_dir" in capsys.readouterr().err
