@@ -37,6 +37,7 @@ __all__ = ["main", "search_cleaning"]
 
 _CONFIG = Path(__file__).parents[1] / "configs" / "inference.json"
 _QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the areas of predicted objects: candidates for the smallest
+_PAYS = 0.001  # of Dice: less is chance
 
 
 def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str, Any]:
@@ -49,7 +50,8 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
         dataset_dir: where the dataset lies now; None for where it was.
 
     Returns:
-        The best settings; ``"dice"``, the mean Dice with them; and ``"dice_before"`` without any.
+        The best settings, or none where they gain less than 0.001; ``"dice"``, the mean Dice with them; and
+        ``"dice_before"`` without any.
 
     Raises:
         InputError: if there are no such images.
@@ -75,6 +77,8 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
     }
     before = scores[tuple(NO_CLEANING.values())]
     best = max(scores, key=lambda candidate: scores[candidate])  # of equal ones the first, which does least
+    if scores[best] < before + _PAYS:
+        best = tuple(NO_CLEANING.values())
     return {**dict(zip(NO_CLEANING, best)), "dice": scores[best], "dice_before": before}
 
 

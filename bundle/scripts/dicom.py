@@ -85,7 +85,7 @@ def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
 
 def _read(path: str, *, stop_before_pixels: bool = False) -> Any:
     try:  # not on top, as few need it, and where it is installed MONAI warns of a decoder for GPUs that is not
-        from pydicom import dcmread
+        from pydicom import dcmread, pixels  # noqa: F401  # version 3 and newer
         from pydicom.errors import InvalidDicomError
     except ImportError as error:
         raise InputError(f"{path} is a DICOM file; to read it, run python -m pip install 'pydicom>=3.0.1'") from error

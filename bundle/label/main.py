@@ -1,0 +1,73 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""MONAI Label app of the bundle: ``python -m monailabel.main start_server --app label --studies IMAGES``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+BUNDLE = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(BUNDLE), str(BUNDLE / "label")]  # for the packages `scripts` and `qtseg_label`
+
+from monailabel.datastore.local import LocalDatastore  # noqa: E402
+from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
+from qtseg_label.choose import ByName, MostUncertain, Random  # noqa: E402
+from qtseg_label.infer import Segment  # noqa: E402
+from qtseg_label.labels import EXTENSIONS  # noqa: E402
+from qtseg_label.model import TrainedModel  # noqa: E402
+from qtseg_label.scoring import DiceOfModel  # noqa: E402
+from qtseg_label.train import TrainOnLabels  # noqa: E402
+
+
+class QTSegApp(MONAILabelApp):
+    """Segment, train on the labels so far, choose the next image, and score.
+
+    Args:
+        app_dir: folder of the app.
+        studies: folder of the images; labels are kept in its ``labels/``.
+        conf: values of ``--conf``: ``ckpt_dir``, the folder of the model, by default the bundle's ``models/``;
+            ``output_dir``, for all else that trainings write.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.model = TrainedModel(BUNDLE, Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute())
+        self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label")).absolute()
+        description = "2D segmentation by QTSeg: masks and polygons, training, active learning"
+        super().__init__(app_dir, studies, conf, name="QTSeg", description=description, version=self.model.version)
+        self._auto_update_scoring = False  # else each next image would start a process for every scoring method
+
+    def init_datastore(self) -> Any:
+        """Images of all formats that the bundle reads, without any environment variable."""
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return LocalDatastore(self.studies, extensions=EXTENSIONS, auto_reload=True)
+
+    def init_infers(self) -> dict[str, Any]:
+        """One model."""
+        return {"qtseg": Segment(self.model)}
+
+    def init_trainers(self) -> dict[str, Any]:
+        """Its training."""
+        return {"qtseg": TrainOnLabels(self.model, self.output_dir)}
+
+    def init_strategies(self) -> dict[str, Any]:
+        """Ways to choose the next image."""
+        return {"random": Random(), "first": ByName(), "uncertainty": MostUncertain(self.model)}
+
+    def init_scoring_methods(self) -> dict[str, Any]:
+        """Ways to score the model on labels."""
+        return {"dice": DiceOfModel(self.model)}
+
+    def infer_wsi(self, request: Any, datastore: Any = None) -> Any:
+        """QuPath and DSA ask so; images are taken whole, TIFF too."""
+        return self.infer(request, datastore)

@@ -1,0 +1,74 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Choose the image to label next."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from .model import TrainedModel
+
+__all__ = ["ByName", "MostUncertain", "Random"]
+
+_AT_A_TIME = 20  # images that are looked at before one is proposed
+
+
+class Random(Strategy):
+    """Any image without a final label."""
+
+    def __init__(self) -> None:
+        super().__init__("any image without a final label")
+
+    def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any] | None:
+        images = sorted(datastore.get_unlabeled_images())
+        return {"id": random.Random(request.get("seed")).choice(images)} if images else None
+
+
+class ByName(Strategy):
+    """The first by name."""
+
+    def __init__(self) -> None:
+        super().__init__("the first image without a final label, by name")
+
+    def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any] | None:
+        images = sorted(datastore.get_unlabeled_images())
+        return {"id": images[0]} if images else None
+
+
+class MostUncertain(Strategy):
+    """The one whose classes the model is least sure of, by mean entropy.
+
+    Args:
+        model: that is asked; what it said of an image is kept until it changes.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        super().__init__(f"the image that the model is least sure of, among up to {_AT_A_TIME} not yet looked at")
+        self.model = model
+        self.known: dict[str, float] = {}
+        self.stamp: list[int] | None = None
+
+    def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any] | None:
+        images = sorted(datastore.get_unlabeled_images())
+        if not images:
+            return None
+        if not self.model.is_there:
+            return {"id": images[0]}
+        new = [image for image in images if image not in self.known]
+        for image in random.Random(request.get("seed")).sample(new, min(_AT_A_TIME, len(new))):
+            self.known[image] = self.model(datastore.get_image_uri(image))[1]
+            if self.model.stamp != self.stamp:  # trained since
+                self.known, self.stamp = {image: self.known[image]}, self.model.stamp
+        best = max((image for image in images if image in self.known), key=lambda image: self.known[image])
+        return {"id": best, "uncertainty": self.known[best]}

@@ -1,0 +1,92 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Segment an image on request."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from typing import Any
+
+from fastapi import HTTPException
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+from monailabel.utils.others.pathology import create_asap_annotations_xml, create_dsa_annotations_json
+
+from scripts.errors import InputError, explanation
+
+from .labels import annotations, write_label
+from .model import TrainedModel
+
+__all__ = ["Segment"]
+
+
+class Segment(InferTask):
+    """Answer with a mask in the format asked for, and with polygons.
+
+    Args:
+        model: that segments.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        description = "masks and polygons of the bundle's trained model"
+        super().__init__(InferType.SEGMENTATION, model.labels, dimension=2, description=description, config={})
+        self.model = model
+
+    def is_valid(self) -> bool:
+        """Whether there is a model."""
+        return self.model.is_there
+
+    def __call__(self, request: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """
+        Args:
+            request: with ``image``, a path; ``output`` ("asap" or "dsa" for polygons in a file), ``result_extension``.
+
+        Returns:
+            Path of the file, which the server sends and deletes, or None; and the answer as JSON.
+        """
+        begin, image = time.monotonic(), request.get("image")
+        if not image or not os.path.isfile(image):
+            raise HTTPException(404, detail="no such image")
+        try:
+            ids, uncertainty = self.model(image)
+        except Exception as error:  # MONAI raises errors of its own around ours
+            problem = explanation(error)
+            if problem is None:
+                raise
+            raise HTTPException(422, detail=problem) from error
+        labels = self.model.labels
+        result: dict[str, Any] = {
+            "name": f"QTSeg {self.model.version}",
+            "description": self.description,
+            "model": request.get("model"),
+            "location": request.get("location"),
+            "size": request.get("size"),
+            "label_names": labels,
+            "uncertainty": uncertainty,
+            "annotations": [{"annotation": annotations(ids, labels)}] if ids.ndim == 2 else [],
+            "latencies": {"total": round(time.monotonic() - begin, 3)},
+        }
+        output = request.get("output")
+        if output == "asap":
+            return create_asap_annotations_xml(result)[0], result
+        if output == "dsa":
+            return create_dsa_annotations_json(result)[0], result
+        if output == "json":
+            return None, result
+        extension = request.get("result_extension") or (".png" if ids.ndim == 2 else ".nii.gz")
+        with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
+            path = file.name
+        try:
+            write_label(ids, image, path)
+        except InputError as error:
+            raise HTTPException(422, detail=str(error)) from error
+        return path, result

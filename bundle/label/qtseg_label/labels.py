@@ -1,0 +1,126 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Labels as clients send and want them: PNG, NIfTI, NRRD, and polygons."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import nrrd
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.draw import polygon2mask
+
+from scripts.contours import polygons
+from scripts.errors import InputError
+from scripts.image_reader import ImageFileReader, MaskFileReader
+from scripts.masks import MAX_CLASSES
+from scripts.nifti import is_nifti
+from scripts.pages import SUFFIXES
+from scripts.pictures import PALETTE
+
+__all__ = ["EXTENSIONS", "annotations", "read_label", "write_label"]
+
+#: what the datastore looks for, in lower and upper case
+EXTENSIONS = [
+    f"*{each}" for suffix in (*SUFFIXES, ".nrrd", ".xml") for each in (suffix, suffix.upper())
+]
+
+
+def annotations(ids: NDArray[np.uint8], labels: Mapping[str, int]) -> dict[str, Any]:
+    """The objects of a mask as polygons, as MONAI Label's clients for pathology and CVAT read them.
+
+    Args:
+        ids: (H, W) label ids.
+        labels: names and ids of the classes.
+    """
+    elements = []
+    for name, number in labels.items():
+        rings = [ring[:-1] for rings in polygons(ids == number) for ring in rings]
+        contours = [ring for ring in rings if len(ring) >= 3]
+        if contours:
+            elements.append({"label": name, "contours": contours})
+    height, width = ids.shape
+    colors = {name: PALETTE[number].tolist() for name, number in labels.items()}
+    return {"location": [0, 0], "size": [width, height], "elements": elements, "labels": colors}
+
+
+def write_label(ids: NDArray[np.uint8], image: str, path: str) -> None:
+    """Write label ids in the format of a path's suffix.
+
+    Args:
+        ids: (H, W), or (H, W, D).
+        image: that they are of; a NIfTI mask of a NIfTI image lies where that does.
+        path: ``.nii``, ``.nii.gz``, ``.nrrd``, or of a picture.
+    """
+    slices = ids if ids.ndim == 3 else ids[..., None]
+    voxels = slices.transpose(1, 0, 2)  # columns first
+    if is_nifti(path):
+        source: Any = nib.load(image) if is_nifti(image) else None
+        affine = np.diag([-1.0, -1, 1, 1]) if source is None else source.affine
+        nib.save(nib.Nifti1Image(voxels, affine), path)
+    elif path.endswith(".nrrd"):
+        space = {"space": "left-posterior-superior", "space directions": np.eye(3), "space origin": np.zeros(3)}
+        nrrd.write(path, voxels, space)
+    elif ids.ndim == 3:
+        raise InputError(f"a volume cannot be written as {Path(path).suffix}; ask for .nii.gz or .nrrd")
+    else:
+        Image.fromarray(ids).save(path)
+
+
+def read_label(path: str, image: str, labels: Mapping[str, int]) -> NDArray[np.uint8]:
+    """Read what a client has sent as the label of a 2D image.
+
+    Args:
+        path: of the label: a picture, NIfTI, NRRD, or polygons as ASAP's XML, as QuPath sends them.
+        image: that it is of.
+        labels: names and ids of the classes.
+
+    Returns:
+        (H, W) label ids.
+
+    Raises:
+        InputError: if it cannot be read, or has another size than its image.
+    """
+    size = ImageFileReader().get_data([image])[0].shape[:2]
+    if path.endswith(".xml"):
+        return _drawn(path, size, labels)
+    if path.endswith(".nrrd"):
+        ids = np.squeeze(nrrd.read(path)[0]).T.astype(np.uint8)
+    else:
+        classes = 2 if len(labels) == 1 else MAX_CLASSES  # with one class, 255 means it, too
+        ids = MaskFileReader(classes).get_data([path])[0]
+    if ids.shape != size:
+        raise InputError(f"{path} has the shape {ids.shape}, but {image} {size}; label it anew")
+    return ids
+
+
+def _drawn(path: str, size: tuple[int, int], labels: Mapping[str, int]) -> NDArray[np.uint8]:
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path} cannot be read ({error}); send the label anew") from error
+    ids = np.zeros(size, np.uint8)
+    for annotation in root.iter("Annotation"):
+        group = annotation.get("PartOfGroup", "")
+        number = labels.get(group, next(iter(labels.values())) if len(labels) == 1 else 0)
+        if number == 0:
+            raise InputError(f"{path} has polygons of {group!r}, which is no class; its classes are {list(labels)}")
+        points = sorted(annotation.iter("Coordinate"), key=lambda point: int(point.get("Order", 0)))
+        corners = [(float(point.get("Y", 0)) - 0.5, float(point.get("X", 0)) - 0.5) for point in points]
+        if len(corners) >= 3:
+            ids[polygon2mask(size, np.array(corners))] = number
+    return ids

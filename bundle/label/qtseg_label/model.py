@@ -1,0 +1,102 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The bundle's model, as ``configs/inference.json`` says, ready to be asked image by image."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from numpy.typing import NDArray
+
+from scripts.decision import FULL_SCALE
+from scripts.settings import read_settings
+from scripts.speed import speed_up
+from scripts.weights import load_trained
+from scripts.whole_files import read_json
+
+__all__ = ["TrainedModel"]
+
+
+class TrainedModel:
+    """Read anew when a training has written a better one; the one before it serves until then.
+
+    Args:
+        bundle: the bundle's folder.
+        ckpt_dir: folder of ``model.pt`` and ``model.json``.
+    """
+
+    def __init__(self, bundle: Path, ckpt_dir: Path) -> None:
+        self.bundle = bundle
+        self.ckpt_dir = ckpt_dir
+        self.metadata = read_json(bundle / "configs" / "metadata.json")
+        self.version = str(self.metadata["version"])
+        self.lock = threading.Lock()  # the network serves one request at a time
+        self.stamp: list[int] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a trained model."""
+        return (self.ckpt_dir / "model.pt").is_file()
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Names and ids of the foreground classes."""
+        classes = read_settings(self.ckpt_dir)["out_channels"] if self.is_there else 2
+        return {f"class {number}" if classes > 2 else "object": number for number in range(1, classes)}
+
+    def __call__(self, image: str) -> tuple[NDArray[np.uint8], float]:
+        """Segment an image.
+
+        Args:
+            image: its path.
+
+        Returns:
+            Label ids, (H, W) or (H, W, D), and the mean entropy of the classes over all pixels, from 0 to 1.
+
+        Raises:
+            InputError: if the image or the model cannot be read.
+        """
+        with self.lock, torch.inference_mode():
+            self._refresh()
+            item = self.preprocessing({"image": image})
+            scores = self.inferer(item["image"][None].to(self.device), self.network)[0]
+            pred = self.postprocessing({"image": item["image"], "pred": scores})["pred"].cpu().numpy()
+        return pred[0].astype(np.uint8), float(pred[-1].mean()) / FULL_SCALE
+
+    def _refresh(self) -> None:
+        files = [self.ckpt_dir / name for name in ("model.pt", "model.json")]
+        stamp = [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
+        if stamp == self.stamp:
+            return
+        try:
+            self._load()
+            self.stamp = stamp
+        except ValueError:  # a training is just writing both files
+            if self.stamp is None:
+                raise
+
+    def _load(self) -> None:
+        parser = ConfigParser()
+        parser.read_config(self.bundle / "configs" / "inference.json")
+        parser.update({"bundle_root": str(self.bundle), "ckpt_dir": str(self.ckpt_dir), "uncertainty_maps": True})
+        network: Any = parser.get_parsed_content("network")
+        load_trained(network, self.ckpt_dir / "model.pt")
+        speed_up(network, parser.get_parsed_content("used_precision"))
+        self.preprocessing = parser.get_parsed_content("preprocessing")
+        self.inferer = parser.get_parsed_content("inferer")
+        self.postprocessing = parser.get_parsed_content("postprocessing")
+        self.device: torch.device = parser.get_parsed_content("device")
+        self.network = network

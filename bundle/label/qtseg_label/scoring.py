@@ -1,0 +1,49 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Score the model on the labels that people have made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from .labels import read_label
+from .model import TrainedModel
+
+__all__ = ["DiceOfModel"]
+
+
+class DiceOfModel(ScoringMethod):
+    """Dice of the model's masks and the final labels, the mean over foreground classes; also kept with each image.
+
+    Args:
+        model: to be scored. It may have been trained on these labels.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        super().__init__("Dice of the model's masks and the final labels")
+        self.model = model
+
+    def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, float]:
+        scores = {}
+        for image in sorted(datastore.get_labeled_images()):
+            path = datastore.get_image_uri(image)
+            label = read_label(datastore.get_label_uri(image, "final"), path, self.model.labels)
+            ids, _ = self.model(path)
+            of_classes = []
+            for number in self.model.labels.values():
+                pred, true = ids == number, label == number
+                total = int(pred.sum() + true.sum())
+                of_classes.append(2 * int((pred & true).sum()) / total if total else 1.0)
+            scores[image] = sum(of_classes) / len(of_classes)
+            datastore.update_image_info(image, {"dice": scores[image]})
+        return scores

@@ -1,0 +1,100 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Train on the labels that there are so far."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import monai.bundle
+from monailabel.interfaces.tasks.train import TrainTask
+
+from scripts.errors import InputError
+from scripts.pictures import save_palette
+from scripts.settings import read_settings
+
+from .labels import read_label
+from .model import TrainedModel
+
+__all__ = ["TrainOnLabels"]
+
+_FEWEST = 4  # images, of which some are held out and some choose the epoch
+
+
+class TrainOnLabels(TrainTask):
+    """Go on from the model there is; a training replaces it only by a better one.
+
+    Args:
+        model: to be trained.
+        output_dir: for labels as the training reads them, and all that it writes.
+    """
+
+    def __init__(self, model: TrainedModel, output_dir: Path) -> None:
+        super().__init__("trains on all final labels, from the model there is")
+        self.model = model
+        self.output_dir = output_dir
+
+    def config(self) -> dict[str, Any]:
+        """Knobs that clients show; those of the bundle's training."""
+        return {"max_epochs": 30, "batch_size": 8, "spatial_size": 256, "geometry": ["fit", "native"], "seed": 0}
+
+    def stats(self) -> dict[str, Any]:
+        """Nothing that clients need."""
+        return {}
+
+    def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any]:
+        """Train.
+
+        Args:
+            request: values of the knobs.
+            datastore: of images and labels.
+
+        Raises:
+            InputError: if there are too few labels, or one cannot be read.
+        """
+        pairs = sorted(datastore.datalist(), key=lambda pair: pair["image"])
+        if len(pairs) < _FEWEST:
+            raise InputError(f"{len(pairs)} image(s) have a final label; label at least {_FEWEST} before training")
+        dataset_dir = self._export(pairs)
+        knobs = {name: request[name] for name in self.config() if name in request}
+        if isinstance(knobs.get("geometry"), list):  # as config() gives them for a choice
+            knobs["geometry"] = knobs["geometry"][0]
+        if self.model.is_there:
+            settings = read_settings(self.model.ckpt_dir)
+            same = {name: settings[name] for name in ("spatial_size", "geometry", "out_channels", "color_space")}
+            knobs = {**knobs, **same, "weights": str(self.model.ckpt_dir / "model.pt")}
+        monai.bundle.run(
+            run_id="training",
+            config_file=str(self.model.bundle / "configs" / "train.json"),
+            logging_file=str(self.model.bundle / "configs" / "logging.conf"),
+            bundle_root=str(self.model.bundle),
+            dataset_dir=str(dataset_dir),
+            ckpt_dir=str(self.model.ckpt_dir),
+            output_dir=str(self.output_dir),
+            num_folds=min(5, len(pairs) // 2),
+            **knobs,
+        )
+        return {}
+
+    def _export(self, pairs: list[dict[str, Any]]) -> Path:
+        """Images and masks in a folder, as the training reads them."""
+        folder = self.output_dir / "labels_so_far"
+        shutil.rmtree(folder, ignore_errors=True)
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True)
+        for pair in pairs:
+            image = Path(pair["image"])
+            (folder / "images" / image.name).symlink_to(image.absolute())
+            ids = read_label(str(pair["label"]), str(image), self.model.labels)
+            save_palette(ids, folder / "masks" / f"{image.stem}.png")
+        return folder
