@@ -137,7 +137,7 @@ def test_what_else_is_saved_on_request(geometry, trained, data, tmp_path):
     image = data / "a folder" / "case 01.png"
     wanted = {"contours": True, "probability_maps": True, "uncertainty_maps": "true", "tta": "flips"}
     common = {"ckpt_dir": str(trained.ckpt_dir), "dataset_dir": str(image), "geometry": geometry}
-    run("inference", output_dir=str(tmp_path), **common, **wanted)
+    run("inference", output_dir=str(tmp_path), device="cpu", **common, **wanted)
     ids = np.asarray(Image.open(tmp_path / "case 01.png"))
     probability = np.asarray(Image.open(tmp_path / "probability_maps" / "1" / "case 01.png"))
     uncertainty = np.asarray(Image.open(tmp_path / "uncertainty_maps" / "case 01.png"))

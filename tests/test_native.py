@@ -105,8 +105,8 @@ def trained_native(tmp_path_factory) -> Path:
         image = random.integers(40, 60, mask.shape) + mask // 2
         Image.fromarray(image.astype(np.uint8)).save(folder / "data" / "images" / f"{i}.png")
         Image.fromarray(mask).save(folder / "data" / "masks" / f"{i}.png")
-    options = {"geometry": "native", "crops_per_image": 2, "num_folds": 3, "validation_share": 0.3, "max_epochs": 3}
-    train_small(folder, folder / "data", **options)
+    options = {"geometry": "native", "crops_per_image": 2, "num_folds": 3, "validation_share": 0.3, "device": "cpu"}
+    train_small(folder, folder / "data", max_epochs=3, **options)
     return folder
 
 

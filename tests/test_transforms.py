@@ -11,13 +11,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Padd, SpatialPadd
 
-from scripts.transforms import ArgMaxd, Fit, Fitd, MinMax, MinMaxd, PadInPlane
+from scripts.transforms import ArgMaxd, ColumnsFirstd, Fit, Fitd, MinMax, MinMaxd, PadInPlane
 
 
 def ramp(height: int, width: int, channels: int = 1) -> torch.Tensor:
@@ -147,3 +149,12 @@ def test_slices_of_a_volume_are_treated_as_images(size):
         torch.testing.assert_close(whole["image"][..., k].as_tensor(), single["image"].as_tensor(), rtol=0, atol=0.01)
         expected = back(dict(single))["image"].as_tensor()
         torch.testing.assert_close(returned[..., k].as_tensor(), expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("depth", [(), (3,)])
+def test_columns_come_first_for_monai_label(depth):
+    ids = torch.arange(4 * 6 * math.prod(depth)).reshape(1, 4, 6, *depth)
+    image = MetaTensor(torch.zeros(3, 8, 8, *depth), meta={"spatial_shape": [4, 6, *depth]})
+    turned = ColumnsFirstd("pred", "image")({"pred": ids, "image": image})
+    assert torch.equal(turned["pred"], ids[0].transpose(0, 1)) and turned["pred"].shape == (6, 4, *depth)
+    assert turned["image"].meta["spatial_shape"] == [6, 4, *depth]

@@ -22,7 +22,7 @@ from monai.transforms import InvertibleTransform, MapTransform, Resize, SpatialP
 from monai.transforms.spatial.functional import resize
 from monai.utils import TraceKeys, ensure_tuple_rep
 
-__all__ = ["ArgMaxd", "Fit", "Fitd", "MinMax", "MinMaxd", "PadInPlane", "label_ids"]
+__all__ = ["ArgMaxd", "ColumnsFirstd", "Fit", "Fitd", "MinMax", "MinMaxd", "PadInPlane", "label_ids"]
 
 
 class Fit(Resize):
@@ -190,6 +190,29 @@ def label_ids(scores: torch.Tensor) -> torch.Tensor:
         (1, ...) uint8.
     """
     return scores.max(dim=0, keepdim=True).indices.to(torch.uint8)
+
+
+class ColumnsFirstd(MapTransform):
+    """Turn label ids as the stock app of MONAI Label takes them: columns first, without a channel.
+
+    It compares sizes with the image's ``spatial_shape``, which is turned too.
+
+    Args:
+        keys: keys of (1, H, W) or (1, H, W, D) label ids, which become (W, H) or (W, H, D).
+        image_key: key of the image.
+    """
+
+    def __init__(self, keys: KeysCollection, image_key: str) -> None:
+        super().__init__(keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        turned = dict(data)
+        height, width, *depth = turned[self.image_key].meta["spatial_shape"]
+        turned[self.image_key].meta["spatial_shape"] = [width, height, *depth]
+        for key in self.key_iterator(turned):
+            turned[key] = torch.as_tensor(turned[key])[0].transpose(0, 1).contiguous()
+        return turned
 
 
 class ArgMaxd(MapTransform):
