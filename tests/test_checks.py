@@ -31,6 +31,8 @@ KNOBS = {
     "learning_rate": 1e-3,
     "weight_decay": 0,
     "cache_rate": 0.5,
+    "crops_per_image": 4,
+    "overlap": 0.25,
     "precision": "float32",
     "min_learning_rate": 1e-5,
     "fold": 0,
@@ -97,6 +99,8 @@ def test_good_knobs_pass():
         ("learning_rate", -1e-3, "learning_rate is -0.001"),
         ("weight_decay", None, "weight_decay is None"),
         ("cache_rate", 1.5, "cache_rate is 1.5"),
+        ("crops_per_image", 0, "crops_per_image is 0"),
+        ("overlap", 1, "overlap is 1; it must be at least 0 and less than 1"),
     ],
 )
 def test_bad_knobs_are_named(knob, value, message):

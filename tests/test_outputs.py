@@ -16,14 +16,17 @@ import os
 from pathlib import Path
 
 import ignite.distributed as idist
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from scripts.errors import InputError
+from scripts.marks import made_of, mark, read_mark, was_changed
 from scripts.outputs import batches_of, still_to_do
 from scripts.pictures import save_palette
-from scripts.whole_files import write_json
+from scripts.save_masks import save_volume
 
 
 @pytest.fixture
@@ -35,8 +38,12 @@ def images(tmp_path) -> list[dict[str, str]]:
     return items
 
 
-def done(folder: Path, name: str) -> None:
-    save_palette(np.zeros((2, 2), np.uint8), folder / "sub" / f"{name}.png")
+def finish(items: list[dict[str, str]], folder: Path, names_: str) -> None:
+    """What an inference does with some of its images."""
+    for item in items:
+        if Path(item["image"]).stem in names_:
+            ids = np.full((2, 3), len(names_), np.uint8)
+            save_palette(ids, folder / item["mask"], mark(item["made"], ids))
 
 
 def names(items: list[dict[str, str]]) -> str:
@@ -45,23 +52,83 @@ def names(items: list[dict[str, str]]) -> str:
 
 def test_what_is_done_is_not_done_again(images, tmp_path):
     masks = tmp_path / "masks"
-    assert names(still_to_do(images, masks, {"model": "1"})) == "abc"
-    write_json(masks / "inference.json", {"model": "1"})
-    done(masks, "a")
-    done(masks, "b")
+    todo = still_to_do(images, masks, {"model": "1"})
+    assert names(todo) == "abc"
+    finish(todo, masks, "ab")
     assert names(still_to_do(images, masks, {"model": "1"})) == "c"
     os.utime(images[1]["image"])  # a new version of the image
     assert names(still_to_do(images, masks, {"model": "1"})) == "bc"
-    assert names(still_to_do(images, masks, {"model": "2"})) == "abc"
 
 
-def test_masks_overwrite_masks_of_ours_and_nothing_else(images, tmp_path):
+def test_another_model_that_was_cut_off_goes_on_with_its_own(images, tmp_path):
     masks = tmp_path / "masks"
-    done(masks, "a")
-    still_to_do(images, masks, {})
+    finish(still_to_do(images, masks, {"model": "1"}), masks, "abc")
+    second = still_to_do(images, masks, {"model": "2"})
+    assert names(second) == "abc"
+    finish(second, masks, "a")
+    assert names(still_to_do(images, masks, {"model": "2"})) == "bc"
+
+
+def test_images_of_another_folder_are_not_done_by_masks_of_the_same_name(images, tmp_path):
+    masks = tmp_path / "masks"
+    finish(still_to_do(images, masks, {}), masks, "abc")
+    (tmp_path / "other").mkdir()
+    others = [{**item, "image": str(tmp_path / "other" / Path(item["image"]).name)} for item in images]
+    for item in others:
+        Path(item["image"]).write_bytes(b"")
+    assert names(still_to_do(others, masks, {})) == "abc"
+
+
+def test_nothing_is_overwritten_but_masks_as_they_were_made(images, tmp_path):
+    masks = tmp_path / "masks"
+    finish(still_to_do(images, masks, {}), masks, "a")
+    still_to_do(images, masks, {"model": "2"})
     Image.new("P", (4, 4)).save(masks / "sub" / "b.png")
-    with pytest.raises(InputError, match="b.png would be overwritten by a mask; set --output_dir to another folder"):
+    with pytest.raises(InputError, match="b.png would be overwritten by a mask, but no inference has made it, or"):
         still_to_do(images, masks, {})
+    (masks / "sub" / "b.png").unlink()
+    with Image.open(masks / "sub" / "a.png") as mask:  # corrected by hand, all else kept
+        mask.putpixel((0, 0), 5)
+        text = PngInfo()
+        text.add_text("qtseg", mask.info["qtseg"])
+        mask.save(masks / "sub" / "a.png", pnginfo=text)
+    assert names(still_to_do(images, masks, {})) == "bc"  # by the same model nothing is made anew
+    with pytest.raises(InputError, match="a.png would be overwritten by a mask, but .* it was changed since; move it"):
+        still_to_do(images, masks, {"model": "2"})
+
+
+def test_an_image_is_never_its_own_mask(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="a.png would be overwritten by a mask"):
+        still_to_do([{"image": str(tmp_path / "a.png"), "mask": "a.png"}], tmp_path, {})
+
+
+def test_other_outputs_overwrite_nothing_either(images, tmp_path):
+    masks = tmp_path / "masks"
+    settings = {"outputs": {"overlays": True, "contours": False}}
+    (masks / "overlays" / "sub").mkdir(parents=True)
+    (masks / "overlays" / "sub" / "c.png").write_bytes(b"mine")
+    with pytest.raises(InputError, match="c.png would be overwritten, but there is no mask with it; move it"):
+        still_to_do(images, masks, settings)
+    (masks / "overlays" / "sub" / "c.png").unlink()
+    named = [{**images[0], "mask": "overlays/a.png"}]
+    with pytest.raises(InputError, match="lies in a folder named as one that inference makes; rename it, or set --"):
+        still_to_do(named, masks, settings)
+    assert still_to_do(named, masks, {})
+    (masks / "failed.csv").write_text("my,own,list\n")
+    with pytest.raises(InputError, match="failed.csv would be overwritten, but is no list of ours"):
+        still_to_do(images, masks, settings)
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.tif"])
+def test_volumes_are_marked_too(name, tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((4, 3, 2), np.uint8), np.eye(4)), tmp_path / "source.nii.gz")
+    ids = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    made = made_of(tmp_path / "source.nii.gz", {})
+    save_volume(ids, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
+    assert read_mark(tmp_path / name) == made and not was_changed(tmp_path / name)
+    save_volume(ids + 1, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
+    assert was_changed(tmp_path / name)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])

@@ -36,11 +36,13 @@ class QTSegApp(MONAILabelApp):
         app_dir: folder of the app.
         studies: folder of the images; labels are kept in its ``labels/``.
         conf: values of ``--conf``: ``ckpt_dir``, the folder of the model, by default the bundle's ``models/``;
-            ``output_dir``, for all else that trainings write.
+            ``out_channels``, the number of classes with the background, until there is one; ``output_dir``, for all
+            else that trainings write.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        self.model = TrainedModel(BUNDLE, Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute())
+        ckpt_dir = Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute()
+        self.model = TrainedModel(BUNDLE, ckpt_dir, int(conf.get("out_channels", "2")))
         self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label")).absolute()
         description = "2D segmentation by QTSeg: masks and polygons, training, active learning"
         super().__init__(app_dir, studies, conf, name="QTSeg", description=description, version=self.model.version)

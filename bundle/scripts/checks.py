@@ -79,6 +79,9 @@ def switch(**knob: bool | str) -> bool:
     return value
 
 
+_COUNTS = ("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval", "crops_per_image")
+
+
 def check_knobs(knobs: Mapping[str, Any]) -> None:
     """Check the values that no other part checks before the first epoch.
 
@@ -90,7 +93,7 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
     """
     if knobs["out_channels"] == 1:
         raise InputError("out_channels is 1; it counts the background, so use 2 for one kind of object")
-    at_least_one = dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), 1)
+    at_least_one = dict.fromkeys(_COUNTS, 1)
     at_least_zero = dict.fromkeys(("num_workers", "freeze_epochs", "fold"), 0)
     for name, least in {**at_least_one, **at_least_zero, "out_channels": 2, "num_folds": 2}.items():
         value = knobs[name]
@@ -100,6 +103,8 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         value = knobs[name]
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
             raise InputError(f"{name} is {value!r}; it must be a number of at least 0")
+    if not isinstance(knobs["overlap"], (int, float)) or not 0 <= knobs["overlap"] < 1:
+        raise InputError(f"overlap is {knobs['overlap']!r}; it must be at least 0 and less than 1")
     if knobs["learning_rate"] == 0:
         raise InputError("learning_rate is 0, with which nothing is learned; the paper uses 0.001")
     if knobs["freeze_epochs"] and knobs["encoder_weights"] is None and knobs["weights"] is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
@@ -78,7 +79,7 @@ def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
             "uncompressed DICOM or PNG, or install pydicom's decoder for it"
         ) from error
     if kind == "MONOCHROME1":
-        values = values.max() - values
+        values = int(values.max()) - values.astype(np.int64 if values.dtype.kind in "ui" else np.float64)
     slices = values.reshape(frames, rows, columns, -1)
     return slices if slices.shape[-1] == 3 else slices[..., 0]
 

@@ -20,6 +20,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from .errors import InputError
@@ -27,6 +28,7 @@ from .errors import InputError
 __all__ = ["is_nifti", "read_slices", "write_mask"]
 
 _COLORS = ("R", "G", "B")
+_UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
 
 
 def is_nifti(path: str | os.PathLike[str]) -> bool:
@@ -61,7 +63,7 @@ def read_slices(path: str, max_pixels: int) -> NDArray[Any]:
                 "raise max_pixels if you trust the file"
             )
         voxels = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error) as error:
+    except (*_UNREADABLE, HeaderDataError, ImageFileError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be read as NIfTI ({error}); get a new copy") from error
@@ -82,18 +84,19 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return (*shape, 1)[:3]
 
 
-def write_mask(ids: NDArray[np.uint8], source: str, path: str | os.PathLike[str]) -> None:
+def write_mask(ids: NDArray[np.uint8], source: str, path: str | os.PathLike[str], text: str = "") -> None:
     """Write label ids with the affine and the header of the volume that they are of.
 
     Args:
         ids: (D, H, W).
         source: the volume's file.
         path: of the mask, ending in ``.nii`` or ``.nii.gz``.
+        text: for its description, at most 79 letters.
     """
     volume: Any = nib.load(source)
     header = volume.header.copy()
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
-    header["cal_min"], header["cal_max"] = 0, 0
+    header["cal_min"], header["cal_max"], header["descrip"] = 0, 0, text.encode()
     voxels = ids.transpose(2, 1, 0).reshape(volume.shape)
     nib.save(type(volume)(voxels, volume.affine, header), path)

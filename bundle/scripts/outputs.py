@@ -21,13 +21,12 @@ from typing import Any
 import ignite.distributed as idist
 
 from .errors import InputError
-from .pictures import is_our_mask
-from .whole_files import read_json
+from .marks import made_of, read_mark, was_changed
 
-__all__ = ["STATE", "batches_of", "still_to_do"]
+__all__ = ["FAILED", "batches_of", "still_to_do"]
 
-#: in the folder: how its masks were made
-STATE = "inference.json"
+#: in the folder: the images that could not be read
+FAILED = "failed.csv"
 
 _logger = logging.getLogger("qtseg")
 
@@ -37,26 +36,49 @@ def still_to_do(
 ) -> list[dict[str, str]]:
     """The images whose masks are not there yet, so that an inference that was cut off goes on.
 
-    A mask counts as done if it was made with the same settings and is newer than its image. Masks are written whole,
-    and after all else that is written of their image.
+    A mask is done if it was made of the same image with the same settings, as the mark in it says. It is written whole,
+    and after all else that is written of its image.
 
     Args:
         images: items of ``"image"``, a path, and ``"mask"``, its mask's name in ``output_dir``.
-        output_dir: folder of the masks; its ``inference.json`` has their settings.
-        settings: what masks depend on; JSON can hold them.
+        output_dir: folder of the masks.
+        settings: what masks depend on; JSON can hold them. ``"outputs"`` says what else is saved, in folders of its
+            name.
 
     Returns:
-        The items to do, in the order given.
+        The items to do, in the order given, each with ``"made"``, for its mark.
 
     Raises:
-        InputError: if a file would be overwritten that is no mask of an earlier inference.
+        InputError: if a file would be overwritten that no inference has made, or that was changed since.
     """
     folder = Path(output_dir)
-    state = folder / STATE
-    before = read_json(state) if state.is_file() else None
-    if before is None:
-        _refuse_others(images, folder)
-    todo = [dict(item) for item in images if before != settings or not _is_done(item, folder)]
+    others = [name for name, wanted in settings.get("outputs", {}).items() if wanted]
+    failed = folder / FAILED
+    if failed.is_file() and not failed.read_text(encoding="utf-8", errors="replace").startswith("image,problem"):
+        raise InputError(f"{failed} would be overwritten, but is no list of ours; set --output_dir to another folder")
+    todo = []
+    for item in images:
+        target = folder / item["mask"]
+        made = made_of(item["image"], settings)
+        if target.is_file():
+            if read_mark(target) == made:
+                continue
+            if was_changed(target):
+                raise InputError(
+                    f"{target} would be overwritten by a mask, but no inference has made it, or it was changed since; "
+                    "move it, or set --output_dir to another folder"
+                )
+        elif beside := [name for name in others if (folder / name / item["mask"]).is_file()]:
+            raise InputError(
+                f"{folder / beside[0] / item['mask']} would be overwritten, but there is no mask with it; move it, or "
+                "set --output_dir to another folder"
+            )
+        if Path(item["mask"]).parts[0] in others:
+            raise InputError(
+                f"{item['image']} lies in a folder named as one that inference makes; rename it, or set "
+                f"--{Path(item['mask']).parts[0]} false"
+            )
+        todo.append({**item, "made": made})
     idist.barrier()  # no process writes before all have looked
     if len(todo) < len(images) and idist.get_rank() == 0:
         _logger.info(f"{len(images) - len(todo)} of {len(images)} masks are in {folder} already, of the same model")
@@ -84,17 +106,3 @@ def batches_of(images: Sequence[Mapping[str, str]], batch_size: int) -> list[lis
         else:
             batches.append([i])
     return batches[idist.get_rank() :: idist.get_world_size()]
-
-
-def _is_done(item: Mapping[str, str], folder: Path) -> bool:
-    try:
-        return os.stat(folder / item["mask"]).st_mtime_ns > os.stat(item["image"]).st_mtime_ns
-    except OSError:
-        return False
-
-
-def _refuse_others(images: Sequence[Mapping[str, str]], folder: Path) -> None:
-    for item in images:
-        target = folder / item["mask"]
-        if target.is_file() and not is_our_mask(target):
-            raise InputError(f"{target} would be overwritten by a mask; set --output_dir to another folder")

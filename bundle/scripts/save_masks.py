@@ -31,10 +31,11 @@ from tqdm import tqdm
 from .contours import geojson
 from .errors import InputError
 from .image_reader import ImageFileReader
+from .marks import mark
 from .nifti import is_nifti, write_mask
-from .outputs import STATE
+from .outputs import FAILED
 from .pictures import draw_overlay, save_palette
-from .whole_files import replacing, write_csv, write_json, write_text
+from .whole_files import replacing, write_csv, write_text
 
 __all__ = ["SaveMasks", "save_volume"]
 
@@ -53,7 +54,7 @@ class SaveMasks:
     Args:
         output_dir: folder of the masks; ``failed.csv`` lists what could not be read.
         num_images: to be done by this process.
-        settings: what masks depend on, kept in ``inference.json``.
+        max_pixels: of an image that an overlay is drawn on.
         outputs: what else to save, of images but not of volumes, in a folder of its name. "overlays": pictures of the
             masks over the images. "contours": outlines of objects, GeoJSON. "probability_maps": of each foreground
             class, in a folder of its number, and "uncertainty_maps": entropy; 16-bit PNG, 65535 stands for 1.
@@ -64,14 +65,13 @@ class SaveMasks:
         output_dir: str | os.PathLike,
         *,
         num_images: int,
-        settings: Mapping[str, Any],
+        max_pixels: int,
         outputs: Mapping[str, bool] | None = None,
     ) -> None:
         self.folder = Path(output_dir)
         self.num_images = num_images
-        self.settings = dict(settings)
         self.outputs = {name for name, wanted in (outputs or {}).items() if wanted}
-        self.reader = ImageFileReader()
+        self.reader = ImageFileReader(max_pixels=max_pixels)
         self.saved = 0
         self.failed: list[tuple[str, str]] = []
         self.start = time.monotonic()
@@ -88,28 +88,24 @@ class SaveMasks:
 
     def _begin(self) -> None:
         self.start = time.monotonic()
-        if idist.get_rank() == 0:
-            write_json(self.folder / STATE, self.settings)
         self.bar = tqdm(total=self.num_images, unit="image", delay=2, disable=idist.get_rank() > 0)
 
     def _save(self, engine: Engine) -> None:
         state: Any = engine.state  # of MONAI's evaluator: one dictionary an image, in batch and output
         for item, output in zip(state.batch, state.output):
-            problem = item["problem"]
-            if output["pred"].ndim == 4 and item["mask"].endswith(".png"):  # several pages under a name of one image
-                problem = f"{item['source']} has {output['pred'].shape[-1]} pages or frames; convert it to TIFF"
-            if problem:
-                self.failed.append((item["source"], problem))
+            if item["problem"]:
+                self.failed.append((item["source"], item["problem"]))
             else:
-                self._save_one(item["source"], item["mask"], output["pred"].cpu().numpy())
+                self._save_one(item, output["pred"].cpu().numpy())
                 self.saved += 1
             self.bar.update()
 
-    def _save_one(self, source: str, name: str, decided: NDArray[Any]) -> None:
-        ids = decided[0].astype(np.uint8)
+    def _save_one(self, item: Mapping[str, str], decided: NDArray[Any]) -> None:
+        source, name, ids = item["source"], item["mask"], decided[0].astype(np.uint8)
         if ids.ndim == 3:  # (H, W, D)
+            slices = np.ascontiguousarray(np.moveaxis(ids, -1, 0))
             with replacing(self.folder / name) as path:
-                save_volume(np.ascontiguousarray(np.moveaxis(ids, -1, 0)), source, path)
+                save_volume(slices, source, path, mark(item["made"], slices))
             return
         if "overlays" in self.outputs:
             image, _ = self.reader.get_data(self.reader.read(source))  # as it was, not as it was fitted and scaled
@@ -124,7 +120,7 @@ class SaveMasks:
             self._save_picture("uncertainty_maps", name, decided[-1].astype(np.uint16))
         # last, as an image counts as done with its mask
         with replacing(self.folder / name) as path:
-            save_palette(ids, path)
+            save_palette(ids, path, mark(item["made"], ids))
 
     def _save_picture(self, folder: str, name: str, pixels: NDArray[Any]) -> None:
         with replacing(self.folder / folder / name) as path:
@@ -143,7 +139,7 @@ class SaveMasks:
             return
         speed = f"{total / seconds:.1f} images a second; " if total else ""
         _logger.info(f"{total:.0f} masks: {self.folder} ({speed}8 bits, pixel values are label ids)")
-        listed = self.folder / "failed.csv"
+        listed = self.folder / FAILED
         listed.unlink(missing_ok=True)
         failed = sorted(each for of_process in of_processes for each in of_process)
         if failed:
@@ -153,15 +149,16 @@ class SaveMasks:
             raise InputError(f"{len(failed)} image(s) could not be segmented; {listed} lists them, the others are done")
 
 
-def save_volume(ids: NDArray[np.uint8], source: str, path: Path) -> None:
+def save_volume(ids: NDArray[np.uint8], source: str, path: Path, text: str) -> None:
     """Save the mask of a volume: as NIfTI with the volume's affine and header, or else as the pages of a TIFF.
 
     Args:
         ids: (D, H, W) label ids.
         source: the volume's file.
         path: of the mask.
+        text: a mark, kept in the file.
     """
     if is_nifti(path):
-        write_mask(ids, source, path)
+        write_mask(ids, source, path, text)
     else:
-        tifffile.imwrite(path, ids, photometric="minisblack", compression="zlib")
+        tifffile.imwrite(path, ids, photometric="minisblack", compression="zlib", description=text, metadata=None)

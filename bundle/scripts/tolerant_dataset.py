@@ -17,7 +17,7 @@ from typing import Any
 
 from monai.data import Dataset
 
-from .errors import explanation
+from .errors import InputError, explanation
 
 __all__ = ["TolerantDataset"]
 
@@ -37,7 +37,10 @@ class TolerantDataset(Dataset):
     def _transform(self, index: int) -> dict[str, Any]:
         item = {**self.data[index], "source": self.data[index]["image"], "problem": ""}
         try:
-            return self.transform(item)
+            loaded = self.transform(item)
+            if loaded["image"].ndim == 4 and item.get("mask", "").endswith(".png"):  # its name promised one image
+                raise InputError(f"{item['image']} has several pages or frames; convert it to TIFF, or rename it so")
+            return loaded
         except Exception as error:  # MONAI raises errors of its own around ours
             problem = explanation(error)
             if problem is None:

@@ -59,7 +59,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
+    partial = path.with_name(f".{os.getpid()}{suffix}")  # shorter than any name that fits
     try:
         yield partial
         partial.replace(path)

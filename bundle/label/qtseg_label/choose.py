@@ -12,14 +12,19 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from scripts.errors import explanation
+
 from .model import TrainedModel
 
 __all__ = ["ByName", "MostUncertain", "Random"]
+
+logger = logging.getLogger(__name__)
 
 _AT_A_TIME = 20  # images that are looked at before one is proposed
 
@@ -65,10 +70,17 @@ class MostUncertain(Strategy):
             return None
         if not self.model.is_there:
             return {"id": images[0]}
+        self.model.refresh()
+        if self.model.stamp != self.stamp:  # trained since
+            self.known, self.stamp = {}, self.model.stamp
         new = [image for image in images if image not in self.known]
         for image in random.Random(request.get("seed")).sample(new, min(_AT_A_TIME, len(new))):
-            self.known[image] = self.model(datastore.get_image_uri(image))[1]
-            if self.model.stamp != self.stamp:  # trained since
-                self.known, self.stamp = {image: self.known[image]}, self.model.stamp
+            try:
+                self.known[image] = self.model(datastore.get_image_uri(image))[1]
+            except Exception as error:  # MONAI raises errors of its own around ours
+                if explanation(error) is None:
+                    raise
+                logger.warning(f"left out: {explanation(error)}")
+                self.known[image] = -1.0  # last
         best = max((image for image in images if image in self.known), key=lambda image: self.known[image])
         return {"id": best, "uncertainty": self.known[best]}

@@ -29,15 +29,15 @@ from scripts.errors import InputError
 from scripts.image_reader import ImageFileReader, MaskFileReader
 from scripts.masks import MAX_CLASSES
 from scripts.nifti import is_nifti
-from scripts.pages import SUFFIXES
 from scripts.pictures import PALETTE
 
 __all__ = ["EXTENSIONS", "annotations", "read_label", "write_label"]
 
+# DICOM needs another version of pydicom than MONAI Label; nrrd and xml are labels only
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".nii.gz", ".nrrd", ".xml")
+
 #: what the datastore looks for, in lower and upper case
-EXTENSIONS = [
-    f"*{each}" for suffix in (*SUFFIXES, ".nrrd", ".xml") for each in (suffix, suffix.upper())
-]
+EXTENSIONS = [f"*{each}" for suffix in _SUFFIXES for each in (suffix, suffix.upper())]
 
 
 def annotations(ids: NDArray[np.uint8], labels: Mapping[str, int]) -> dict[str, Any]:
@@ -49,13 +49,24 @@ def annotations(ids: NDArray[np.uint8], labels: Mapping[str, int]) -> dict[str, 
     """
     elements = []
     for name, number in labels.items():
-        rings = [ring[:-1] for rings in polygons(ids == number) for ring in rings]
-        contours = [ring for ring in rings if len(ring) >= 3]
+        contours = [_bridged(rings) for rings in polygons(ids == number)]
         if contours:
             elements.append({"label": name, "contours": contours})
     height, width = ids.shape
     colors = {name: PALETTE[number].tolist() for name, number in labels.items()}
     return {"location": [0, 0], "size": [width, height], "elements": elements, "labels": colors}
+
+
+def _bridged(rings: list[list[list[float]]]) -> list[list[float]]:
+    """One polygon for an object with holes, cut open where each is nearest: clients know no holes."""
+    outline = rings[0][:-1]
+    for ring in rings[1:]:
+        hole = ring[:-1]
+        far = np.square(np.array(outline)[:, None] - np.array(hole)[None]).sum(-1)
+        at, start = (int(i) for i in np.unravel_index(far.argmin(), far.shape))
+        around = [*hole[start:], *hole[: start + 1]]
+        outline = [*outline[: at + 1], *around, *outline[at:]]
+    return outline
 
 
 def write_label(ids: NDArray[np.uint8], image: str, path: str) -> None:

@@ -22,7 +22,7 @@ from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
 from scripts.decision import FULL_SCALE
-from scripts.settings import read_settings
+from scripts.errors import explanation
 from scripts.speed import speed_up
 from scripts.weights import load_trained
 from scripts.whole_files import read_json
@@ -36,14 +36,16 @@ class TrainedModel:
     Args:
         bundle: the bundle's folder.
         ckpt_dir: folder of ``model.pt`` and ``model.json``.
+        out_channels: number of classes, the background counted, until there is a model.
     """
 
-    def __init__(self, bundle: Path, ckpt_dir: Path) -> None:
+    def __init__(self, bundle: Path, ckpt_dir: Path, out_channels: int = 2) -> None:
         self.bundle = bundle
         self.ckpt_dir = ckpt_dir
+        self.out_channels = out_channels
         self.metadata = read_json(bundle / "configs" / "metadata.json")
         self.version = str(self.metadata["version"])
-        self.lock = threading.Lock()  # the network serves one request at a time
+        self.lock = threading.RLock()  # the network serves one request at a time
         self.stamp: list[int] | None = None
 
     @property
@@ -53,8 +55,8 @@ class TrainedModel:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Names and ids of the foreground classes."""
-        classes = read_settings(self.ckpt_dir)["out_channels"] if self.is_there else 2
+        """Names and ids of the foreground classes: of the model, or before the first of ``out_channels``."""
+        classes = self.settings["out_channels"] if self.is_there and self.refresh() else self.out_channels
         return {f"class {number}" if classes > 2 else "object": number for number in range(1, classes)}
 
     def __call__(self, image: str) -> tuple[NDArray[np.uint8], float]:
@@ -70,23 +72,33 @@ class TrainedModel:
             InputError: if the image or the model cannot be read.
         """
         with self.lock, torch.inference_mode():
-            self._refresh()
+            self.refresh()
             item = self.preprocessing({"image": image})
             scores = self.inferer(item["image"][None].to(self.device), self.network)[0]
             pred = self.postprocessing({"image": item["image"], "pred": scores})["pred"].cpu().numpy()
         return pred[0].astype(np.uint8), float(pred[-1].mean()) / FULL_SCALE
 
-    def _refresh(self) -> None:
+    def refresh(self) -> bool:
+        """Load the model, unless that was done and its files are the same; true.
+
+        Raises:
+            InputError: if it cannot be read, and there is none from before.
+        """
+        with self.lock:
+            return self._refreshed()
+
+    def _refreshed(self) -> bool:
         files = [self.ckpt_dir / name for name in ("model.pt", "model.json")]
         stamp = [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
-        if stamp == self.stamp:
-            return
-        try:
-            self._load()
-            self.stamp = stamp
-        except ValueError:  # a training is just writing both files
-            if self.stamp is None:
-                raise
+        if stamp != self.stamp:
+            try:
+                self._load()
+                self.stamp = stamp
+            except Exception as error:  # MONAI raises errors of its own around ours
+                if self.stamp is None or explanation(error) is None:
+                    raise
+                # a training is just writing both files: the model from before serves until they fit
+        return True
 
     def _load(self) -> None:
         parser = ConfigParser()
@@ -95,6 +107,7 @@ class TrainedModel:
         network: Any = parser.get_parsed_content("network")
         load_trained(network, self.ckpt_dir / "model.pt")
         speed_up(network, parser.get_parsed_content("used_precision"))
+        self.settings: dict[str, Any] = parser.get_parsed_content("trained")
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
         self.postprocessing = parser.get_parsed_content("postprocessing")

@@ -12,14 +12,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from scripts.errors import explanation
 
 from .labels import read_label
 from .model import TrainedModel
 
 __all__ = ["DiceOfModel"]
+
+
+logger = logging.getLogger(__name__)
 
 
 class DiceOfModel(ScoringMethod):
@@ -34,13 +40,19 @@ class DiceOfModel(ScoringMethod):
         self.model = model
 
     def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, float]:
-        scores = {}
+        scores, labels = {}, self.model.labels
         for image in sorted(datastore.get_labeled_images()):
             path = datastore.get_image_uri(image)
-            label = read_label(datastore.get_label_uri(image, "final"), path, self.model.labels)
-            ids, _ = self.model(path)
+            try:
+                label = read_label(datastore.get_label_uri(image, "final"), path, labels)
+                ids, _ = self.model(path)
+            except Exception as error:  # MONAI raises errors of its own around ours
+                if explanation(error) is None:
+                    raise
+                logger.warning(f"left out: {explanation(error)}")
+                continue
             of_classes = []
-            for number in self.model.labels.values():
+            for number in labels.values():
                 pred, true = ids == number, label == number
                 total = int(pred.sum() + true.sum())
                 of_classes.append(2 * int((pred & true).sum()) / total if total else 1.0)

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from monailabel.interfaces.tasks.train import TrainTask
 from scripts.errors import InputError
 from scripts.pictures import save_palette
 from scripts.settings import read_settings
+from scripts.whole_files import write_json
 
 from .labels import read_label
 from .model import TrainedModel
 
 __all__ = ["TrainOnLabels"]
 
-_FEWEST = 4  # images, of which some are held out and some choose the epoch
+_FEWEST = 4  # images, of which some choose the epoch
 
 
 class TrainOnLabels(TrainTask):
@@ -69,6 +71,7 @@ class TrainOnLabels(TrainTask):
         knobs = {name: request[name] for name in self.config() if name in request}
         if isinstance(knobs.get("geometry"), list):  # as config() gives them for a choice
             knobs["geometry"] = knobs["geometry"][0]
+        knobs["out_channels"] = len(self.model.labels) + 1
         if self.model.is_there:
             settings = read_settings(self.model.ckpt_dir)
             same = {name: settings[name] for name in ("spatial_size", "geometry", "out_channels", "color_space")}
@@ -81,10 +84,21 @@ class TrainOnLabels(TrainTask):
             dataset_dir=str(dataset_dir),
             ckpt_dir=str(self.model.ckpt_dir),
             output_dir=str(self.output_dir),
-            num_folds=min(5, len(pairs) // 2),
+            split=str(self._split(pairs)),
+            protocol="paper",  # all labels are trained on or choose the epoch, and none is kept for a score
             **knobs,
         )
         return {}
+
+    def _split(self, pairs: list[dict[str, Any]]) -> Path:
+        """A split file: about a fifth chooses the epoch, always the same images however many come."""
+        names = [Path(pair["image"]).name for pair in pairs]
+        by_digest = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        chosen = [name for name in by_digest if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0]
+        val = chosen[: len(names) // 2] or by_digest[:1]
+        path = self.output_dir / "split_of_labels.json"
+        write_json(path, {"folds": [{"train": [name for name in names if name not in val], "val": val}]})
+        return path
 
     def _export(self, pairs: list[dict[str, Any]]) -> Path:
         """Images and masks in a folder, as the training reads them."""
@@ -92,9 +106,10 @@ class TrainOnLabels(TrainTask):
         shutil.rmtree(folder, ignore_errors=True)
         for part in ("images", "masks"):
             (folder / part).mkdir(parents=True)
+        labels = self.model.labels
         for pair in pairs:
             image = Path(pair["image"])
             (folder / "images" / image.name).symlink_to(image.absolute())
-            ids = read_label(str(pair["label"]), str(image), self.model.labels)
+            ids = read_label(str(pair["label"]), str(image), labels)
             save_palette(ids, folder / "masks" / f"{image.stem}.png")
         return folder

@@ -103,8 +103,11 @@ def _is_dicom(path: Path) -> bool:
     """DICOM files often have no suffix."""
     if not is_visible(path) or not path.is_file():
         return False
-    with open(path, "rb") as file:
-        return is_dicom(file.read(132))
+    try:
+        with open(path, "rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:  # not to be read by us
+        return False
 
 
 def _listed(path: Path) -> list[Path]:
@@ -113,7 +116,8 @@ def _listed(path: Path) -> list[Path]:
             lines = _column(path, csv.DictReader(file)) if path.suffix.lower() == ".csv" else file.read().splitlines()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); give --dataset_dir{_EXPECTED}") from error
-    entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    remarks = "#" if path.suffix.lower() == ".txt" else ()
+    entries = [line.strip() for line in lines if line.strip() and not line.startswith(remarks)]
     files = [Path(os.path.abspath(path.parent / Path(entry).expanduser())) for entry in entries]
     if not files:
         raise InputError(f"{path} lists no image; give --dataset_dir{_EXPECTED}")

@@ -1,0 +1,103 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Marks in mask files: what a mask was made of, and whether it is still as it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from .nifti import is_nifti, read_slices
+from .pictures import TEXT_KEY
+
+__all__ = ["made_of", "mark", "read_mark", "was_changed"]
+
+
+def made_of(source: str | os.PathLike[str], settings: Mapping[str, Any]) -> str:
+    """A digest of what a mask is made of: the image's path, size and time, and the settings.
+
+    Args:
+        source: the image's file.
+        settings: JSON can hold them.
+
+    Raises:
+        OSError: if the image is not there.
+    """
+    status = os.stat(source)
+    facts = [os.path.abspath(source), status.st_size, status.st_mtime_ns, settings]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def mark(made: str, ids: NDArray[np.uint8]) -> str:
+    """The text to write into a mask.
+
+    Args:
+        made: of :py:func:`made_of`.
+        ids: (H, W) or (D, H, W) label ids.
+    """
+    return f"{TEXT_KEY} {made} {_digest(ids)}"
+
+
+def read_mark(path: str | os.PathLike[str]) -> str | None:
+    """What a mask was made of; None for a file without a mark.
+
+    Args:
+        path: of an existing file.
+    """
+    words = _text(Path(path)).split()
+    return words[1] if len(words) == 3 and words[0] == TEXT_KEY else None
+
+
+def was_changed(path: str | os.PathLike[str]) -> bool:
+    """Whether the pixels of a file are others than when it was marked; true for a file without a mark.
+
+    Args:
+        path: of an existing file.
+    """
+    path = Path(path)
+    if read_mark(path) is None:
+        return True
+    if is_nifti(path):
+        ids = read_slices(str(path), 2**62)
+    elif path.suffix == ".tif":
+        ids = tifffile.imread(path)
+    else:
+        with Image.open(path) as image:
+            ids = np.asarray(image)
+    return _text(path).split()[2] != _digest(ids)
+
+
+def _text(path: Path) -> str:
+    try:
+        if is_nifti(path):
+            header: Any = nib.load(path).header
+            return bytes(header["descrip"]).rstrip(b"\0").decode("ascii", "replace")
+        if path.suffix == ".tif":
+            with tifffile.TiffFile(path) as file:
+                return str(file.pages.first.description)
+        with Image.open(path) as image:
+            return str(image.info.get(TEXT_KEY, ""))
+    except Exception:  # whatever a decoder makes of a file that is none of ours
+        return ""
+
+
+def _digest(ids: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype=np.uint8).tobytes()).hexdigest()[:16]
