@@ -33,7 +33,7 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffFileError, TiffPage
 
 from .errors import InputError
 
-__all__ = ["Source", "open_image", "orientation", "page_count", "upright_size"]
+__all__ = ["Source", "open_image", "orientation", "page_count", "turned_to", "upright_size"]
 
 # Formats go by content, as files are often misnamed. Not Image.open: its limit on pixels is a global of the process,
 # which warns from 89 and raises from 179 megapixels on; the caller's own limit is compared with the header instead.
@@ -111,6 +111,19 @@ def upright_size(source: Source) -> tuple[int, int]:
     if not (isinstance(height, int) and isinstance(width, int)):  # a damaged TIFF can hold anything
         raise ValueError("it has no height and width")
     return (width, height) if orientation(source) >= 5 else (height, width)
+
+
+def turned_to(source: Source, page: int) -> Source | None:
+    """Another page of the file that an opened image is of; None if it must be opened by itself.
+
+    Args:
+        source: of :py:func:`open_image`, within its ``with`` block.
+        page: its number, larger than those before.
+    """
+    if isinstance(source, TiffPage):
+        return None
+    source.seek(page)
+    return None if isinstance(source, TiffImageFile) and not _is_exact(source) else source
 
 
 def page_count(source: Source) -> int:

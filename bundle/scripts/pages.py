@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from . import dicom, nifti
 from .errors import InputError
-from .image_headers import open_image, page_count, upright_size
+from .image_headers import Source, open_image, page_count, turned_to, upright_size
 from .pixels import Pixels, check_size, decode
 
 __all__ = ["SUFFIXES", "count_pages", "has_image_suffix", "read_pages"]
@@ -74,14 +74,23 @@ def read_pages(path: str, max_pixels: int, *, single: bool = False) -> list[Pixe
         _check_single(path, pages, single or getattr(source, "format", "") == "PNG")  # an animation
         check_size(path, upright_size(source), pages, max_pixels)
         found = [decode(source)]
-    for page in range(1, pages):
-        with open_image(path, page) as source:
-            check_size(path, upright_size(source), 1, max_pixels)
-            found.append(decode(source))
+        for page in range(1, pages):
+            turned = turned_to(source, page)
+            found.append(_decode_page(path, page, max_pixels) if turned is None else _decode(path, turned, max_pixels))
     for each in found:
         _check_finite(each.values, path)
     _check_equal_sizes([each.values.shape[:2] for each in found], path)
     return found
+
+
+def _decode_page(path: str, page: int, max_pixels: int) -> Pixels:
+    with open_image(path, page) as source:
+        return _decode(path, source, max_pixels)
+
+
+def _decode(path: str, source: Source, max_pixels: int) -> Pixels:
+    check_size(path, upright_size(source), 1, max_pixels)
+    return decode(source)
 
 
 def _check_single(path: str, pages: int, single: bool) -> None:
