@@ -224,14 +224,16 @@ def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):
                 pass
 
 
-def test_the_models_of_the_folds_predict_together(validated, blobs, tmp_path):
+@pytest.mark.parametrize("geometry", ["fit", "native"])
+def test_the_models_of_the_folds_predict_together(geometry, validated, blobs, tmp_path):
     folds = load_folds(QTSeg(3, 2), validated.folder, device=torch.device("cpu"), precision="float32")
     assert len(folds) == 2
-    settings = {"dataset_dir": str(blobs), "cross_validation_dir": str(validated.folder)}
-    run("inference", "ensemble", output_dir=str(tmp_path / "together"), **settings)
+    common = {"dataset_dir": str(blobs), "geometry": geometry}
+    together = {"output_dir": str(tmp_path / "together"), "cross_validation_dir": str(validated.folder)}
+    run("inference", "ensemble", **together, **common)
     for fold in (0, 1):
         ckpt_dir = str(validated.folder / f"fold_{fold}")
-        run("inference", dataset_dir=str(blobs), output_dir=str(tmp_path / str(fold)), ckpt_dir=ckpt_dir)
+        run("inference", output_dir=str(tmp_path / str(fold)), ckpt_dir=ckpt_dir, **common)
     folders = [tmp_path / name for name in ("together", "0", "1")]
     together, *alone = ([np.asarray(images.opened(p)) for p in sorted(folder.glob("*.png"))] for folder in folders)
     assert len(together) == 11
