@@ -41,7 +41,8 @@ def test_masks_and_labels_are_kept_with_their_ids(tmp_path):
         image = str(tmp_path / "images" / f"{name}.png")
         mask, label = (mask_path(folder / kind, image) for kind in ("masks", "labels"))
         assert mask.name == label.name and mask.stem.startswith(f"{name}_")
-        assert Image.open(mask).mode == "P"
+        with Image.open(mask) as opened:
+            assert opened.mode == "P"
         with Image.open(tmp_path / "true" / f"{number}.png") as true:
             assert np.array_equal(ids(label), np.asarray(true))
         assert ids(mask).shape == (HEIGHT, WIDTH)
