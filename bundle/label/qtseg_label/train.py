@@ -48,7 +48,8 @@ class TrainOnLabels(TrainTask):
 
     def config(self) -> dict[str, Any]:
         """Knobs that clients show; those of the bundle's training."""
-        return {"max_epochs": 30, "batch_size": 8, "spatial_size": 256, "geometry": ["fit", "native"], "seed": 0}
+        sizes = {"spatial_size": 256, "geometry": ["fit", "native"]}
+        return {"max_epochs": 30, "batch_size": 8, "learning_rate": 0.001, **sizes, "seed": 0}
 
     def stats(self) -> dict[str, Any]:
         """Nothing that clients need."""
