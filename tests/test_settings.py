@@ -16,9 +16,10 @@ import json
 import pytest
 from ignite.engine import Engine, Events
 
+from scripts.cleaning import NO_CLEANING
 from scripts.errors import InputError
 from scripts.folds import Fold, Split
-from scripts.settings import PUBLISHED, SaveSettings, describe_model, keep_previous_model, read_settings
+from scripts.settings import PUBLISHED, SaveSettings, describe_model, file_digest, keep_previous_model, read_settings
 from scripts.survey import Facts
 
 
@@ -80,6 +81,16 @@ def test_a_model_remembers_where_its_images_are(monkeypatch, tmp_path):
         "images/c.png": {"part": "test", "group": "b", "digest": "c"},
     }
     assert describe_model({"dataset_dir": None, "fold": 1}, SPLIT, FACTS, [])["dataset_dir"] is None
+
+
+def test_the_cleaning_of_the_model_that_a_training_starts_from_is_kept(tmp_path):
+    (tmp_path / "model.pt").write_text("weights")
+    kept = {"fill_holes": True, "largest_component": False, "smallest_object": 9}
+    digest = file_digest(tmp_path / "model.pt")
+    (tmp_path / "model.json").write_text(json.dumps({**PUBLISHED, "cleaning": kept, "sha256": digest}))
+    knobs = {"dataset_dir": None, "fold": 0}
+    for weights, cleaning in ((str(tmp_path / "model.pt"), kept), ("other.pt", NO_CLEANING), (None, NO_CLEANING)):
+        assert describe_model({**knobs, "weights": weights}, SPLIT, FACTS, [])["cleaning"] == cleaning
 
 
 def test_what_is_scored_is_remembered_as_such_where_it_chose_the_epoch_too():

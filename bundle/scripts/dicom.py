@@ -28,12 +28,13 @@ def is_dicom(start: bytes) -> bool:
 
 
 def frame_count(path: str) -> int:
-    """Number of frames, from the header alone; 1 where it says nothing.
+    """Number of frames, from the header alone; 0 for a file that holds no image, such as a report.
 
     Raises:
         InputError: if the header cannot be read.
     """
-    return _frames(_read(path, stop_before_pixels=True))
+    header = _read(path, stop_before_pixels=True)
+    return _frames(header) if header.get("Rows") and header.get("Columns") else 0
 
 
 def read_frames(path: str, max_pixels: int) -> NDArray[Any]:

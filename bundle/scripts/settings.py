@@ -139,7 +139,8 @@ def describe_model(
         leaks: of the split, from :py:func:`.data_check.find_leaks`.
 
     Returns:
-        The knobs with ``dataset_dir`` as an absolute path; no ``cleaning`` of masks; ``images``: of each image of the
+        The knobs with ``dataset_dir`` as an absolute path; the ``cleaning`` of masks of the
+        model that the training starts from; ``images``: of each image of the
         fold, by its path in the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and
         ``digest`` of its pixels; and the ``leaks`` of the fold.
     """
@@ -152,10 +153,18 @@ def describe_model(
     return {
         **hyperparameters,
         "dataset_dir": None if dataset_dir is None else absolute(dataset_dir),
-        "cleaning": NO_CLEANING,
+        "cleaning": _cleaning_of(hyperparameters.get("weights")),
         "images": images,
         "leaks": [leak for leak in leaks if leak["fold"] == fold],
     }
+
+
+def _cleaning_of(weights: str | os.PathLike | None) -> dict[str, Any]:
+    """How masks are cleaned of the model that a training starts from; not at all without one."""
+    if weights is None or Path(weights).name != "model.pt" or not settings_path(Path(weights).parent).is_file():
+        return NO_CLEANING
+    cleaning: dict[str, Any] = read_settings(Path(weights).parent)["cleaning"]
+    return cleaning
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from scripts.datalists.inputs import images_to_segment
 from scripts.errors import InputError
+from test_pages import save_dicom
 
 
 def tree(root: Path, *files: str) -> Path:
@@ -47,7 +49,8 @@ def test_all_images_of_a_folder_and_below(tmp_path):
 def test_dicom_needs_no_suffix_and_volumes_keep_their_kind(tmp_path):
     tree(tmp_path, "notes", "scan.nii.gz", "flat.NII")
     for name in ("IM0001", "1.2.840.7", "a.dcm"):
-        (tmp_path / name).write_bytes(b"\0" * 128 + b"DICM")
+        save_dicom(tmp_path / name, np.zeros((4, 4), np.uint8))
+    (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")  # holds no image
     first, second = (Image.new("L", (4, 4), value) for value in (1, 2))
     first.save(tmp_path / "stack.tif", save_all=True, append_images=[second])
     assert found(tmp_path) == {

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import re
 from collections import Counter
@@ -44,8 +45,8 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
     A mask is named by its image's path below the folder (of a list: below the folder that all have in common), with
     ``.png`` for the suffix, ``.nii.gz`` for NIfTI files, and ``.tif`` for other files with several pages; where two
     images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes stay (``a.jpg.png``). Hidden files,
-    what lies in ``output_dir``, and ``masks/`` or ``labels/`` beside ``images/`` are left out; links to folders are
-    followed once.
+    what lies in ``output_dir``, ``masks/`` or ``labels/`` beside ``images/``, and of a folder DICOM files without an
+    image are left out; links to folders are followed once.
 
     Args:
         dataset_dir: a folder, an image, or a list of images.
@@ -68,8 +69,6 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
         if os.path.realpath(base) == os.path.realpath(output_dir):
             raise InputError(f"{output_dir} is the folder of the images; set --output_dir to another for the masks")
         files = sorted(_files_below(base, Path(output_dir)))
-        if not files:
-            raise InputError(f"{source} holds no image; give --dataset_dir{_EXPECTED}")
     elif source.suffix.lower() in _LISTS:
         files = list(dict.fromkeys(_listed(source)))
         base = Path(os.path.commonpath([file.parent for file in files]))
@@ -77,7 +76,14 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
         files, base = [source], source.parent
     with ThreadPoolExecutor(8) as pool:  # a network drive takes its time to open one
         suffixes = list(pool.map(_mask_suffix, files))
-    names = _mask_names([file.relative_to(base) for file in files], suffixes)
+    if source.is_dir() and "" in suffixes:
+        count = suffixes.count("")
+        logging.getLogger("qtseg").info(f"{source}: left out {count} DICOM files that hold no image")
+        files = [file for file, suffix in zip(files, suffixes) if suffix]
+        suffixes = [suffix for suffix in suffixes if suffix]
+    if not files:
+        raise InputError(f"{source} holds no image; give --dataset_dir{_EXPECTED}")
+    names = _mask_names([file.relative_to(base) for file in files], [suffix or ".png" for suffix in suffixes])
     return [{"image": str(file), "mask": name} for file, name in zip(files, names)]
 
 
@@ -134,12 +140,14 @@ def _column(path: Path, table: csv.DictReader[str]) -> list[str]:
 
 
 def _mask_suffix(file: Path) -> str:
+    """Suffix of an image's mask; "" for a file that holds no image."""
     if is_nifti(file):
         return ".nii.gz"
     if file.suffix.lower() not in _MAY_HAVE_PAGES and has_image_suffix(file):
         return ".png"
     try:
-        return ".tif" if count_pages(str(file)) > 1 else ".png"
+        pages = count_pages(str(file))
+        return ".tif" if pages > 1 else ".png" if pages else ""
     except InputError:  # reading it will say so
         return ".png"
 
