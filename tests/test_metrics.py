@@ -16,7 +16,7 @@ import torch
 from monai.metrics import DiceMetric, MeanIoU
 from monai.networks.utils import one_hot
 
-from scripts.metrics import ConfusionScore
+from scripts.metrics import ConfusionScore, mean_dice
 
 
 def score(name: str, pred: torch.Tensor, label: torch.Tensor, classes: int = 2, **kwargs) -> torch.Tensor:
@@ -85,3 +85,11 @@ def test_sensitivity_and_precision_by_hand(masks):
 @pytest.mark.parametrize("pred, label, value", [(EMPTY, EMPTY, 1), (FULL, EMPTY, 0), (EMPTY, FULL, 0), (FULL, FULL, 1)])
 def test_neither_a_miss_nor_a_false_alarm_lifts_a_mean(name, pred, label, value):
     assert score(name, pred, label).item() == value
+
+
+def test_dice_of_label_ids_is_that_of_the_metric(masks):
+    pred, label = masks
+    expected = score("dice", pred, label, classes=3)  # (B, 2)
+    for one, other, scores in zip(pred.numpy(), label.numpy(), expected):
+        assert mean_dice(one, other, (1, 2)) == pytest.approx(float(scores.mean()))
+    assert mean_dice(pred[0].numpy(), label[0].numpy(), [9]) == 1.0

@@ -16,6 +16,7 @@ import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import monai.bundle
@@ -30,6 +31,7 @@ from .errors import InputError, explanation
 from .folds import relative_names
 from .image_reader import MaskFileReader
 from .masks import MAX_CLASSES
+from .metrics import mean_dice
 from .settings import read_settings, settings_path
 from .whole_files import read_json, write_json, write_text
 
@@ -118,15 +120,9 @@ def _mean_dice(
     settings: Mapping[str, Any],
     num_classes: int,
 ) -> float:
-    """Mean over images and foreground classes; 1 where a class is in neither."""
-    scores = []
-    for mask, truth in zip(masks, labels):
-        cleaned = clean(mask, **settings)
-        for number in range(1, num_classes):
-            pred, true = cleaned == number, truth == number
-            total = int(pred.sum() + true.sum())
-            scores.append(2 * int((pred & true).sum()) / total if total else 1.0)
-    return float(np.mean(scores))
+    """Mean over images and foreground classes."""
+    classes = range(1, num_classes)
+    return mean(mean_dice(clean(mask, **settings), truth, classes) for mask, truth in zip(masks, labels))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

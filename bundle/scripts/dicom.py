@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,14 @@ from .errors import InputError
 __all__ = ["frame_count", "is_dicom", "read_frames"]
 
 
-def is_dicom(start: bytes) -> bool:
-    """Tell by its first 132 bytes whether a file is a DICOM file."""
-    return start[128:132] == b"DICM"
+def is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Tell by its content whether a file is a DICOM file, as many have no suffix.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def frame_count(path: str) -> int:

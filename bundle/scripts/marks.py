@@ -62,8 +62,8 @@ def read_mark(path: str | os.PathLike[str]) -> str | None:
     Args:
         path: of an existing file.
     """
-    words = _text(Path(path)).split()
-    return words[1] if len(words) == 3 and words[0] == TEXT_KEY else None
+    found = _marked(Path(path))
+    return found and found[0]
 
 
 def was_changed(path: str | os.PathLike[str]) -> bool:
@@ -73,7 +73,8 @@ def was_changed(path: str | os.PathLike[str]) -> bool:
         path: of an existing file.
     """
     path = Path(path)
-    if read_mark(path) is None:
+    found = _marked(path)
+    if found is None:
         return True
     if is_nifti(path):
         ids = read_slices(str(path), 2**62)
@@ -82,7 +83,13 @@ def was_changed(path: str | os.PathLike[str]) -> bool:
     else:
         with Image.open(path) as image:
             ids = np.asarray(image)
-    return _text(path).split()[2] != _digest(ids)
+    return found[1] != _digest(ids)
+
+
+def _marked(path: Path) -> tuple[str, str] | None:
+    """What a file was made of, and the digest of its label ids."""
+    words = _text(path).split()
+    return (words[1], words[2]) if len(words) == 3 and words[0] == TEXT_KEY else None
 
 
 def _text(path: Path) -> str:

@@ -13,13 +13,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from statistics import mean
 from typing import Any
 
+import numpy as np
 import torch
 from monai.metrics import CumulativeIterationMetric, do_metric_reduction, get_confusion_matrix
 from monai.utils import look_up_option
+from numpy.typing import NDArray
 
-__all__ = ["ConfusionScore", "ImageScore"]
+__all__ = ["ConfusionScore", "ImageScore", "mean_dice"]
 
 
 class ImageScore(CumulativeIterationMetric):
@@ -90,3 +94,19 @@ class ConfusionScore(ImageScore):
         }[self.score]
         undefined = (tp + fp + fn == 0).double()  # 1 where both are empty
         return torch.where(size > 0, overlap / size.clamp(min=1), undefined)
+
+
+def mean_dice(pred: NDArray[np.uint8], label: NDArray[np.uint8], classes: Iterable[int]) -> float:
+    """Dice of two masks, the mean over classes; 1 for a class that is in neither.
+
+    Args:
+        pred: predicted label ids, of any shape.
+        label: label ids of the same shape.
+        classes: ids of the classes, at least one.
+    """
+
+    def dice(found: NDArray[np.bool_], there: NDArray[np.bool_]) -> float:
+        total = int(found.sum() + there.sum())
+        return 2 * int((found & there).sum()) / total if total else 1.0
+
+    return mean(dice(pred == number, label == number) for number in classes)

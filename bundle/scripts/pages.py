@@ -100,8 +100,7 @@ def _check_single(path: str, pages: int, single: bool) -> None:
 
 def _is_dicom(path: str) -> bool:
     try:
-        with open(path, "rb") as file:
-            return dicom.is_dicom(file.read(132))
+        return dicom.is_dicom(path)
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}") from error
 

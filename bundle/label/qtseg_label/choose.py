@@ -18,7 +18,7 @@ from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from scripts.errors import explanation
+from scripts.errors import InputError
 
 from .model import TrainedModel
 
@@ -77,10 +77,8 @@ class MostUncertain(Strategy):
         for image in random.Random(request.get("seed")).sample(new, min(_AT_A_TIME, len(new))):
             try:
                 self.known[image] = self.model(datastore.get_image_uri(image))[1]
-            except Exception as error:  # MONAI raises errors of its own around ours
-                if explanation(error) is None:
-                    raise
-                logger.warning(f"left out: {explanation(error)}")
+            except InputError as error:
+                logger.warning(f"left out: {error}")
                 self.known[image] = -1.0  # last
         best = max((image for image in images if image in self.known), key=lambda image: self.known[image])
         return {"id": best, "uncertainty": self.known[best]}

@@ -21,7 +21,7 @@ from fastapi import HTTPException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.utils.others.pathology import create_asap_annotations_xml, create_dsa_annotations_json
 
-from scripts.errors import InputError, explanation
+from scripts.errors import InputError
 
 from .labels import annotations, write_label
 from .model import TrainedModel
@@ -58,11 +58,8 @@ class Segment(InferTask):
             raise HTTPException(404, detail="no such image")
         try:
             ids, uncertainty = self.model(image)
-        except Exception as error:  # MONAI raises errors of its own around ours
-            problem = explanation(error)
-            if problem is None:
-                raise
-            raise HTTPException(422, detail=problem) from error
+        except InputError as error:
+            raise HTTPException(422, detail=str(error)) from error
         labels = self.model.labels
         result: dict[str, Any] = {
             "name": f"QTSeg {self.model.version}",

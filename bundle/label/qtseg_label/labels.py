@@ -28,7 +28,7 @@ from scripts.contours import polygons
 from scripts.errors import InputError
 from scripts.image_reader import ImageFileReader, MaskFileReader
 from scripts.masks import MAX_CLASSES
-from scripts.nifti import is_nifti
+from scripts.nifti import is_nifti, write_mask
 from scripts.pictures import PALETTE
 
 __all__ = ["EXTENSIONS", "annotations", "read_label", "write_label"]
@@ -79,10 +79,10 @@ def write_label(ids: NDArray[np.uint8], image: str, path: str) -> None:
     """
     slices = ids if ids.ndim == 3 else ids[..., None]
     voxels = slices.transpose(1, 0, 2)  # columns first
-    if is_nifti(path):
-        source: Any = nib.load(image) if is_nifti(image) else None
-        affine = np.diag([-1.0, -1, 1, 1]) if source is None else source.affine
-        nib.save(nib.Nifti1Image(voxels, affine), path)
+    if is_nifti(path) and is_nifti(image):
+        write_mask(np.moveaxis(slices, -1, 0), image, path)
+    elif is_nifti(path):
+        nib.save(nib.Nifti1Image(voxels, np.diag([-1.0, -1, 1, 1])), path)
     elif path.endswith(".nrrd"):
         space = {"space": "left-posterior-superior", "space directions": np.eye(3), "space origin": np.zeros(3)}
         nrrd.write(path, voxels, space)

@@ -22,7 +22,7 @@ from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
 from scripts.decision import FULL_SCALE
-from scripts.errors import explanation
+from scripts.errors import InputError, explanation
 from scripts.speed import speed_up
 from scripts.weights import load_trained
 from scripts.whole_files import read_json
@@ -71,11 +71,17 @@ class TrainedModel:
         Raises:
             InputError: if the image or the model cannot be read.
         """
-        with self.lock, torch.inference_mode():
-            self.refresh()
-            item = self.preprocessing({"image": image})
-            scores = self.inferer(item["image"][None].to(self.device), self.network)[0]
-            pred = self.postprocessing({"image": item["image"], "pred": scores})["pred"].cpu().numpy()
+        try:
+            with self.lock, torch.inference_mode():
+                self.refresh()
+                item = self.preprocessing({"image": image})
+                scores = self.inferer(item["image"][None].to(self.device), self.network)[0]
+                pred = self.postprocessing({"image": item["image"], "pred": scores})["pred"].cpu().numpy()
+        except Exception as error:  # MONAI raises errors of its own around ours
+            problem = explanation(error)
+            if problem is None:
+                raise
+            raise InputError(problem) from error
         return pred[0].astype(np.uint8), float(pred[-1].mean()) / FULL_SCALE
 
     def refresh(self) -> bool:

@@ -17,7 +17,8 @@ from typing import Any
 
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
-from scripts.errors import explanation
+from scripts.errors import InputError
+from scripts.metrics import mean_dice
 
 from .labels import read_label
 from .model import TrainedModel
@@ -46,16 +47,9 @@ class DiceOfModel(ScoringMethod):
             try:
                 label = read_label(datastore.get_label_uri(image, "final"), path, labels)
                 ids, _ = self.model(path)
-            except Exception as error:  # MONAI raises errors of its own around ours
-                if explanation(error) is None:
-                    raise
-                logger.warning(f"left out: {explanation(error)}")
+            except InputError as error:
+                logger.warning(f"left out: {error}")
                 continue
-            of_classes = []
-            for number in labels.values():
-                pred, true = ids == number, label == number
-                total = int(pred.sum() + true.sum())
-                of_classes.append(2 * int((pred & true).sum()) / total if total else 1.0)
-            scores[image] = sum(of_classes) / len(of_classes)
+            scores[image] = mean_dice(ids, label, labels.values())
             datastore.update_image_info(image, {"dice": scores[image]})
         return scores

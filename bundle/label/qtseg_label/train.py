@@ -94,9 +94,9 @@ class TrainOnLabels(TrainTask):
     def _split(self, pairs: list[dict[str, Any]]) -> Path:
         """A split file: about a fifth chooses the epoch, always the same images however many come."""
         names = [Path(pair["image"]).name for pair in pairs]
-        by_digest = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-        chosen = [name for name in by_digest if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0]
-        val = chosen[: len(names) // 2] or by_digest[:1]
+        digests = {name: int(hashlib.sha256(name.encode()).hexdigest(), 16) for name in names}
+        by_digest = sorted(names, key=digests.__getitem__)
+        val = [name for name in by_digest if digests[name] % 5 == 0][: len(names) // 2] or by_digest[:1]
         path = self.output_dir / "split_of_labels.json"
         write_json(path, {"folds": [{"train": [name for name in names if name not in val], "val": val}]})
         return path

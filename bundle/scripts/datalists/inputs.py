@@ -110,8 +110,7 @@ def _is_dicom(path: Path) -> bool:
     if not is_visible(path) or not path.is_file():
         return False
     try:
-        with open(path, "rb") as file:
-            return is_dicom(file.read(132))
+        return is_dicom(path)
     except OSError:  # not to be read by us
         return False
 
