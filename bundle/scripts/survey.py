@@ -38,7 +38,7 @@ from .image_reader import ImageFileReader, MaskFileReader
 from .masks import smeared_share
 from .whole_files import write_text
 
-__all__ = ["THUMBNAIL", "Facts", "pixel_digest", "survey_images"]
+__all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
 THUMBNAIL = 32  # pixels a side
 _VERSION = 1  # of what is remembered
@@ -174,7 +174,7 @@ def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: d
         high=float(image.max()),
         mean=round(float(image.mean()), 2),
         spread=round(float(image.std()), 2),
-        digest=pixel_digest(image),
+        digest=_digest(image),
         thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),
         pixels=np.bincount(mask.ravel(), minlength=mask_reader.num_classes).tolist(),
         objects=[_areas(mask == label) for label in range(1, mask_reader.num_classes)],
@@ -182,7 +182,7 @@ def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: d
     )
 
 
-def pixel_digest(image: NDArray[Any]) -> str:
+def _digest(image: NDArray[Any]) -> str:
     """A digest of an image's pixels as they are read; equal for equal pixels, whatever the file."""
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
 

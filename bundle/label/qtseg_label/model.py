@@ -43,8 +43,7 @@ class TrainedModel:
         self.bundle = bundle
         self.ckpt_dir = ckpt_dir
         self.out_channels = out_channels
-        self.metadata = read_json(bundle / "configs" / "metadata.json")
-        self.version = str(self.metadata["version"])
+        self.version = str(read_json(bundle / "configs" / "metadata.json")["version"])
         self.lock = threading.RLock()  # the network serves one request at a time
         self.stamp: list[int] | None = None
 
