@@ -95,7 +95,12 @@ def test_metrics_that_are_named_elsewhere_are_defined():
 
 def test_every_knob_is_listed_and_nothing_else():
     train = read("train")
-    resolved = {"spatial_size": "$list(@image_size)", "precision": "@used_precision"}
+    resolved = {
+        "dataset_dir": "$@listed.folder if @listed else @dataset_dir",
+        "spatial_size": "$list(@image_size)",
+        "max_epochs": "@train#trainer#max_epochs",
+        "precision": "@used_precision",
+    }
     for name, value in train["hyperparameters"].items():
         assert value == resolved.get(name, f"@{name}")
     assert set(train["hyperparameters"]) <= set(train)

@@ -22,7 +22,7 @@ from monai.transforms import InvertibleTransform, MapTransform, Resize, SpatialP
 from monai.transforms.spatial.functional import resize
 from monai.utils import TraceKeys, ensure_tuple_rep
 
-__all__ = ["ArgMaxd", "ColumnsFirstd", "Fit", "Fitd", "MinMax", "MinMaxd", "PadInPlane", "label_ids"]
+__all__ = ["ArgMaxd", "ForMonaiLabeld", "Fit", "Fitd", "MinMax", "MinMaxd", "PadInPlane", "label_ids"]
 
 
 class Fit(Resize):
@@ -192,10 +192,11 @@ def label_ids(scores: torch.Tensor) -> torch.Tensor:
     return scores.max(dim=0, keepdim=True).indices.to(torch.uint8)
 
 
-class ColumnsFirstd(MapTransform):
-    """Turn label ids as the stock app of MONAI Label takes them: columns first, without a channel.
+class ForMonaiLabeld(MapTransform):
+    """Hand on label ids as the stock app of MONAI Label takes them: columns first, without a channel.
 
-    It compares sizes with the image's ``spatial_shape``, which is turned too.
+    It compares sizes with the image's ``spatial_shape``, which is turned too. It writes them with the suffix of the
+    image; JPEG would blur them, so they become PNG unless the client asks for a suffix.
 
     Args:
         keys: keys of (1, H, W) or (1, H, W, D) label ids, which become (W, H) or (W, H, D).
@@ -212,6 +213,8 @@ class ColumnsFirstd(MapTransform):
         turned[self.image_key].meta["spatial_shape"] = [width, height, *depth]
         for key in self.key_iterator(turned):
             turned[key] = torch.as_tensor(turned[key])[0].transpose(0, 1).contiguous()
+        if str(turned.get("image_path")).lower().endswith((".jpg", ".jpeg")):
+            turned["result_extension"] = turned.get("result_extension") or ".png"
         return turned
 
 

@@ -41,12 +41,15 @@ LAYOUTS: dict[str, Callable[[str | PathLike[str] | None], list[Item]]] = {
 }
 
 
-def read_layout(layout: str, dataset_dir: str | PathLike[str] | None) -> list[Item]:
+def read_layout(
+    layout: str, dataset_dir: str | PathLike[str] | None, listed: list[Item] | None = None
+) -> list[Item]:
     """The images and labels of a dataset, in a layout that this bundle knows. No image is opened here.
 
     Args:
         layout: a name in :py:data:`LAYOUTS`.
         dataset_dir: the dataset's folder.
+        listed: images that the config lists, which take the place of those in the folder; None if it lists none.
 
     Returns:
         A dictionary an image: ``"image"``, a path; ``"label"``, a path, or a list of them if the mask comes in parts;
@@ -58,4 +61,4 @@ def read_layout(layout: str, dataset_dir: str | PathLike[str] | None) -> list[It
     """
     if layout not in LAYOUTS:
         raise InputError(f"layout is {layout!r}; use one of {', '.join(map(repr, LAYOUTS))}")
-    return LAYOUTS[layout](dataset_dir)
+    return LAYOUTS[layout](dataset_dir) if listed is None else listed
