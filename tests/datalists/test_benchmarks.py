@@ -248,4 +248,4 @@ def test_overlays_name_a_layout_and_the_papers_folds(path):
     assert parser["layout"] == path.stem and path.stem in LAYOUTS
     assert parser["split"] == ("official" if path.stem in ("isic2016", "fives") else "slices")
     assert parser["remainder"] == ("spread" if parser["split"] == "official" else "train")
-    assert parser["color_space"] == ("YCrCb" if path.stem == "isic2016" else "RGB")
+    assert parser.get_parsed_content("color_space") == ("YCrCb" if path.stem == "isic2016" else "RGB")
