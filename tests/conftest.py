@@ -15,36 +15,14 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
 
+from images import write_blobs
 from workflows import BUNDLE, train_small
 
 # networks and images are small here: a second thread gains nothing and waits for a busy machine
 torch.set_num_threads(1)
-
-
-def write_blobs(folder: Path, count: int, seed: int = 0) -> Path:
-    """An own folder of small images of many sizes, RGB PNG and gray JPEG, each with one bright blob."""
-    random = np.random.RandomState(seed)
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
-    for i in range(count):
-        width, height = (int(side) for side in random.randint(40, 90, 2))
-        box = [width // 4, height // 4, width // 4 + int(width * 0.45), height // 4 + int(height * 0.45)]
-        mask = Image.new("L", (width, height))
-        ImageDraw.Draw(mask).ellipse(box, fill=255)
-        noise = random.randint(0, 60, (height, width, 3))
-        pixels = noise + np.asarray(mask)[..., None] // 2
-        image = Image.fromarray(pixels.astype(np.uint8))
-        name = f"case {i:02d}"
-        image.save(folder / "images" / f"{name}.png") if i % 2 else image.convert("L").save(
-            folder / "images" / f"{name}.jpg", quality=95
-        )
-        mask.save(folder / "masks" / f"{name}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")

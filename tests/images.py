@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import png
 import tifffile
-from PIL import Image
+from PIL import Image, ImageDraw
 
 HEIGHT, WIDTH = 16, 24
 ORIENTATION = 274  # the EXIF tag
@@ -109,3 +109,24 @@ def empty_png(path: Path, width: int, height: int) -> Path:
 
 def _chunk(kind: bytes, data: bytes = b"") -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def write_blobs(folder: Path, count: int, seed: int = 0) -> Path:
+    """An own folder of small images of many sizes, RGB PNG and gray JPEG, each with one bright blob."""
+    random = np.random.RandomState(seed)
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for i in range(count):
+        width, height = (int(side) for side in random.randint(40, 90, 2))
+        box = [width // 4, height // 4, width // 4 + int(width * 0.45), height // 4 + int(height * 0.45)]
+        mask = Image.new("L", (width, height))
+        ImageDraw.Draw(mask).ellipse(box, fill=255)
+        noise = random.randint(0, 60, (height, width, 3))
+        pixels = noise + np.asarray(mask)[..., None] // 2
+        image = Image.fromarray(pixels.astype(np.uint8))
+        name = f"case {i:02d}"
+        image.save(folder / "images" / f"{name}.png") if i % 2 else image.convert("L").save(
+            folder / "images" / f"{name}.jpg", quality=95
+        )
+        mask.save(folder / "masks" / f"{name}.png")
+    return folder

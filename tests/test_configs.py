@@ -114,9 +114,6 @@ def test_copies_that_the_format_forces_are_equal():
     train, inference = read("train"), read("inference")
     assert train["network_def"] == inference["network_def"]
     assert train["image_reader"].items() <= inference["image_reader"].items()
-    single, together = (read(name)["evaluator"] for name in ("inference", "ensemble"))
-    for name in set(single) & set(together) - {"_target_"}:
-        assert single[name] == together[name]
     one_process, several = read("multi_gpu_train"), read("multi_gpu_evaluate")
     for name in ("device", "initialize", "finalize", "validate#sampler"):
         assert one_process[name] == several[name]

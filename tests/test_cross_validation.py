@@ -29,7 +29,7 @@ import torch
 
 import images
 from scripts.cross_validation import _knobs, main
-from scripts.ensemble import load_folds
+from scripts.ensemble import Ensemble, load_folds
 from scripts.errors import InputError
 from scripts.fold_runs import FoldRuns
 from scripts.fold_table import write_fold_table
@@ -238,8 +238,24 @@ def test_the_models_of_the_folds_predict_together(geometry, validated, blobs, tm
     together, *alone = ([np.asarray(images.opened(p)) for p in sorted(folder.glob("*.png"))] for folder in folders)
     assert len(together) == 11
     agree = [a == b for a, b in zip(*alone)]
-    for mask, same, one in zip(together, agree, alone[0]):
-        np.testing.assert_array_equal(mask[same], one[same])  # where both agree, so does their mean
+    right = [np.mean(mask[same] == one[same]) for mask, same, one in zip(together, agree, alone[0])]
+    # where both agree, so does their mean; windows are blended after the mean, which can tip the balance at a pixel
+    assert min(right) == 1 if geometry == "fit" else min(right) > 0.99
+
+
+def test_an_ensemble_takes_the_mean_of_probabilities():
+    class Constant(torch.nn.Module):
+        def __init__(self, logits: list[float]) -> None:
+            super().__init__()
+            self.logits = torch.tensor(logits)[None, :, None, None]
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.logits.expand(len(image), -1, *image.shape[2:])
+
+    logits = [[0.0, 3.0, -2.0], [500.0, 0.0, 0.0], [-500.0, 1.0, 1.0]]
+    found = Ensemble([Constant(each) for each in logits])(torch.zeros(2, 3, 4, 5)).softmax(dim=1)
+    assert found.shape == (2, 3, 4, 5)
+    torch.testing.assert_close(found[1, :, 3, 4], torch.tensor(logits).softmax(dim=1).mean(dim=0))
 
 
 @pytest.mark.parametrize("spoil, message", [

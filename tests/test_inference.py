@@ -23,7 +23,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from conftest import write_blobs
+from images import write_blobs
 from scripts.errors import InputError
 from workflows import BUNDLE, causes, config_files, run, run_command
 

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import write_blobs
+from images import write_blobs
 from scripts.scores import read_scores
 from scripts.synthetic import make_dataset
 from workflows import run

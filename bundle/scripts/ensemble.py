@@ -15,22 +15,50 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .errors import InputError
 from .settings import file_digest, read_settings
 from .speed import speed_up
 from .weights import load_trained
 
-__all__ = ["digests", "first_fold", "load_folds"]
+__all__ = ["Ensemble", "digests", "first_fold", "load_folds"]
 
 _AGREE = ("spatial_size", "geometry", "out_channels", "color_space")
 
 _logger = logging.getLogger("qtseg")
+
+
+class Ensemble(nn.Module):
+    """Several networks as one, whose probabilities are the mean of theirs.
+
+    :py:class:`monai.engines.EnsembleEvaluator` takes the mean of what each network says of a whole image, which an
+    image far larger than the networks' window has no memory for; as one network they go through any inferer.
+
+    Args:
+        networks: that take and return the same.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """
+        Args:
+            image: as for each network.
+
+        Returns:
+            (B, T, H, W) logarithms of mean probabilities, float32, which softmax takes for logits.
+        """
+        each = torch.stack([network(image).float().log_softmax(dim=1) for network in self.networks])
+        return each.logsumexp(dim=0) - math.log(len(self.networks))
 
 
 def load_folds(
