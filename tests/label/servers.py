@@ -74,7 +74,7 @@ def serve(
     log: Path,
     *,
     conf: dict[str, Any],
-    environment: dict[str, str],
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Server]:
     """A server that runs while the context does."""
     with socket.socket() as found:
@@ -83,7 +83,7 @@ def serve(
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(studies)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += [word for name, value in conf.items() for word in ("--conf", name, str(value))]
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
     with open(log, "w") as file:
         process = subprocess.Popen(command, cwd=log.parent, env=variables, stdout=file, stderr=subprocess.STDOUT)
         try:

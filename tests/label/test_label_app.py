@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import torch
 from PIL import Image
 from servers import Server, dice, mean_dice, save_as_slicer, serve
 from skimage.draw import disk, polygon2mask
+from skimage.measure import find_contours
 
 from workflows import BUNDLE
 
@@ -36,17 +38,20 @@ pytest.importorskip("monailabel")
 nib = pytest.importorskip("nibabel")
 
 
-@pytest.fixture(scope="module")
-def server(trained, blobs, tmp_path_factory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("label")
+def serve_bundle(folder: Path, images: Path, ckpt_dir: Path, **conf: Any) -> AbstractContextManager[Server]:
     bundle = folder / "bundle"
     for part in ("configs", "scripts", "label"):
         shutil.copytree(BUNDLE / part, bundle / part, ignore=shutil.ignore_patterns("__pycache__"))
-    studies = shutil.copytree(blobs / "images", folder / "studies")
+    studies = shutil.copytree(images, folder / "studies")
+    conf = {"ckpt_dir": ckpt_dir, "output_dir": folder / "eval", **conf}
+    return serve(bundle / "label", studies, ckpt_dir, folder / "log.txt", conf=conf)
+
+
+@pytest.fixture(scope="module")
+def server(trained, blobs, tmp_path_factory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("label")
     ckpt_dir = shutil.copytree(trained.ckpt_dir, folder / "models")
-    conf = {"ckpt_dir": ckpt_dir, "output_dir": folder / "eval"}
-    variables = {"PYTHONPATH": str(bundle)}
-    with serve(bundle / "label", studies, ckpt_dir, folder / "log.txt", conf=conf, environment=variables) as server:
+    with serve_bundle(folder, blobs / "images", ckpt_dir) as server:
         yield server
 
 
@@ -143,6 +148,41 @@ def test_labels_come_back_are_scored_and_trained_on(server, blobs, masks, tmp_pa
     assert set(parts) == set(names[:8]) and set(parts.values()) == {"train", "test"} and settings["protocol"] == "paper"
     assert (server.ckpt_dir / "model.previous.pt").is_file()
     assert server.infer(names[0]).status_code == 200
+
+
+def test_begins_without_a_model(blobs, tmp_path):
+    """Two kinds of objects, one of the labels as polygons that QuPath sends."""
+    names = sorted(path.stem for path in (blobs / "images").iterdir())[:6]
+    with serve_bundle(tmp_path, blobs / "images", tmp_path / "models", out_channels=3) as server:
+        assert not server.info()["models"] and set(server.info()["trainers"]) == {"qtseg"}
+        answer = server.infer(names[0])
+        assert answer.status_code == 422 and "model.pt is not there; train a model first" in answer.json()["detail"]
+        for i, name in enumerate(names):
+            mask = np.asarray(Image.open(blobs / "masks" / f"{name}.png")) > 127
+            height, width = mask.shape
+            ids = mask * np.where(np.arange(width) < width // 2, 1, 2).astype(np.uint8)
+            path = tmp_path / (f"{name}.png" if i else f"{name}.xml")
+            if i:
+                Image.fromarray(ids).save(path)
+            else:
+                path.write_text(asap(find_contours(np.pad(mask, 1))[0][:, ::-1] - 0.5))
+            server.put_label(name, path)
+        status, told = server.train(max_epochs=2, spatial_size=64, batch_size=2)
+        assert status == "DONE", told
+        settings = json.loads((tmp_path / "models" / "model.json").read_text())
+        assert settings["out_channels"] == 3 and settings["spatial_size"] == [64, 64]
+        drawn = np.asarray(Image.open(tmp_path / "eval" / "labels_so_far" / "masks" / f"{names[0]}.png"))
+        expected = np.asarray(Image.open(blobs / "masks" / f"{names[0]}.png")) > 127
+        assert drawn.max() == 2 and dice(drawn == 2, expected) > 0.97
+        assert server.info()["models"]["qtseg"]["labels"] == {"class 1": 1, "class 2": 2}
+        assert server.infer(names[0]).status_code == 200
+
+
+def asap(corners: np.ndarray) -> str:
+    """One polygon of (x, y) in pixels as the second class."""
+    points = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}"/>' for i, (x, y) in enumerate(corners))
+    polygon = f'<Annotation Type="Polygon" PartOfGroup="class 2"><Coordinates>{points}</Coordinates></Annotation>'
+    return f"<ASAP_Annotations><Annotations>{polygon}</Annotations></ASAP_Annotations>"
 
 
 def _scores(answer: dict[str, Any]) -> dict[str, Any]:
