@@ -100,6 +100,9 @@ def test_good_knobs_pass():
         ("weight_decay", None, "weight_decay is None"),
         ("cache_rate", 1.5, "cache_rate is 1.5"),
         ("crops_per_image", 0, "crops_per_image is 0"),
+        ("overlap", "x", "overlap is 'x'; it must be a number of at least 0"),
+        ("max_pixels", "abc", "max_pixels is 'abc'; it must be a whole number of at least 1"),
+        ("output_dir", 2018, "output_dir is 2018, which is no path; write ./2018"),
         ("overlap", 1, "overlap is 1; it must be at least 0 and less than 1"),
     ],
 )

@@ -52,6 +52,12 @@ def test_holes_are_filled_but_not_where_another_class_is(ids):
     assert np.array_equal(changed(ids, fill_holes=True), expected)
 
 
+def test_what_vanishes_inside_an_object_leaves_no_hole():
+    ids = np.ones((9, 9), np.uint8)
+    ids[4, 4] = 2
+    assert (changed(ids, fill_holes=True, smallest_object=5) == 1).all()
+
+
 def test_of_each_class_the_largest_stays(ids):
     expected = ids.copy()
     expected[25, 35] = 0

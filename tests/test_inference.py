@@ -91,6 +91,32 @@ def test_a_run_that_was_cut_off_goes_on(trained, data, tmp_path, capsys):
     assert kept.stat().st_mtime_ns == before
 
 
+def test_no_old_mask_passes_for_that_of_a_broken_image(trained, blobs, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    image = shutil.copy(blobs / "images" / "case 01.png", data)
+    shutil.copy(blobs / "images" / "case 03.png", data)
+    out = tmp_path / "out"
+    run("inference", ckpt_dir=str(trained.ckpt_dir), dataset_dir=str(data), output_dir=str(out), overlays=True)
+    Path(image).write_bytes(b"no image")
+    with pytest.raises(RuntimeError):
+        run("inference", ckpt_dir=str(trained.ckpt_dir), dataset_dir=str(data), output_dir=str(out), overlays=True)
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.*") if path.is_file()} == {
+        "failed.csv", "case 03.png", "overlays/case 03.png"
+    }
+
+
+def test_masks_of_an_earlier_run_are_no_images(trained, blobs, tmp_path, capsys):
+    shutil.copy(blobs / "images" / "case 01.png", tmp_path)
+    common = {"ckpt_dir": str(trained.ckpt_dir), "dataset_dir": str(tmp_path)}
+    run("inference", output_dir=str(tmp_path / "first"), overlays=True, contours=True, **common)
+    run("inference", output_dir=str(tmp_path / "second"), **common)
+    assert [path.name for path in (tmp_path / "second").iterdir()] == ["case 01.png"]
+    told = capsys.readouterr().out
+    assert "2 file(s) left out (made by an inference)" in told
+    assert "1 file(s) left out (not an image of a known format): case 01.geojson" in told
+
+
 def test_overlays_lie_over_the_images_as_they_were(trained, data, tmp_path):
     folder = tmp_path / "out"
     image = data / "a folder" / "case 01.png"

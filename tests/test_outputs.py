@@ -24,9 +24,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from scripts.errors import InputError
 from scripts.marks import made_of, mark, read_mark, was_changed
-from scripts.outputs import batches_of, still_to_do
+from scripts.outputs import batches_of, other_files, still_to_do
 from scripts.pictures import save_palette
-from scripts.save_masks import save_volume
+from scripts.save_masks import SaveMasks, save_volume
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_nothing_is_overwritten_but_masks_as_they_were_made(images, tmp_path):
     finish(still_to_do(images, masks, {}), masks, "a")
     still_to_do(images, masks, {"model": "2"})
     Image.new("P", (4, 4)).save(masks / "sub" / "b.png")
-    with pytest.raises(InputError, match="b.png would be overwritten by a mask, but no inference has made it, or"):
+    with pytest.raises(InputError, match="b.png would be overwritten, but no inference has made it, or"):
         still_to_do(images, masks, {})
     (masks / "sub" / "b.png").unlink()
     with Image.open(masks / "sub" / "a.png") as mask:  # corrected by hand, all else kept
@@ -93,24 +93,55 @@ def test_nothing_is_overwritten_but_masks_as_they_were_made(images, tmp_path):
         text.add_text("qtseg", mask.info["qtseg"])
         mask.save(masks / "sub" / "a.png", pnginfo=text)
     assert names(still_to_do(images, masks, {})) == "bc"  # by the same model nothing is made anew
-    with pytest.raises(InputError, match="a.png would be overwritten by a mask, but .* it was changed since; move it"):
+    with pytest.raises(InputError, match="a.png would be overwritten, but .* it was changed since; move it"):
         still_to_do(images, masks, {"model": "2"})
 
 
 def test_an_image_is_never_its_own_mask(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="a.png would be overwritten by a mask"):
+    with pytest.raises(InputError, match="a.png would be overwritten, but no inference has made it"):
         still_to_do([{"image": str(tmp_path / "a.png"), "mask": "a.png"}], tmp_path, {})
 
 
-def test_other_outputs_overwrite_nothing_either(images, tmp_path):
+ALL = {"overlays": True, "contours": True, "probability_maps": True, "uncertainty_maps": True}
+
+
+def test_what_is_written_of_an_image():
+    names = ["overlays/a/b.png", "contours/a/b.geojson", "uncertainty_maps/a/b.png"]
+    names += ["probability_maps/1/a/b.png", "probability_maps/2/a/b.png"]
+    assert list(other_files("a/b.png", ALL, 3).values()) == names
+    assert other_files("a/b.png", {"overlays": False}, 3) == {} and other_files("a/b.nii.gz", ALL, 3) == {}
+
+
+@pytest.mark.parametrize("name", list(other_files("sub/c.png", ALL, 2).values()))
+def test_other_outputs_overwrite_nothing_either(name, images, tmp_path):
+    masks = tmp_path / "masks"
+    (masks / name).parent.mkdir(parents=True)
+    (masks / name).write_bytes(b"mine")
+    for _ in range(2):  # without a mask beside it, and with one that is ours
+        with pytest.raises(InputError, match="c.* would be overwritten, but no inference has made it"):
+            still_to_do(images, masks, {"outputs": ALL})
+        finish(still_to_do(images, masks, {}), masks, "abc")
+
+
+def test_what_was_cut_off_between_an_overlay_and_its_mask_goes_on(images, tmp_path):
+    masks = tmp_path / "masks"
+    (first, *_) = still_to_do(images, masks, {"outputs": ALL})
+    saver = SaveMasks(masks, num_images=1, max_pixels=100, out_channels=2, outputs={**ALL, "overlays": False})
+    saver._save_one({**first, "source": first["image"]}, np.ones((3, 6, 6), np.int32))
+    (masks / first["mask"]).unlink()
+    written = [masks / name for kind, name in other_files(first["mask"], ALL, 2).items() if kind != "overlays"]
+    assert all(path.is_file() and read_mark(path) and not was_changed(path) for path in written)
+    assert names(still_to_do(images, masks, {"outputs": ALL})) == "abc"
+    outlines = masks / "contours" / "sub" / "a.geojson"
+    outlines.write_text(outlines.read_text().replace("class 1", "nucleus"))  # by hand
+    with pytest.raises(InputError, match="a.geojson would be overwritten, but .* it was changed since"):
+        still_to_do(images, masks, {"outputs": ALL})
+
+
+def test_names_that_inference_takes(images, tmp_path):
     masks = tmp_path / "masks"
     settings = {"outputs": {"overlays": True, "contours": False}}
-    (masks / "overlays" / "sub").mkdir(parents=True)
-    (masks / "overlays" / "sub" / "c.png").write_bytes(b"mine")
-    with pytest.raises(InputError, match="c.png would be overwritten, but there is no mask with it; move it"):
-        still_to_do(images, masks, settings)
-    (masks / "overlays" / "sub" / "c.png").unlink()
     named = [{**images[0], "mask": "overlays/a.png"}]
     with pytest.raises(InputError, match="lies in a folder named as one that inference makes; rename it, or set --"):
         still_to_do(named, masks, settings)
@@ -118,6 +149,14 @@ def test_other_outputs_overwrite_nothing_either(images, tmp_path):
     (masks / "failed.csv").write_text("my,own,list\n")
     with pytest.raises(InputError, match="failed.csv would be overwritten, but is no list of ours"):
         still_to_do(images, masks, settings)
+
+
+def test_masks_of_huge_images_are_known(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)  # Pillow's own limit, at which Image.open raises
+    masks = tmp_path / "masks"
+    finish(still_to_do(images, masks, {}), masks, "abc")
+    assert still_to_do(images, masks, {}) == []
+    assert names(still_to_do(images, masks, {"model": "2"})) == "abc"
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.tif"])

@@ -19,6 +19,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SecondaryCaptureImageStorage, generate_uid
@@ -180,6 +181,30 @@ def damaged(path: Path, name: str, content: bytes) -> Path:
     return path / name
 
 
+def with_a_damaged_size(path: Path) -> Path:
+    content = save_dicom(path / "a.dcm", images.marked()).read_bytes()
+    rows = content.index(b"\x28\x00\x10\x00US")
+    (path / "a.dcm").write_bytes(content[: rows + 4] + b"QQ" + content[rows + 6 :])
+    return path / "a.dcm"
+
+
+def with_a_damaged_slope(path: Path) -> Path:
+    save_dicom(path / "a.dcm", images.marked(), RescaleSlope="1", RescaleIntercept="12")
+    content = (path / "a.dcm").read_bytes()
+    (path / "a.dcm").write_bytes(content.replace(b"DS\x02\x0012", b"DS\x02\x00x0"))
+    return path / "a.dcm"
+
+
+def huge_floats(path: Path) -> Path:
+    tifffile.imwrite(path / "a.tif", np.array([[-1e200, 1e200]] * 2))
+    return path / "a.tif"
+
+
+def with_a_depth(path: Path, dtype: str) -> Path:
+    tifffile.imwrite(path / "a.tif", np.zeros((4, 16, 16), dtype), volumetric=True, photometric="minisblack")
+    return path / "a.tif"
+
+
 def pages_of_two_sizes(path: Path) -> Path:
     first, second = (Image.new("L", size) for size in ((8, 8), (4, 4)))
     first.save(path / "a.tif", save_all=True, append_images=[second])
@@ -195,6 +220,11 @@ def pages_of_two_sizes(path: Path) -> Path:
     (lambda path: damaged(path, "a.nii", b""), "a.nii cannot be read as NIfTI"),
     (lambda path: damaged(path, "a.dcm", b"\0" * 128 + b"DICM"), "a.dcm holds no image; remove it"),
     (lambda path: damaged(path, "a.dcm", b"\0" * 128 + b"DICM\x02\x00"), "a.dcm cannot be read|holds no image"),
+    (with_a_damaged_size, "a.dcm has no readable size|a.dcm cannot be read as DICOM"),
+    (with_a_damaged_slope, "a.dcm cannot be decoded .* it is stored as Explicit VR Little Endian: convert it"),
+    (huge_floats, r"a.tif has values up to 1e\+200, more than float32 holds; divide them"),
+    (lambda path: with_a_depth(path, "uint8"), r"a.tif has a page of 4 slices \(ImageDepth\); save each slice as"),
+    (lambda path: with_a_depth(path, "float64"), r"a.tif has a page of 4 slices \(ImageDepth\); save each slice as"),
     (pages_of_two_sizes, "a.tif has pages of 4 x 4 and 8 x 8 pixels; save each one as an image of its own"),
     (lambda path: save_dicom(path / "a.dcm", np.zeros((1001, 1000), np.uint8)), r"has 1 frame\(s\) of 1000 x 1001 pi"),
     (

@@ -90,7 +90,7 @@ def test_the_cleaning_of_the_model_that_a_training_starts_from_is_kept(tmp_path)
     (tmp_path / "model.json").write_text(json.dumps({**PUBLISHED, "cleaning": kept, "sha256": digest}))
     knobs = {"dataset_dir": None, "fold": 0}
     for weights, cleaning in ((str(tmp_path / "model.pt"), kept), ("other.pt", NO_CLEANING), (None, NO_CLEANING)):
-        assert describe_model({**knobs, "weights": weights}, SPLIT, FACTS, [])["cleaning"] == cleaning
+        assert describe_model(knobs, SPLIT, FACTS, [], weights)["cleaning"] == cleaning
 
 
 def test_what_is_scored_is_remembered_as_such_where_it_chose_the_epoch_too():

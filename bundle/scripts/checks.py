@@ -79,37 +79,44 @@ def switch(**knob: bool | str) -> bool:
     return value
 
 
-_COUNTS = ("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval", "crops_per_image")
+#: knobs that count something, and the least they can be
+_COUNTS = {
+    **dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), 1),
+    **dict.fromkeys(("crops_per_image", "max_pixels"), 1),
+    **dict.fromkeys(("num_workers", "freeze_epochs", "fold"), 0),
+    **dict.fromkeys(("out_channels", "num_folds"), 2),
+}
 
 
 def check_knobs(knobs: Mapping[str, Any]) -> None:
-    """Check the values that no other part checks before the first epoch.
+    """Check the values that no other part checks before the work begins.
 
     Args:
-        knobs: names and resolved values.
+        knobs: names and resolved values, of a training or an inference.
 
     Raises:
         InputError: naming the knob, its value and the cure.
     """
-    if knobs["out_channels"] == 1:
+    if knobs.get("out_channels") == 1:
         raise InputError("out_channels is 1; it counts the background, so use 2 for one kind of object")
-    at_least_one = dict.fromkeys(_COUNTS, 1)
-    at_least_zero = dict.fromkeys(("num_workers", "freeze_epochs", "fold"), 0)
-    for name, least in {**at_least_one, **at_least_zero, "out_channels": 2, "num_folds": 2}.items():
-        value = knobs[name]
+    for name, least in _COUNTS.items():
+        value = knobs.get(name, least)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
-    for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate"):
-        value = knobs[name]
+    for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate", "overlap"):
+        value = knobs.get(name, 0.1)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
             raise InputError(f"{name} is {value!r}; it must be a number of at least 0")
-    if not isinstance(knobs["overlap"], (int, float)) or not 0 <= knobs["overlap"] < 1:
+    for name in ("output_dir", "ckpt_dir"):
+        if not isinstance(knobs.get(name, ""), str):  # the command line takes 2018 for a number
+            raise InputError(f"{name} is {knobs[name]!r}, which is no path; write ./{knobs[name]}")
+    if knobs.get("overlap", 0) >= 1:
         raise InputError(f"overlap is {knobs['overlap']!r}; it must be at least 0 and less than 1")
-    if knobs["learning_rate"] == 0:
+    if knobs.get("learning_rate") == 0:
         raise InputError("learning_rate is 0, with which nothing is learned; the paper uses 0.001")
-    if knobs["freeze_epochs"] and knobs["encoder_weights"] is None and knobs["weights"] is None:
+    if knobs.get("freeze_epochs") and knobs["encoder_weights"] is None and knobs["weights"] is None:
         raise InputError("freeze_epochs is set, but the encoder starts at random; set encoder_weights or weights too")
-    if knobs["cache_rate"] > 1:
+    if knobs.get("cache_rate", 0) > 1:
         raise InputError(f"cache_rate is {knobs['cache_rate']}; it is the share of images kept in memory, from 0 to 1")
 
 

@@ -38,7 +38,7 @@ def clean(
 
     Args:
         ids: (H, W) label ids.
-        fill_holes: background that an object encloses becomes the object's.
+        fill_holes: background that an object encloses, once all else is cleaned, becomes the object's.
         largest_component: of each class only the largest connected area stays.
         smallest_object: connected areas of fewer pixels become background.
 
@@ -46,21 +46,17 @@ def clean(
         (H, W) label ids.
     """
     cleaned = ids.copy()
-    for number in np.unique(ids[ids > 0]).tolist():
-        mask = ids == number
-        if fill_holes:
-            mask |= binary_fill_holes(mask) & (cleaned == 0)
-        if largest_component or smallest_object > 1:
-            areas = label(mask, connectivity=2)
-            counts = np.bincount(areas.ravel())
-            counts[0] = 0
-            kept = counts >= smallest_object
-            if largest_component:
-                kept &= np.arange(len(counts)) == counts.argmax()
-            kept[0] = False
-            mask = kept[areas]
-        cleaned[(cleaned == number) & ~mask] = 0
-        cleaned[mask] = number
+    for number in np.unique(ids[ids > 0]).tolist() if largest_component or smallest_object > 1 else []:
+        areas = label(ids == number, connectivity=2)
+        counts = np.bincount(areas.ravel())
+        counts[0] = 0
+        kept = counts >= smallest_object
+        if largest_component:
+            kept &= np.arange(len(counts)) == counts.argmax()
+        kept[0] = True  # what is not of this class stays
+        cleaned[~kept[areas]] = 0
+    for number in np.unique(cleaned[cleaned > 0]).tolist() if fill_holes else []:
+        cleaned[binary_fill_holes(cleaned == number) & (cleaned == 0)] = number
     return cleaned
 
 

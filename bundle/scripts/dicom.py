@@ -39,8 +39,8 @@ def frame_count(path: str) -> int:
     Raises:
         InputError: if the header cannot be read.
     """
-    header = _read(path, stop_before_pixels=True)
-    return _frames(header) if header.get("Rows") and header.get("Columns") else 0
+    rows, columns, frames = _shape(path)
+    return frames if rows and columns else 0
 
 
 def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
@@ -59,8 +59,7 @@ def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
         InputError: if it cannot be read, holds no image, is too large, or is compressed in a way that needs a decoder
             that is not installed.
     """
-    header = _read(path, stop_before_pixels=True)
-    rows, columns, frames = getattr(header, "Rows", 0), getattr(header, "Columns", 0), _frames(header)
+    rows, columns, frames = _shape(path)
     if not rows or not columns:
         raise InputError(f"{path} holds no image; remove it")
     if rows * columns * frames > max_pixels:
@@ -69,42 +68,58 @@ def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
             "or raise max_pixels if you trust the file"
         )
     data = _read(path)
-    from pydicom.pixels import apply_color_lut, apply_rescale  # there, as _read has found it
-
     try:
-        values = data.pixel_array  # colors as RGB
-        kind = str(data.PhotometricInterpretation)
-        if kind == "PALETTE COLOR":
-            values = apply_color_lut(values, data)
-        elif "RescaleSlope" in data:
-            values = apply_rescale(values, data)
-    except (AttributeError, ValueError, RuntimeError, NotImplementedError, LookupError, OSError) as error:
-        syntax = data.file_meta.get("TransferSyntaxUID")
-        name = getattr(syntax, "name", syntax)
+        values = _decoded(data).reshape(frames, rows, columns, -1)
+    except Exception as error:  # as a damaged value can lead to anything in pydicom and its decoders
         raise InputError(
-            f"{path} cannot be decoded ({' '.join(str(error).split())}); it is stored as {name}: convert it to an "
+            f"{path} cannot be decoded ({_told(error)}); it is stored as {_syntax(data)}: convert it to an "
             "uncompressed DICOM or PNG, or install pydicom's decoder for it"
         ) from error
+    return values if values.shape[-1] == 3 else values[..., 0]
+
+
+def _decoded(data: Any) -> NDArray[Any]:
+    from pydicom.pixels import apply_color_lut, apply_rescale  # there, as _read has found it
+
+    values: NDArray[Any] = data.pixel_array  # colors as RGB
+    kind = str(data.PhotometricInterpretation)
+    if kind == "PALETTE COLOR":
+        values = apply_color_lut(values, data)
+    elif "RescaleSlope" in data:
+        values = apply_rescale(values, data)
     if kind == "MONOCHROME1":
         values = int(values.max()) - values.astype(np.int64 if values.dtype.kind in "ui" else np.float64)
-    slices = values.reshape(frames, rows, columns, -1)
-    return slices if slices.shape[-1] == 3 else slices[..., 0]
+    return values
+
+
+def _shape(path: str) -> tuple[int, int, int]:
+    """Rows, columns and frames, from the header; 0 rows and columns if there are none."""
+    header = _read(path, stop_before_pixels=True)
+    try:
+        rows, columns = (int(header.get(name) or 0) for name in ("Rows", "Columns"))
+        return rows, columns, max(1, int(header.get("NumberOfFrames") or 1))
+    except Exception as error:  # pydicom looks at an element when it is asked for it, and raises many things
+        raise InputError(f"{path} has no readable size ({_told(error)}); get a new copy") from error
+
+
+def _syntax(data: Any) -> str:
+    try:
+        syntax = data.file_meta.get("TransferSyntaxUID")
+        return str(getattr(syntax, "name", syntax))
+    except Exception:  # as above; the message goes on without it
+        return "nothing that is known"
+
+
+def _told(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _read(path: str, *, stop_before_pixels: bool = False) -> Any:
     try:  # not on top, as few need it, and where it is installed MONAI warns of a decoder for GPUs that is not
         from pydicom import dcmread, pixels  # noqa: F401  # version 3 and newer
-        from pydicom.errors import InvalidDicomError
     except ImportError as error:
         raise InputError(f"{path} is a DICOM file; to read it, run python -m pip install 'pydicom>=3.0.1'") from error
     try:
         return dcmread(path, stop_before_pixels=stop_before_pixels)
-    except (InvalidDicomError, OSError, ValueError, LookupError, AttributeError, NotImplementedError) as error:
-        raise InputError(f"{path} cannot be read as DICOM ({error}); get a new copy") from error
-
-
-def _frames(header: Any) -> int:
-    try:
-        return max(1, int(header.get("NumberOfFrames", 1) or 1))
-    except (TypeError, ValueError):
-        return 1
+    except Exception as error:  # as above
+        raise InputError(f"{path} cannot be read as DICOM ({_told(error)}); get a new copy") from error

@@ -30,7 +30,7 @@ from .weights import load_trained
 
 __all__ = ["Ensemble", "digests", "first_fold", "load_folds"]
 
-_AGREE = ("spatial_size", "geometry", "out_channels", "color_space")
+_AGREE = ("spatial_size", "geometry", "overlap", "out_channels", "color_space")
 
 _logger = logging.getLogger("qtseg")
 
@@ -88,6 +88,9 @@ def load_folds(
                     f"{path} was trained with {name} {each[name]}, but {folds[0]} with {settings[0][name]}; use models "
                     "of one cross-validation"
                 )
+    other = [str(path) for path, each in zip(folds, settings) if each["cleaning"] != settings[0]["cleaning"]]
+    if other:
+        _logger.warning(f"ensemble: masks are cleaned as those of {folds[0]}; {other[0]} has other settings for it")
     networks = []
     for path in folds:
         fold = copy.deepcopy(network)

@@ -67,6 +67,7 @@ _DECODER_ERRORS = (
 Source = ImageFile | TiffPage
 
 _UNSIGNED = 1  # a value of the TIFF tag SampleFormat
+_IMAGE_DEPTH = 32997  # a TIFF tag
 
 
 @contextmanager
@@ -174,6 +175,7 @@ def _identify_tiff(file: IO[bytes], path: str, page: int) -> Source:
         image = None
     if image is not None and _is_exact(image):
         tags = image.tag_v2
+        _check_depth(path, tags.get(_IMAGE_DEPTH, 1))
         samples, extra = tags.get(Tag.SamplesPerPixel, 1), tags.get(Tag.ExtraSamples, ())
         _check_channels(path, tags.get(Tag.PhotometricInterpretation, 0), samples, extra)
         return image
@@ -182,8 +184,14 @@ def _identify_tiff(file: IO[bytes], path: str, page: int) -> Source:
     found = tiff.pages[page]
     if not isinstance(found, TiffPage):
         raise ValueError(f"page {page} has no tags of its own")
+    _check_depth(path, found.imagedepth)
     _check_channels(path, found.photometric, found.samplesperpixel, found.extrasamples)
     return found
+
+
+def _check_depth(path: str, depth: int) -> None:
+    if depth != 1:
+        raise InputError(f"{path} has a page of {depth} slices (ImageDepth); save each slice as a page of its own")
 
 
 def _is_exact(image: TiffImageFile) -> bool:

@@ -240,7 +240,7 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.float32]:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.zeros(values.shape, dtype=np.float32)
-    return ((values.astype(np.float64) - low) * (255 / (high - low))).astype(np.float32)
+    return ((values.astype(np.float64) - low) / (high - low) * 255).astype(np.float32)
 
 
 def _meta(shape: tuple[int, ...], channel_dim: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import nibabel as nib
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from .nifti import is_nifti, read_slices
 from .pictures import TEXT_KEY
@@ -46,14 +46,14 @@ def made_of(source: str | os.PathLike[str], settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def mark(made: str, ids: NDArray[np.uint8]) -> str:
-    """The text to write into a mask.
+def mark(made: str, content: NDArray[Any] | str) -> str:
+    """The text to write into a file.
 
     Args:
         made: of :py:func:`made_of`.
-        ids: (H, W) or (D, H, W) label ids.
+        content: the pixels of a mask or another picture, or the text of a file.
     """
-    return f"{TEXT_KEY} {made} {_digest(ids)}"
+    return f"{TEXT_KEY} {made} {_digest(content)}"
 
 
 def read_mark(path: str | os.PathLike[str]) -> str | None:
@@ -76,14 +76,17 @@ def was_changed(path: str | os.PathLike[str]) -> bool:
     found = _marked(path)
     if found is None:
         return True
+    content: NDArray[Any] | str
     if is_nifti(path):
-        ids = read_slices(str(path), 2**62)
+        content = read_slices(str(path), 2**62).astype(np.uint8)
     elif path.suffix == ".tif":
-        ids = tifffile.imread(path)
+        content = tifffile.imread(path)
+    elif path.suffix == ".geojson":
+        content = json.dumps({**json.loads(path.read_text(encoding="utf-8")), TEXT_KEY: None})
     else:
-        with Image.open(path) as image:
-            ids = np.asarray(image)
-    return found[1] != _digest(ids)
+        with _opened(path) as image:
+            content = np.asarray(image)
+    return found[1] != _digest(content)
 
 
 def _marked(path: Path) -> tuple[str, str] | None:
@@ -100,11 +103,19 @@ def _text(path: Path) -> str:
         if path.suffix == ".tif":
             with tifffile.TiffFile(path) as file:
                 return str(file.pages.first.description)
-        with Image.open(path) as image:
+        if path.suffix == ".geojson":
+            return str(json.loads(path.read_text(encoding="utf-8")).get(TEXT_KEY, ""))
+        with _opened(path) as image:
             return str(image.info.get(TEXT_KEY, ""))
     except Exception:  # whatever a decoder makes of a file that is none of ours
         return ""
 
 
-def _digest(ids: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(ids, dtype=np.uint8).tobytes()).hexdigest()[:16]
+def _opened(path: Path) -> PngImageFile:
+    """Not by Image.open, which refuses the mask of an image of more than 179 million pixels."""
+    return PngImageFile(path)
+
+
+def _digest(content: NDArray[Any] | str) -> str:
+    data = content.encode() if isinstance(content, str) else np.ascontiguousarray(content).tobytes()
+    return hashlib.sha256(data).hexdigest()[:16]

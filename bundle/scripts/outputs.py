@@ -23,7 +23,7 @@ import ignite.distributed as idist
 from .errors import InputError
 from .marks import made_of, read_mark, was_changed
 
-__all__ = ["FAILED", "batches_of", "still_to_do"]
+__all__ = ["FAILED", "batches_of", "other_files", "still_to_do"]
 
 #: in the folder: the images that could not be read
 FAILED = "failed.csv"
@@ -31,8 +31,33 @@ FAILED = "failed.csv"
 _logger = logging.getLogger("qtseg")
 
 
+def other_files(mask: str, outputs: Mapping[str, bool], out_channels: int) -> dict[str, str]:
+    """What an inference writes of an image besides its mask; of a volume nothing.
+
+    Args:
+        mask: its name in the folder of the masks.
+        outputs: whether there are "overlays", "contours", "probability_maps" and "uncertainty_maps".
+        out_channels: number of classes, the background counted.
+
+    Returns:
+        Names in the same folder, by what they are; each begins with that.
+    """
+    if not mask.endswith(".png"):
+        return {}
+    kinds = [name for name, wanted in outputs.items() if wanted and name != "probability_maps"]
+    if outputs.get("probability_maps"):
+        kinds += [f"probability_maps/{number}" for number in range(1, out_channels)]
+    files = {kind: f"{kind}/{mask}" for kind in kinds}
+    if "contours" in files:
+        files["contours"] = files["contours"].removesuffix(".png") + ".geojson"
+    return files
+
+
 def still_to_do(
-    images: Sequence[Mapping[str, str]], output_dir: str | os.PathLike, settings: Mapping[str, Any]
+    images: Sequence[Mapping[str, str]],
+    output_dir: str | os.PathLike,
+    settings: Mapping[str, Any],
+    out_channels: int = 2,
 ) -> list[dict[str, str]]:
     """The images whose masks are not there yet, so that an inference that was cut off goes on.
 
@@ -44,6 +69,7 @@ def still_to_do(
         output_dir: folder of the masks.
         settings: what masks depend on; JSON can hold them. ``"outputs"`` says what else is saved, in folders of its
             name.
+        out_channels: number of classes, the background counted.
 
     Returns:
         The items to do, in the order given, each with ``"made"``, for its mark.
@@ -52,28 +78,22 @@ def still_to_do(
         InputError: if a file would be overwritten that no inference has made, or that was changed since.
     """
     folder = Path(output_dir)
-    others = [name for name, wanted in settings.get("outputs", {}).items() if wanted]
+    outputs = settings.get("outputs", {})
     failed = folder / FAILED
     if failed.is_file() and not failed.read_text(encoding="utf-8", errors="replace").startswith("image,problem"):
         raise InputError(f"{failed} would be overwritten, but is no list of ours; set --output_dir to another folder")
     todo = []
     for item in images:
-        target = folder / item["mask"]
         made = made_of(item["image"], settings)
-        if target.is_file():
-            if read_mark(target) == made:
-                continue
-            if was_changed(target):
+        if (folder / item["mask"]).is_file() and read_mark(folder / item["mask"]) == made:
+            continue
+        for name in (item["mask"], *other_files(item["mask"], outputs, out_channels).values()):
+            if (folder / name).is_file() and was_changed(folder / name):
                 raise InputError(
-                    f"{target} would be overwritten by a mask, but no inference has made it, or it was changed since; "
+                    f"{folder / name} would be overwritten, but no inference has made it, or it was changed since; "
                     "move it, or set --output_dir to another folder"
                 )
-        elif beside := [name for name in others if (folder / name / item["mask"]).is_file()]:
-            raise InputError(
-                f"{folder / beside[0] / item['mask']} would be overwritten, but there is no mask with it; move it, or "
-                "set --output_dir to another folder"
-            )
-        if Path(item["mask"]).parts[0] in others:
+        if outputs.get(Path(item["mask"]).parts[0]):
             raise InputError(
                 f"{item['image']} lies in a folder named as one that inference makes; rename it, or set "
                 f"--{Path(item['mask']).parts[0]} false"

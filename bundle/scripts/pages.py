@@ -31,6 +31,9 @@ __all__ = ["SUFFIXES", "count_pages", "has_image_suffix", "read_pages"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".nii", ".nii.gz")
 
 
+_LARGEST = float(np.finfo(np.float32).max) / 2  # so that differences are finite, too
+
+
 def has_image_suffix(name: str | os.PathLike[str]) -> bool:
     """Whether a file's name ends as that of a supported format, in any case."""
     return Path(name).name.lower().endswith(SUFFIXES)
@@ -110,6 +113,9 @@ def _check_finite(values: NDArray[Any], path: str) -> None:
         wrong = values.size - np.count_nonzero(np.isfinite(values))
         if wrong:
             raise InputError(f"{path} has {wrong} values that are NaN or infinite; replace them by numbers")
+        largest = float(max(values.max(), -values.min()))
+        if largest > _LARGEST:
+            raise InputError(f"{path} has values up to {largest:g}, more than float32 holds; divide them")
 
 
 def _check_equal_sizes(sizes: Sequence[tuple[int, ...]], path: str) -> None:

@@ -130,6 +130,8 @@ def _decode_page(page: TiffPage) -> Pixels:
     is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE
     if values.dtype.kind not in "uif" or not (is_color or is_inverted or page.photometric == PHOTOMETRIC.MINISBLACK):
         raise ValueError(f"{values.dtype} pixels with photometric interpretation {page.photometric} are not supported")
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise ValueError(f"axes {page.axes} are not supported")
     if page.axes == "SYX":
         values = np.moveaxis(values, 0, -1)
     if is_inverted and values.dtype.kind == "u":

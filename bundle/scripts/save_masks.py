@@ -33,9 +33,9 @@ from .errors import InputError
 from .image_reader import ImageFileReader
 from .marks import mark
 from .nifti import is_nifti, write_mask
-from .outputs import FAILED
-from .pictures import draw_overlay, save_palette
-from .whole_files import replacing, write_csv, write_text
+from .outputs import FAILED, other_files
+from .pictures import TEXT_KEY, draw_overlay, save_palette, save_png
+from .whole_files import replacing, write_csv
 
 __all__ = ["SaveMasks", "save_volume"]
 
@@ -55,6 +55,7 @@ class SaveMasks:
         output_dir: folder of the masks; ``failed.csv`` lists what could not be read.
         num_images: to be done by this process.
         max_pixels: of an image that an overlay is drawn on.
+        out_channels: number of classes, the background counted.
         outputs: what else to save, of images but not of volumes, in a folder of its name. "overlays": pictures of the
             masks over the images. "contours": outlines of objects, GeoJSON. "probability_maps": of each foreground
             class, in a folder of its number, and "uncertainty_maps": entropy; 16-bit PNG, 65535 stands for 1.
@@ -66,11 +67,13 @@ class SaveMasks:
         *,
         num_images: int,
         max_pixels: int,
+        out_channels: int,
         outputs: Mapping[str, bool] | None = None,
     ) -> None:
         self.folder = Path(output_dir)
         self.num_images = num_images
-        self.outputs = {name for name, wanted in (outputs or {}).items() if wanted}
+        self.out_channels = out_channels
+        self.outputs = outputs or {}
         self.reader = ImageFileReader(max_pixels=max_pixels)
         self.saved = 0
         self.failed: list[tuple[str, str]] = []
@@ -95,6 +98,7 @@ class SaveMasks:
         for item, output in zip(state.batch, state.output):
             if item["problem"]:
                 self.failed.append((item["source"], item["problem"]))
+                self._remove(item["mask"])
             else:
                 self._save_one(item, output["pred"].cpu().numpy())
                 self.saved += 1
@@ -107,24 +111,26 @@ class SaveMasks:
             with replacing(self.folder / name) as path:
                 save_volume(slices, source, path, mark(item["made"], slices))
             return
-        if "overlays" in self.outputs:
-            image, _ = self.reader.get_data(self.reader.read(source))  # as it was, not as it was fitted and scaled
-            self._save_picture("overlays", name, draw_overlay(np.moveaxis(image, -1, 0), ids))
-        if "contours" in self.outputs:
-            outlines = (self.folder / "contours" / name).with_suffix(".geojson")
-            write_text(outlines, json.dumps(geojson(ids)))
-        if "probability_maps" in self.outputs:
-            for number, each in enumerate(decided[1:-1], start=1):
-                self._save_picture(f"probability_maps/{number}", name, each.astype(np.uint16))
-        if "uncertainty_maps" in self.outputs:
-            self._save_picture("uncertainty_maps", name, decided[-1].astype(np.uint16))
+        for kind, file in other_files(name, self.outputs, self.out_channels).items():
+            with replacing(self.folder / file) as path:
+                if kind == "contours":
+                    _save_outlines(ids, path, item["made"])
+                else:
+                    pixels = self._draw(source, ids) if kind == "overlays" else _map(kind, decided)
+                    save_png(Image.fromarray(pixels), path, mark(item["made"], pixels))
         # last, as an image counts as done with its mask
         with replacing(self.folder / name) as path:
             save_palette(ids, path, mark(item["made"], ids))
 
-    def _save_picture(self, folder: str, name: str, pixels: NDArray[Any]) -> None:
-        with replacing(self.folder / folder / name) as path:
-            Image.fromarray(pixels).save(path, compress_level=1)
+    def _draw(self, source: str, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The mask over the image as it was, not as it was fitted and scaled."""
+        image, _ = self.reader.get_data(self.reader.read(source))
+        return draw_overlay(np.moveaxis(image, -1, 0), ids)
+
+    def _remove(self, mask: str) -> None:
+        """What was made of an image that can no longer be read; that it is ours was checked before the first batch."""
+        for name in (mask, *other_files(mask, self.outputs, self.out_channels).values()):
+            (self.folder / name).unlink(missing_ok=True)
 
     def report(self) -> None:
         """Log how many masks were written, and where; list what could not be read.
@@ -147,6 +153,18 @@ class SaveMasks:
             for _, problem in failed[:_SHOWN]:
                 _logger.error(problem)
             raise InputError(f"{len(failed)} image(s) could not be segmented; {listed} lists them, the others are done")
+
+
+def _save_outlines(ids: NDArray[np.uint8], path: Path, made: str) -> None:
+    outlines = geojson(ids)
+    text = mark(made, json.dumps({**outlines, TEXT_KEY: None}))
+    path.write_text(json.dumps({**outlines, TEXT_KEY: text}), encoding="utf-8")
+
+
+def _map(kind: str, decided: NDArray[Any]) -> NDArray[np.uint16]:
+    """The map of the entropy, or of one class's probability."""
+    channel = -1 if kind == "uncertainty_maps" else int(Path(kind).name)
+    return decided[channel].astype(np.uint16)
 
 
 def save_volume(ids: NDArray[np.uint8], source: str, path: Path, text: str) -> None:

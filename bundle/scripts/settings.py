@@ -128,7 +128,11 @@ def absolute(path: str | os.PathLike) -> str:
 
 
 def describe_model(
-    hyperparameters: Mapping[str, Any], divided: Split, facts: Sequence[Facts], leaks: Sequence[Mapping[str, Any]]
+    hyperparameters: Mapping[str, Any],
+    divided: Split,
+    facts: Sequence[Facts],
+    leaks: Sequence[Mapping[str, Any]],
+    start: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
     """What is to be remembered of a model: its knobs, and which images had a part in its training.
 
@@ -137,6 +141,7 @@ def describe_model(
         divided: the split that the fold is of.
         facts: of the images, from :py:func:`.survey.survey_images`.
         leaks: of the split, from :py:func:`.data_check.find_leaks`.
+        start: weights that the training starts from, if it does.
 
     Returns:
         The knobs with ``dataset_dir`` as an absolute path; the ``cleaning`` of masks of the
@@ -153,7 +158,7 @@ def describe_model(
     return {
         **hyperparameters,
         "dataset_dir": None if dataset_dir is None else absolute(dataset_dir),
-        "cleaning": _cleaning_of(hyperparameters.get("weights")),
+        "cleaning": _cleaning_of(start),
         "images": images,
         "leaks": [leak for leak in leaks if leak["fold"] == fold],
     }

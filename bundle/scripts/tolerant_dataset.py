@@ -41,8 +41,12 @@ class TolerantDataset(Dataset):
             if loaded["image"].ndim == 4 and item.get("mask", "").endswith(".png"):  # its name promised one image
                 raise InputError(f"{item['image']} has several pages or frames; convert it to TIFF, or rename it so")
             return loaded
-        except Exception as error:  # MONAI raises errors of its own around ours
-            problem = explanation(error)
-            if problem is None:
-                raise
+        except Exception as error:  # MONAI raises errors of its own around ours; and a file can be damaged in any way
+            problem = explanation(error) or f"{item['image']} cannot be read ({_innermost(error)}); get a new copy"
             return self.transform({**item, "image": str(_STANDS_IN), "problem": problem})
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(f"{type(error).__name__}: {error}".split())

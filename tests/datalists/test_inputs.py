@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,33 @@ def test_a_list(name, text, tmp_path):
     tree(tmp_path, "one/a.png", "two/b.png", "two/c.png")
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
     assert found(tmp_path, tmp_path / name) == {"one/a.png": "one/a.png", "two/b.png": "two/b.png"}
+
+
+def test_a_name_that_looks_like_a_remark(tmp_path):
+    tree(tmp_path, "#1.png", "b.png")
+    (tmp_path / "list.txt").write_text("#1.png\n#2.png\nb.png\n")
+    assert found(tmp_path, tmp_path / "list.txt") == {"#1.png": "#1.png", "b.png": "b.png"}
+
+
+def test_what_is_left_out_is_told(tmp_path, caplog):
+    tree(tmp_path, "a.png", "b.webp", "deep/notes.md", ".hidden.txt")
+    with caplog.at_level(logging.INFO, "qtseg"):
+        assert list(found(tmp_path)) == ["a.png"]
+    assert "2 file(s) left out (not an image of a known format): b.webp, notes.md" in caplog.text
+
+
+def test_folders_that_cannot_be_opened_are_told(tmp_path, monkeypatch):
+    tree(tmp_path, "a.png", "deep/b.png")
+    scan = os.scandir
+
+    def refuse(folder):
+        if str(folder).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="deep cannot be opened: Permission denied; allow it, or move it away"):
+        found(tmp_path)
 
 
 def test_links_that_lead_back_are_followed_once(tmp_path):

@@ -32,17 +32,19 @@ from servers import Server, dice, mean_dice, save_as_slicer, serve
 from skimage.draw import disk, polygon2mask
 from skimage.measure import find_contours
 
+from scripts.errors import InputError
 from workflows import BUNDLE
 
 pytest.importorskip("monailabel")
 nib = pytest.importorskip("nibabel")
+nrrd = pytest.importorskip("nrrd")
 
 
 def serve_bundle(folder: Path, images: Path, ckpt_dir: Path, **conf: Any) -> AbstractContextManager[Server]:
     bundle = folder / "bundle"
     for part in ("configs", "scripts", "label"):
         shutil.copytree(BUNDLE / part, bundle / part, ignore=shutil.ignore_patterns("__pycache__"))
-    studies = shutil.copytree(images, folder / "studies")
+    studies = shutil.copytree(images, folder / "studies", symlinks=True)
     conf = {"ckpt_dir": ckpt_dir, "output_dir": folder / "eval", **conf}
     return serve(bundle / "label", studies, ckpt_dir, folder / "log.txt", conf=conf)
 
@@ -150,10 +152,87 @@ def test_labels_come_back_are_scored_and_trained_on(server, blobs, masks, tmp_pa
     assert server.infer(names[0]).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "knobs, told",
+    [
+        ({"learning_rate": "$__import__('pathlib').Path('code_ran').touch()"}, 'learning_rate is "$__import__'),
+        ({"max_epochs": "@batch_size"}, "max_epochs is '@batch_size'; it must be a number"),
+        ({"spatial_size": [64, "$64"]}, "spatial_size is [64, '$64']; it must be a number"),
+        ({"geometry": "$'fit'"}, "geometry is \"$'fit'\"; use one of 'fit', 'native'"),
+    ],
+)
+def test_a_client_sends_numbers_and_no_code(knobs, told, server):
+    status, details = server.train(**knobs)
+    assert status == "ERROR" and told in "\n".join(json.loads(details))
+    assert not list(server.studies.parent.rglob("code_ran"))
+
+
+def test_masks_come_in_formats_that_keep_them(server, masks):
+    for extension in (".jpg", ".xyz"):
+        answer = server.infer(sorted(masks)[0], result_extension=extension)
+        assert answer.status_code == 422 and f"result_extension is '{extension}'; use one of .png" in answer.text
+
+
+def labels_of(path: Path, image: Path, *ids: int) -> np.ndarray:
+    sys.path.insert(0, str(BUNDLE / "label"))
+    from qtseg_label.labels import read_label
+
+    return read_label(str(path), str(image), {f"class {number}": number for number in ids})
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 5), (5, 1), (1, 1)])
+def test_labels_of_slicer_for_images_of_any_size(shape, tmp_path):
+    Image.new("L", shape[::-1]).save(tmp_path / "a.png")
+    ids = np.arange(np.prod(shape), dtype=np.int16).reshape(shape) % 2
+    nrrd.write(str(tmp_path / "a.nrrd"), ids.T[..., None])
+    np.testing.assert_array_equal(labels_of(tmp_path / "a.nrrd", tmp_path / "a.png", 1), ids)
+
+
+def broken(path: Path) -> Path:
+    (path / "a.nrrd").write_bytes(b"NRRD0004\ntype: nonsense\n\n")
+    return path / "a.nrrd"
+
+
+def with_values(path: Path, *values: int, dtype: str = "int16") -> Path:
+    nrrd.write(str(path / "a.nrrd"), np.resize(np.array(values, dtype), (7, 5, 1)))
+    return path / "a.nrrd"
+
+
+def drawn(path: Path, text: str) -> Path:
+    (path / "a.xml").write_text(text)
+    return path / "a.xml"
+
+
+@pytest.mark.parametrize(
+    "make, ids, message",
+    [
+        (lambda path: with_values(path, 0, 257), [1], "a.nrrd"),
+        (lambda path: with_values(path, 0, -1), [1], "a.nrrd"),
+        (lambda path: with_values(path, 0, 2), [1], "a.nrrd"),
+        (lambda path: with_values(path, 0, 3), [1, 2], r"a.nrrd has the id\(s\) \[3\], which are no class; its cla"),
+        (broken, [1], "a.nrrd cannot be read .* send the label anew"),
+        (lambda path: drawn(path, "<a"), [1], "a.xml cannot be read .* send the label anew"),
+        (lambda path: drawn(path, asap(np.array([["a", 1.0]]))), [2], "a.xml cannot be read .* send the label anew"),
+        (lambda path: drawn(path, asap(np.array([[1.0, 1.0]]))), [1, 3], "a.xml has polygons of 'class 2', which is"),
+    ],
+)
+def test_wrong_labels_are_told(make, ids, message, tmp_path):
+    Image.new("L", (7, 5)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=message):
+        labels_of(make(tmp_path), tmp_path / "a.png", *ids)
+
+
 def test_begins_without_a_model(blobs, tmp_path):
     """Two kinds of objects, one of the labels as polygons that QuPath sends."""
     names = sorted(path.stem for path in (blobs / "images").iterdir())[:6]
-    with serve_bundle(tmp_path, blobs / "images", tmp_path / "models", out_channels=3) as server:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for i, name in enumerate(names):  # from files of one name, as DVC and git-annex keep them
+        image = next((blobs / "images").glob(f"{name}.*"))
+        (tmp_path / f"store {i}").mkdir()
+        shutil.copy(image, tmp_path / f"store {i}" / "content")
+        (linked / image.name).symlink_to(tmp_path / f"store {i}" / "content")
+    with serve_bundle(tmp_path, linked, tmp_path / "models", out_channels=3) as server:
         assert not server.info()["models"] and set(server.info()["trainers"]) == {"qtseg"}
         answer = server.infer(names[0])
         assert answer.status_code == 422 and "model.pt is not there; train a model first" in answer.json()["detail"]

@@ -23,7 +23,7 @@ from monailabel.utils.others.pathology import create_asap_annotations_xml, creat
 
 from scripts.errors import InputError
 
-from .labels import annotations, write_label
+from .labels import LABEL_SUFFIXES, annotations, write_label
 from .model import TrainedModel
 
 __all__ = ["Segment"]
@@ -80,10 +80,15 @@ class Segment(InferTask):
         if output == "json":
             return None, result
         extension = request.get("result_extension") or (".png" if ids.ndim == 2 else ".nii.gz")
+        if extension not in LABEL_SUFFIXES:
+            raise HTTPException(422, f"result_extension is {extension!r}; use one of {', '.join(LABEL_SUFFIXES)}")
         with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:
             path = file.name
         try:
             write_label(ids, image, path)
-        except InputError as error:
-            raise HTTPException(422, detail=str(error)) from error
+        except BaseException as error:
+            os.unlink(path)
+            if isinstance(error, InputError):
+                raise HTTPException(422, detail=str(error)) from error
+            raise
         return path, result

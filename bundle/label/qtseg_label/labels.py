@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,18 @@ from skimage.draw import polygon2mask
 from scripts.contours import polygons
 from scripts.errors import InputError
 from scripts.image_reader import ImageFileReader, MaskFileReader
-from scripts.masks import MAX_CLASSES
+from scripts.masks import MAX_CLASSES, label_ids
 from scripts.nifti import is_nifti, write_mask
 from scripts.pictures import PALETTE
+from scripts.pixels import Pixels
 
-__all__ = ["EXTENSIONS", "annotations", "read_label", "write_label"]
+__all__ = ["EXTENSIONS", "LABEL_SUFFIXES", "annotations", "read_label", "write_label"]
 
 # DICOM needs another version of pydicom than MONAI Label; nrrd and xml are labels only
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".nii.gz", ".nrrd", ".xml")
+
+#: what masks can be written as; JPEG would blur them
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".nii", ".nii.gz", ".nrrd")
 
 #: what the datastore looks for, in lower and upper case
 EXTENSIONS = [f"*{each}" for suffix in _SUFFIXES for each in (suffix, suffix.upper())]
@@ -109,29 +113,50 @@ def read_label(path: str, image: str, labels: Mapping[str, int]) -> NDArray[np.u
     size = ImageFileReader().get_data([image])[0].shape[:2]
     if path.endswith(".xml"):
         return _drawn(path, size, labels)
+    classes = 2 if len(labels) == 1 else MAX_CLASSES  # with one class, 255 means it, too
     if path.endswith(".nrrd"):
-        ids = np.squeeze(nrrd.read(path)[0]).T.astype(np.uint8)
+        ids = label_ids(Pixels(_of_nrrd(path)), classes, path)
     else:
-        classes = 2 if len(labels) == 1 else MAX_CLASSES  # with one class, 255 means it, too
         ids = MaskFileReader(classes).get_data([path])[0]
+    unknown = set(np.unique(ids).tolist()) - {0, *labels.values()}
+    if unknown:
+        raise InputError(f"{path} has the id(s) {sorted(unknown)}, which are no class; its classes are {dict(labels)}")
     if ids.shape != size:
         raise InputError(f"{path} has the shape {ids.shape}, but {image} {size}; label it anew")
     return ids
 
 
-def _drawn(path: str, size: tuple[int, int], labels: Mapping[str, int]) -> NDArray[np.uint8]:
+def _of_nrrd(path: str) -> NDArray[Any]:
+    """(H, W) values of a volume of one slice, columns first."""
     try:
-        root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
+        voxels = nrrd.read(path)[0]
+    except Exception as error:  # pynrrd raises errors of its own, of NumPy and of Python
         raise InputError(f"{path} cannot be read ({error}); send the label anew") from error
+    if voxels.ndim < 2 or max(voxels.shape[2:], default=1) > 1:
+        raise InputError(f"{path} has the shape {voxels.shape}; send a label of one slice")
+    return voxels.reshape(voxels.shape[:2]).T
+
+
+def _drawn(path: str, size: tuple[int, int], labels: Mapping[str, int]) -> NDArray[np.uint8]:
     ids = np.zeros(size, np.uint8)
+    try:
+        for number, corners in _polygons(path, labels):
+            if len(corners) >= 3:
+                ids[polygon2mask(size, np.array(corners))] = number
+    except (ElementTree.ParseError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read ({error}); send the label anew") from error
+    return ids
+
+
+def _polygons(path: str, labels: Mapping[str, int]) -> Iterator[tuple[int, list[tuple[float, float]]]]:
+    """Class and (row, column) of the corners of each polygon in an XML file of ASAP."""
+    root = ElementTree.parse(path).getroot()
     for annotation in root.iter("Annotation"):
         group = annotation.get("PartOfGroup", "")
         number = labels.get(group, next(iter(labels.values())) if len(labels) == 1 else 0)
         if number == 0:
             raise InputError(f"{path} has polygons of {group!r}, which is no class; its classes are {list(labels)}")
         points = sorted(annotation.iter("Coordinate"), key=lambda point: int(point.get("Order", 0)))
-        corners = [(float(point.get("Y", 0)) - 0.5, float(point.get("X", 0)) - 0.5) for point in points]
-        if len(corners) >= 3:
-            ids[polygon2mask(size, np.array(corners))] = number
-    return ids
+        yield number, [(float(point.get("Y", 0)) - 0.5, float(point.get("X", 0)) - 0.5) for point in points]

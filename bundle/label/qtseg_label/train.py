@@ -21,6 +21,8 @@ import monai.bundle
 from monailabel.interfaces.tasks.train import TrainTask
 
 from scripts.errors import InputError
+from scripts.native import check_geometry
+from scripts.pages import has_image_suffix
 from scripts.pictures import save_palette
 from scripts.settings import read_settings
 from scripts.whole_files import write_json
@@ -31,6 +33,7 @@ from .model import TrainedModel
 __all__ = ["TrainOnLabels"]
 
 _FEWEST = 4  # images, of which some choose the epoch
+_SAME = ("spatial_size", "geometry", "overlap", "out_channels", "color_space")  # as the model has them
 
 
 class TrainOnLabels(TrainTask):
@@ -65,17 +68,15 @@ class TrainOnLabels(TrainTask):
         Raises:
             InputError: if there are too few labels, or one cannot be read.
         """
-        pairs = sorted(datastore.datalist(), key=lambda pair: pair["image"])
-        if len(pairs) < _FEWEST:
-            raise InputError(f"{len(pairs)} image(s) have a final label; label at least {_FEWEST} before training")
-        dataset_dir = self._export(pairs)
-        knobs = {name: request[name] for name in self.config() if name in request}
-        if isinstance(knobs.get("geometry"), list):  # as config() gives them for a choice
-            knobs["geometry"] = knobs["geometry"][0]
+        knobs = {name: _checked(name, request[name]) for name in self.config() if name in request}
+        labeled = sorted(datastore.get_labeled_images())
+        if len(labeled) < _FEWEST:
+            raise InputError(f"{len(labeled)} image(s) have a final label; label at least {_FEWEST} before training")
+        dataset_dir = self._export(labeled, datastore)
         knobs["out_channels"] = len(self.model.labels) + 1
         if self.model.is_there:
             settings = read_settings(self.model.ckpt_dir)
-            same = {name: settings[name] for name in ("spatial_size", "geometry", "out_channels", "color_space")}
+            same = {name: settings[name] for name in _SAME}
             knobs = {**knobs, **same, "weights": str(self.model.ckpt_dir / "model.pt")}
         monai.bundle.run(
             run_id="training",
@@ -85,32 +86,43 @@ class TrainOnLabels(TrainTask):
             dataset_dir=str(dataset_dir),
             ckpt_dir=str(self.model.ckpt_dir),
             output_dir=str(self.output_dir),
-            split=str(self._split(pairs)),
+            split=str(self._split(labeled)),
             protocol="paper",  # all labels are trained on or choose the epoch, and none is kept for a score
             **knobs,
         )
         return {}
 
-    def _split(self, pairs: list[dict[str, Any]]) -> Path:
+    def _split(self, labeled: list[str]) -> Path:
         """A split file: about a fifth chooses the epoch, always the same images however many come."""
-        names = [Path(pair["image"]).name for pair in pairs]
-        digests = {name: int(hashlib.sha256(name.encode()).hexdigest(), 16) for name in names}
-        by_digest = sorted(names, key=digests.__getitem__)
-        val = [name for name in by_digest if digests[name] % 5 == 0][: len(names) // 2] or by_digest[:1]
+        digests = {name: int(hashlib.sha256(name.encode()).hexdigest(), 16) for name in labeled}
+        by_digest = sorted(labeled, key=digests.__getitem__)
+        val = [name for name in by_digest if digests[name] % 5 == 0][: len(labeled) // 2] or by_digest[:1]
         path = self.output_dir / "split_of_labels.json"
-        write_json(path, {"folds": [{"train": [name for name in names if name not in val], "val": val}]})
+        write_json(path, {"folds": [{"train": [name for name in labeled if name not in val], "val": val}]})
         return path
 
-    def _export(self, pairs: list[dict[str, Any]]) -> Path:
-        """Images and masks in a folder, as the training reads them."""
+    def _export(self, labeled: list[str], datastore: Any) -> Path:
+        """Images and masks in a folder, as the training reads them, by the names that the datastore gives them."""
         folder = self.output_dir / "labels_so_far"
         shutil.rmtree(folder, ignore_errors=True)
         for part in ("images", "masks"):
             (folder / part).mkdir(parents=True)
-        labels = self.model.labels
-        for pair in pairs:
-            image = Path(pair["image"])
-            (folder / "images" / image.name).symlink_to(image.absolute())
-            ids = read_label(str(pair["label"]), str(image), labels)
-            save_palette(ids, folder / "masks" / f"{image.stem}.png")
+        for name in labeled:
+            image = Path(datastore.get_image_uri(name))  # where a link leads; what is read there goes by its content
+            suffix = image.suffix if has_image_suffix(image) else ".png"
+            (folder / "images" / f"{name}{suffix}").symlink_to(image.absolute())
+            ids = read_label(datastore.get_label_uri(name, "final"), str(image), self.model.labels)
+            save_palette(ids, folder / "masks" / f"{name}.png")
         return folder
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A knob as a client sends it. Only numbers and known names may go on: configs evaluate text that begins with $."""
+    if isinstance(value, list) and name == "geometry":  # as config() gives them for a choice
+        value = value[0] if value else None
+    numbers = value if isinstance(value, list) and name == "spatial_size" else [value]
+    if name == "geometry":
+        check_geometry(value)
+    elif not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+        raise InputError(f"{name} is {value!r}; it must be a number")
+    return value

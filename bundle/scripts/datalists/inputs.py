@@ -22,18 +22,24 @@ from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path, PurePath
 
+import ignite.distributed as idist
+
 from ..dicom import is_dicom
 from ..errors import InputError
+from ..marks import read_mark
 from ..nifti import is_nifti
 from ..pages import count_pages, has_image_suffix
-from .files import Item, is_image, is_visible
+from .files import Item, first_names, is_image, is_visible
 
 __all__ = ["images_to_segment"]
+
+_logger = logging.getLogger("qtseg")
 
 _EXPECTED = """
   a folder (all images below it), one image, or a list:
   a .txt file with a path a line, or a .csv file with a column image"""
 _LISTS = (".txt", ".csv")
+_MAY_BE_MADE = (".png", ".tif", ".nii.gz")
 _MAY_HAVE_PAGES = (".tif", ".tiff", ".gif", ".dcm", ".dicom")
 _ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 _LABELS = ("masks", "labels")  # beside images/: those of a dataset to train on
@@ -44,9 +50,10 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
 
     A mask is named by its image's path below the folder (of a list: below the folder that all have in common), with
     ``.png`` for the suffix, ``.nii.gz`` for NIfTI files, and ``.tif`` for other files with several pages; where two
-    images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes stay (``a.jpg.png``). Hidden files,
-    what lies in ``output_dir``, ``masks/`` or ``labels/`` beside ``images/``, and of a folder DICOM files without an
-    image are left out; links to folders are followed once.
+    images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes stay (``a.jpg.png``). Of a folder,
+    hidden files and what lies in ``output_dir``, ``masks/`` or ``labels/`` beside ``images/`` are left out; files of
+    other kinds, DICOM files without an image and what an inference has made are, too, and the log counts them. Links
+    to folders are followed once.
 
     Args:
         dataset_dir: a folder, an image, or a list of images.
@@ -68,17 +75,22 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
         base = source / "images" if _is_dataset(source) else source
         if os.path.realpath(base) == os.path.realpath(output_dir):
             raise InputError(f"{output_dir} is the folder of the images; set --output_dir to another for the masks")
-        files = sorted(_files_below(base, Path(output_dir)))
+        found = list(_files_below(base, Path(str(output_dir))))
+        files = sorted(file for file, is_one in found if is_one)
+        _log_left_out(source, sorted(file for file, is_one in found if not is_one), "not an image of a known format")
     elif source.suffix.lower() in _LISTS:
         files = list(dict.fromkeys(_listed(source)))
         base = Path(os.path.commonpath([file.parent for file in files]))
     else:
         files, base = [source], source.parent
     with ThreadPoolExecutor(8) as pool:  # a network drive takes its time to open one
+        if source.is_dir():
+            made = list(pool.map(_made_by_inference, files))
+            _log_left_out(source, [file for file, each in zip(files, made) if each], "made by an inference")
+            files = [file for file, each in zip(files, made) if not each]
         suffixes = list(pool.map(_mask_suffix, files))
-    if source.is_dir() and "" in suffixes:
-        count = suffixes.count("")
-        logging.getLogger("qtseg").info(f"{source}: left out {count} DICOM files that hold no image")
+    if source.is_dir():
+        _log_left_out(source, [file for file, suffix in zip(files, suffixes) if not suffix], "DICOM without an image")
         files = [file for file, suffix in zip(files, suffixes) if suffix]
         suffixes = [suffix for suffix in suffixes if suffix]
     if not files:
@@ -91,10 +103,23 @@ def _is_dataset(folder: Path) -> bool:
     return (folder / "images").is_dir() and any((folder / name).is_dir() for name in _LABELS)
 
 
-def _files_below(base: Path, output_dir: Path) -> Iterator[Path]:
-    """Image files in a folder and all below it."""
+def _log_left_out(source: Path, files: Sequence[Path], reason: str) -> None:
+    if files and idist.get_rank() == 0:
+        _logger.info(f"{source}: {len(files)} file(s) left out ({reason}): {first_names(files)}")
+
+
+def _made_by_inference(file: Path) -> bool:
+    return file.name.endswith(_MAY_BE_MADE) and read_mark(file) is not None
+
+
+def _files_below(base: Path, output_dir: Path) -> Iterator[tuple[Path, bool]]:
+    """Visible files in a folder and all below it, and whether each is an image."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be opened: {error.strerror}; allow it, or move it away") from error
+
     seen = {os.path.realpath(output_dir)}
-    for folder, inner, names in os.walk(base, followlinks=True):
+    for folder, inner, names in os.walk(base, followlinks=True, onerror=refuse):
         if os.path.realpath(folder) in seen:  # a link that leads back, or our own masks
             inner.clear()
             continue
@@ -102,7 +127,8 @@ def _files_below(base: Path, output_dir: Path) -> Iterator[Path]:
         here = Path(folder)
         labels = _LABELS if _is_dataset(here) else ()
         inner[:] = sorted(name for name in inner if is_visible(here / name) and name not in labels)
-        yield from (here / name for name in names if is_image(here / name) or _is_dicom(here / name))
+        visible = [here / name for name in names if is_visible(here / name)]
+        yield from ((file, is_image(file) or _is_dicom(file)) for file in visible)
 
 
 def _is_dicom(path: Path) -> bool:
@@ -121,9 +147,10 @@ def _listed(path: Path) -> list[Path]:
             lines = _column(path, csv.DictReader(file)) if path.suffix.lower() == ".csv" else file.read().splitlines()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); give --dataset_dir{_EXPECTED}") from error
-    remarks = "#" if path.suffix.lower() == ".txt" else ()
-    entries = [line.strip() for line in lines if line.strip() and not line.startswith(remarks)]
+    entries = [line.strip() for line in lines if line.strip()]
     files = [Path(os.path.abspath(path.parent / Path(entry).expanduser())) for entry in entries]
+    if path.suffix.lower() == ".txt":  # may have remarks
+        files = [file for file, entry in zip(files, entries) if not entry.startswith("#") or file.is_file()]
     if not files:
         raise InputError(f"{path} lists no image; give --dataset_dir{_EXPECTED}")
     missing = [str(file) for file in files if not file.is_file()]
