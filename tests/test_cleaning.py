@@ -108,7 +108,8 @@ def test_the_search_finds_what_pays_on_the_images_that_chose_the_epoch(trained, 
     assert found["fill_holes"] and found["dice_before"] < found["dice"] == 1.0
     assert found["largest_component"] or found["smallest_object"] > 1
     main(["--ckpt_dir", str(ckpt_dir), "--keep"])
-    assert "--fill_holes true" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "--fill_holes true" in told and f"{len(validate)} image(s), {found['tried']} settings tried" in told
     assert json.loads((ckpt_dir / "model.json").read_text())["cleaning"]["fill_holes"] is True
 
 
@@ -128,6 +129,10 @@ def test_kept_settings_are_used_from_then_on(trained, blobs, tmp_path):
 
 
 def test_no_images_to_search_on(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--ckpt_dir", str(tmp_path)])
+    assert "model.pt is not there; train a model first" in capsys.readouterr().err
+    (tmp_path / "model.pt").write_bytes(b"of a release")
     with pytest.raises(SystemExit):
         main(["--ckpt_dir", str(tmp_path)])
     assert "names no images that chose the epoch alone; train with --dataset_dir" in capsys.readouterr().err

@@ -127,7 +127,7 @@ def test_copies_that_the_format_forces_are_equal():
 
 def test_the_best_model_and_the_training_state_lie_apart():
     train = read("train")
-    assert train["validate"]["handlers"][0]["save_dir"] == "@ckpt_dir"
+    assert train["validate"]["handlers"][0]["ckpt_dir"] == "@ckpt_dir"
     savers = [h for h in train["train"]["handlers"] if h["_target_"] == "CheckpointSaver"]
     assert [saver["save_dir"] for saver in savers] == ["@run_dir"]
     assert train["run_dir"]["output_dir"] == "@output_dir"
@@ -137,7 +137,7 @@ def test_handlers_of_one_process_are_off_in_the_others():
     train = read("train")
     for place, component in components(train):
         name = component["_target_"].rsplit(".", 1)[-1]
-        if name.endswith(("Saver", "StatsHandler", "Tracker", "SaveSettings")):
+        if name.endswith(("Saver", "StatsHandler", "Tracker", "SaveBestModel")):
             assert component["_disabled_"] == "$not @is_main_process", place
 
 

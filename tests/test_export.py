@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
 import zipfile
 
 import numpy as np
@@ -29,7 +31,7 @@ from scripts.image_reader import ImageFileReader
 from scripts.networks.qtseg import QTSeg
 from scripts.transforms import MinMax
 from scripts.weights import load_trained
-from workflows import run_command
+from workflows import BUNDLE, run, run_command
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,18 @@ def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(trained, ne
             expected = network(MinMax()(images)).argmax(1, keepdim=True)
         (found,) = session.run(None, {"image": images.numpy()})
         assert found.dtype == np.uint8 and (found == expected.numpy()).mean() >= 0.9999
+
+
+def test_the_readme_shows_how_to_use_it(trained, blobs, tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(import json.*?)```", (BUNDLE.parent / "README.md").read_text(), re.DOTALL)
+    export(trained.ckpt_dir, tmp_path / "eval" / "export", ["onnx_image_to_mask"])
+    monkeypatch.chdir(tmp_path)
+    for path in sorted((blobs / "images").glob("*.png"))[:3]:
+        shutil.copy(path, tmp_path / "image.png")
+        exec(code, {})
+        run("inference", ckpt_dir=str(trained.ckpt_dir), dataset_dir="image.png", output_dir="ours")
+        found, expected = (np.asarray(Image.open(name)) for name in ("mask.png", "ours/image.png"))
+        assert found.shape == expected.shape and (found == expected).mean() > 0.9  # of a ragged mask
 
 
 def test_colors_are_converted_as_the_reader_does(tmp_path):

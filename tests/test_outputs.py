@@ -22,9 +22,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from scripts import outputs
 from scripts.errors import InputError
 from scripts.marks import made_of, mark, read_mark, was_changed
-from scripts.outputs import batches_of, other_files, still_to_do
+from scripts.outputs import batches_of, other_files
 from scripts.pictures import save_palette
 from scripts.save_masks import SaveMasks, save_volume
 
@@ -36,6 +37,10 @@ def images(tmp_path) -> list[dict[str, str]]:
         Path(item["image"]).write_bytes(b"")
     (tmp_path / "masks" / "sub").mkdir(parents=True)
     return items
+
+
+def still_to_do(images: list, folder: Path, settings: dict, wanted: dict[str, bool] | None = None) -> list[dict]:
+    return outputs.still_to_do(images, folder, settings, outputs=wanted or {}, out_channels=2)
 
 
 def finish(items: list[dict[str, str]], folder: Path, names_: str) -> None:
@@ -79,12 +84,12 @@ def test_images_of_another_folder_are_not_done_by_masks_of_the_same_name(images,
     assert names(still_to_do(others, masks, {})) == "abc"
 
 
-def test_nothing_is_overwritten_but_masks_as_they_were_made(images, tmp_path):
+def test_nothing_is_overwritten_but_masks_as_they_were_made(images, tmp_path, caplog):
     masks = tmp_path / "masks"
     finish(still_to_do(images, masks, {}), masks, "a")
     still_to_do(images, masks, {"model": "2"})
     Image.new("P", (4, 4)).save(masks / "sub" / "b.png")
-    with pytest.raises(InputError, match="b.png would be overwritten, but no inference has made it, or"):
+    with pytest.raises(InputError, match="b.png would be overwritten, but no inference has made it; move it, or"):
         still_to_do(images, masks, {})
     (masks / "sub" / "b.png").unlink()
     with Image.open(masks / "sub" / "a.png") as mask:  # corrected by hand, all else kept
@@ -93,8 +98,9 @@ def test_nothing_is_overwritten_but_masks_as_they_were_made(images, tmp_path):
         text.add_text("qtseg", mask.info["qtseg"])
         mask.save(masks / "sub" / "a.png", pnginfo=text)
     assert names(still_to_do(images, masks, {})) == "bc"  # by the same model nothing is made anew
-    with pytest.raises(InputError, match="a.png would be overwritten, but .* it was changed since; move it"):
-        still_to_do(images, masks, {"model": "2"})
+    with caplog.at_level("WARNING", "qtseg"):
+        assert names(still_to_do(images, masks, {"model": "2"})) == "bc"  # nor by another
+    assert "1 image(s) stay as they are, as files were changed since: sub/a.png" in caplog.text
 
 
 def test_an_image_is_never_its_own_mask(tmp_path):
@@ -120,35 +126,52 @@ def test_other_outputs_overwrite_nothing_either(name, images, tmp_path):
     (masks / name).write_bytes(b"mine")
     for _ in range(2):  # without a mask beside it, and with one that is ours
         with pytest.raises(InputError, match="c.* would be overwritten, but no inference has made it"):
-            still_to_do(images, masks, {"outputs": ALL})
+            still_to_do(images, masks, {}, ALL)
         finish(still_to_do(images, masks, {}), masks, "abc")
 
 
 def test_what_was_cut_off_between_an_overlay_and_its_mask_goes_on(images, tmp_path):
     masks = tmp_path / "masks"
-    (first, *_) = still_to_do(images, masks, {"outputs": ALL})
+    (first, *_) = still_to_do(images, masks, {}, ALL)
     saver = SaveMasks(masks, num_images=1, max_pixels=100, out_channels=2, outputs={**ALL, "overlays": False})
     saver._save_one({**first, "source": first["image"]}, np.ones((3, 6, 6), np.int32))
     (masks / first["mask"]).unlink()
     written = [masks / name for kind, name in other_files(first["mask"], ALL, 2).items() if kind != "overlays"]
     assert all(path.is_file() and read_mark(path) and not was_changed(path) for path in written)
-    assert names(still_to_do(images, masks, {"outputs": ALL})) == "abc"
+    assert names(still_to_do(images, masks, {}, ALL)) == "abc"
     outlines = masks / "contours" / "sub" / "a.geojson"
     outlines.write_text(outlines.read_text().replace("class 1", "nucleus"))  # by hand
-    with pytest.raises(InputError, match="a.geojson would be overwritten, but .* it was changed since"):
-        still_to_do(images, masks, {"outputs": ALL})
+    assert names(still_to_do(images, masks, {}, ALL)) == "bc"  # corrected by hand
+
+
+def test_what_is_wanted_besides_is_made_when_it_is_missing_and_only_then(images, tmp_path):
+    masks = tmp_path / "masks"
+    wanted = {"contours": True}
+    saver = SaveMasks(masks, num_images=3, max_pixels=100, out_channels=2, outputs=wanted)
+    for item in still_to_do(images, masks, {}, wanted):
+        saver._save_one({**item, "source": item["image"]}, np.ones((1, 6, 6), np.uint8))
+    assert still_to_do(images, masks, {}, wanted) == [] and still_to_do(images, masks, {}) == []
+    outlines = masks / "contours" / "sub" / "b.geojson"
+    outlines.unlink()
+    assert still_to_do(images, masks, {}) == [] and names(still_to_do(images, masks, {}, wanted)) == "b"
+    os.utime(images[2]["image"])  # another image, of which no outlines are wanted
+    (item,) = still_to_do(images, masks, {})
+    SaveMasks(masks, num_images=1, max_pixels=100, out_channels=2)._save_one(
+        {**item, "source": item["image"]}, np.zeros((1, 6, 6), np.uint8)
+    )
+    assert [path.name for path in (masks / "contours" / "sub").iterdir()] == ["a.geojson"]
 
 
 def test_names_that_inference_takes(images, tmp_path):
     masks = tmp_path / "masks"
-    settings = {"outputs": {"overlays": True, "contours": False}}
+    wanted = {"overlays": True, "contours": False}
     named = [{**images[0], "mask": "overlays/a.png"}]
     with pytest.raises(InputError, match="lies in a folder named as one that inference makes; rename it, or set --"):
-        still_to_do(named, masks, settings)
+        still_to_do(named, masks, {}, wanted)
     assert still_to_do(named, masks, {})
     (masks / "failed.csv").write_text("my,own,list\n")
     with pytest.raises(InputError, match="failed.csv would be overwritten, but is no list of ours"):
-        still_to_do(images, masks, settings)
+        still_to_do(images, masks, {}, wanted)
 
 
 def test_masks_of_huge_images_are_known(images, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ import pytest
 from scripts.errors import InputError
 from scripts.folds import Fold, Split
 from scripts.scored_images import images_to_score, warn_of_training_images
-from scripts.settings import PUBLISHED, describe_model
+from scripts.settings import PUBLISHED, describe_model, file_digest
 from scripts.survey import Facts
 
 NAMES = ["images/a.png", "images/b.png", "images/c.png", "images/d.png"]
@@ -61,6 +62,23 @@ def test_a_dataset_that_has_moved_is_known_by_its_pixels():
     assert choose("/elsewhere", "cd") == (HELD_OUT, "held-out", 0)  # what was held out alone, under other names
     assert choose("/elsewhere", "abc") == ({"a": "p1", "b": "p2", "c": "p3"}, "all", 2)
     assert choose("/elsewhere", "bx") == ({"b": "p2", "x": "images/b.png"}, "all", 1)  # one that chose the epoch
+
+
+def test_images_that_chose_the_epoch_are_counted_under_the_papers_protocol():
+    paper = {**SETTINGS, "protocol": "paper"}
+    assert choose("/data", "abcd", paper) == (HELD_OUT, "paper", 2)
+    assert choose("/data", "abcd", paper, part="all") == (EVERY, "all", 4)
+
+
+def test_what_a_model_saw_before_it_was_trained_further_is_counted(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    digest = file_digest(tmp_path / "model.pt")
+    (tmp_path / "model.json").write_text(json.dumps({**SETTINGS, "sha256": digest}))
+    knobs = {**PUBLISHED, "dataset_dir": "/new", "fold": 0}
+    further = describe_model(knobs, SPLIT, dataset("/new", "wxyz")[1], [], tmp_path / "model.pt")
+    assert choose("/data", "abcd", further) == (dict(zip("abcd", NAMES)), "all", 2)
+    assert choose("/new", "wxyz", further) == ({"y": "p3", "z": "p3"}, "held-out", 0)
+    assert choose("/new", "wxyz", describe_model(knobs, SPLIT, dataset("/new", "wxyz")[1], []))[2] == 0
 
 
 def test_a_copy_of_a_training_image_that_was_held_out_is_counted():

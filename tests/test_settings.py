@@ -14,46 +14,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from ignite.engine import Engine, Events
 
 from scripts.cleaning import NO_CLEANING
 from scripts.errors import InputError
 from scripts.folds import Fold, Split
-from scripts.settings import PUBLISHED, SaveSettings, describe_model, file_digest, keep_previous_model, read_settings
+from scripts.settings import PUBLISHED, describe_model, file_digest, keep_previous_model, read_settings
 from scripts.survey import Facts
 
 
 def test_without_a_file_the_published_setting_is_used(tmp_path):
     assert read_settings(tmp_path) == PUBLISHED
-
-
-def test_settings_follow_the_best_model(tmp_path):
-    scores = iter([0.5, 0.4, 0.6])
-    written = []
-    engine = Engine(lambda engine, batch: None)
-
-    @engine.on(Events.EPOCH_COMPLETED)
-    def compare(engine):
-        score = next(scores)
-        if score > getattr(engine.state, "best_metric", -1):
-            (tmp_path / "model.pt").write_text(f"weights of epoch {engine.state.epoch}")
-            engine.state.best_metric, engine.state.best_metric_epoch = score, engine.state.epoch
-
-    SaveSettings(tmp_path, {**PUBLISHED, "spatial_size": [64, 96], "fold": 3}).attach(engine)
-
-    @engine.on(Events.EPOCH_COMPLETED)
-    def look(engine):
-        written.append((tmp_path / "model.json").is_file())
-        (tmp_path / "model.json").rename(tmp_path / f"{engine.state.epoch}.json") if written[-1] else None
-
-    engine.run([0], max_epochs=3)
-    assert written == [True, False, True]
-    (tmp_path / "3.json").rename(tmp_path / "model.json")
-    assert read_settings(tmp_path)["spatial_size"] == [64, 96]
-    assert read_settings(tmp_path)["fold"] == 3
-    (tmp_path / "model.pt").write_text("weights from elsewhere")
-    with pytest.raises(InputError, match="model.json was written for another model than .*model.pt"):
-        read_settings(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 BUNDLE = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(BUNDLE), str(BUNDLE / "label")]  # for the packages `scripts` and `qtseg_label`
 
+from fastapi.middleware.cors import CORSMiddleware  # noqa: E402
 from monailabel.datastore.local import LocalDatastore  # noqa: E402
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 from qtseg_label.choose import ByName, MostUncertain, Random  # noqa: E402
@@ -27,6 +29,10 @@ from qtseg_label.labels import EXTENSIONS  # noqa: E402
 from qtseg_label.model import TrainedModel  # noqa: E402
 from qtseg_label.scoring import DiceOfModel  # noqa: E402
 from qtseg_label.train import TrainOnLabels  # noqa: E402
+
+from scripts.errors import InputError  # noqa: E402
+
+_CONF = {"ckpt_dir", "out_channels", "output_dir"}
 
 
 class QTSegApp(MONAILabelApp):
@@ -43,8 +49,13 @@ class QTSegApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         ckpt_dir = Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute()
         self.model = TrainedModel(BUNDLE, ckpt_dir, int(conf.get("out_channels", "2")))
-        self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label")).absolute()
+        unknown = set(conf) - _CONF
+        if unknown:
+            raise InputError(f"--conf {sorted(unknown)[0]} is not known here; use {', '.join(sorted(_CONF))}")
+        here = f"{Path(studies).name}_{hashlib.sha256(studies.encode()).hexdigest()[:8]}"  # each has labels of its own
+        self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label" / here)).absolute()
         description = "2D segmentation by QTSeg: masks and polygons, training, active learning"
+        refuse_other_origins()
         super().__init__(app_dir, studies, conf, name="QTSeg", description=description, version=self.model.version)
         self._auto_update_scoring = False  # else each next image would start a process for every scoring method
 
@@ -73,3 +84,11 @@ class QTSegApp(MONAILabelApp):
     def infer_wsi(self, request: Any, datastore: Any = None) -> Any:
         """QuPath and DSA ask so; images are taken whole, TIFF too."""
         return self.infer(request, datastore)
+
+
+def refuse_other_origins() -> None:
+    """Let no web page use the server: MONAI Label answers those of all origins, and its setting for that stops it."""
+    server = sys.modules.get("monailabel.app")
+    if server is not None:  # else this process serves nothing, but trains
+        server.app.user_middleware = [each for each in server.app.user_middleware if each.cls is not CORSMiddleware]
+        server.app.middleware_stack = None  # to be built anew

@@ -52,12 +52,14 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
         dataset_dir: where the dataset lies now; None for where it was.
 
     Returns:
-        The best settings, or none where they gain less than 0.001; ``"dice"``, the mean Dice with them; and
-        ``"dice_before"`` without any.
+        The best settings, or none where they gain less than 0.001; ``"dice"``, the mean Dice with them;
+        ``"dice_before"`` without any; ``"images"`` and ``"tried"``, the numbers of images and of settings.
 
     Raises:
-        InputError: if there are no such images.
+        InputError: if there is no model, or no such images.
     """
+    if not (ckpt_dir / "model.pt").is_file():
+        raise InputError(f"{ckpt_dir / 'model.pt'} is not there; train a model first, or name the folder of one")
     settings = read_settings(ckpt_dir)
     root = dataset_dir or settings["dataset_dir"]
     if root is None or not any(image["part"] == "validate" for image in settings["images"].values()):
@@ -81,7 +83,8 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
     best = max(scores, key=lambda candidate: scores[candidate])  # of equal ones the first, which does least
     if scores[best] < before + _PAYS:
         best = tuple(NO_CLEANING.values())
-    return {**dict(zip(NO_CLEANING, best)), "dice": scores[best], "dice_before": before}
+    counts = {"images": len(items), "tried": len(scores)}
+    return {**dict(zip(NO_CLEANING, best)), "dice": scores[best], "dice_before": before, **counts}
 
 
 def _predict(ckpt_dir: Path, images: Sequence[str], folder: Path) -> list[NDArray[np.uint8]]:
@@ -140,11 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = search_cleaning(asked.ckpt_dir.absolute(), asked.dataset_dir)
         best = {name: found[name] for name in NO_CLEANING}
         knobs = " ".join(f"--{name} {str(value).lower()}" for name, value in best.items())
-        print(f"mean Dice {found['dice_before']:.4f} as predicted, {found['dice']:.4f} with {knobs}")
+        helps = f"{found['dice']:.4f} with {knobs}" if best != NO_CLEANING else "and no cleaning gains 0.001 or more"
+        print(f"{found['images']} image(s), {found['tried']} settings tried")
+        print(f"mean Dice {found['dice_before']:.4f} as predicted, {helps}")
         if asked.keep:
             path = settings_path(asked.ckpt_dir)
             write_json(path, {**read_json(path), "cleaning": best})
-            print(f"{path} keeps these settings: inference and evaluation clean masks so by default")
+            print(f"{path} keeps this: inference and evaluation run with {knobs} by default")
     except (InputError, RuntimeError, OSError) as error:
         parser.exit(1, f"error: {explanation(error) or error}\n")
 

@@ -17,7 +17,7 @@ import json
 import logging
 import sys
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,8 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -
     - zip, ``qtseg.zip``: the bundle with this model, for ``monai.bundle``. Its ``model.json`` names no file and no
       group; the training's images are still known by their pixels.
 
-    In ONNX, N, H and W may be any, H and W divisible by 32 and at most 4096.
+    In ONNX, N, H and W may be any, H and W divisible by 32 and at most 4096; the file's metadata has the model's
+    ``spatial_size``, ``geometry``, ``color_space`` and ``out_channels`` as JSON.
 
     Args:
         ckpt_dir: folder of ``model.pt`` and ``model.json``.
@@ -114,6 +115,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -
     network.eval()
     fold_batch_norm(network)
     whole = ImageToMask(network, settings["color_space"]).eval()
+    facts = {name: settings[name] for name in ("spatial_size", "geometry", "color_space", "out_channels")}
     height, width = settings["spatial_size"]
     images = [_picture(height, width), _picture(2 * _STRIDE, 3 * _STRIDE)]  # of another size too
     scaled = [MinMax()(image) for image in images]
@@ -127,11 +129,11 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -
             _check_logits(path, network, loaded, scaled)
         elif name == "onnx":
             path = output_dir / "model.onnx"
-            _save_onnx(path, network, scaled[0], "logits")
+            _save_onnx(path, network, scaled[0], "logits", facts)
             _check_logits(path, network, _onnx(path), scaled)
         elif name == "onnx_image_to_mask":
             path = output_dir / "image_to_mask.onnx"
-            _save_onnx(path, whole, images[0], "mask")
+            _save_onnx(path, whole, images[0], "mask", facts)
             _check_masks(path, whole, _onnx(path), images)
         else:
             path = output_dir / "qtseg.zip"
@@ -152,7 +154,7 @@ def _save(path: Path, write: Callable[[str], Any]) -> None:
         write(str(partial))
 
 
-def _save_onnx(path: Path, module: nn.Module, image: Tensor, output: str) -> None:
+def _save_onnx(path: Path, module: nn.Module, image: Tensor, output: str, facts: Mapping[str, Any]) -> None:
     _import_onnxruntime()
     sides = {2: _STRIDE * Dim("h", max=_LARGEST), 3: _STRIDE * Dim("w", max=_LARGEST)}
     program = torch.onnx.export(
@@ -165,6 +167,7 @@ def _save_onnx(path: Path, module: nn.Module, image: Tensor, output: str) -> Non
         dynamic_shapes=({0: Dim("n"), **sides},),
     )
     assert program is not None  # only the older exporter returns nothing
+    program.model.metadata_props.update({name: json.dumps(value) for name, value in facts.items()})
     _save(path, lambda file: program.save(file, external_data=False))
 
 

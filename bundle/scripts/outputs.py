@@ -23,7 +23,10 @@ import ignite.distributed as idist
 from .errors import InputError
 from .marks import made_of, read_mark, was_changed
 
-__all__ = ["FAILED", "batches_of", "other_files", "still_to_do"]
+__all__ = ["EVERYTHING", "FAILED", "batches_of", "other_files", "still_to_do"]
+
+#: what can be wanted besides masks
+EVERYTHING = dict.fromkeys(("overlays", "contours", "probability_maps", "uncertainty_maps"), True)
 
 #: in the folder: the images that could not be read
 FAILED = "failed.csv"
@@ -57,51 +60,63 @@ def still_to_do(
     images: Sequence[Mapping[str, str]],
     output_dir: str | os.PathLike,
     settings: Mapping[str, Any],
-    out_channels: int = 2,
+    *,
+    outputs: Mapping[str, bool],
+    out_channels: int,
 ) -> list[dict[str, str]]:
     """The images whose masks are not there yet, so that an inference that was cut off goes on.
 
-    A mask is done if it was made of the same image with the same settings, as the mark in it says. It is written whole,
-    and after all else that is written of its image.
+    An image is done if its mask, and all else that is wanted of it, was made of it with the same settings, as the marks
+    in the files say. Files that an inference has made, and somebody has changed since, stay, and so does all else of
+    their image; the log names them.
 
     Args:
         images: items of ``"image"``, a path, and ``"mask"``, its mask's name in ``output_dir``.
         output_dir: folder of the masks.
-        settings: what masks depend on; JSON can hold them. ``"outputs"`` says what else is saved, in folders of its
-            name.
+        settings: what masks depend on; JSON can hold them.
+        outputs: what else is wanted, as for :py:func:`other_files`.
         out_channels: number of classes, the background counted.
 
     Returns:
-        The items to do, in the order given, each with ``"made"``, for its mark.
+        The items to do, in the order given, each with ``"made"``, for its marks.
 
     Raises:
-        InputError: if a file would be overwritten that no inference has made, or that was changed since.
+        InputError: if a file would be overwritten that no inference has made.
     """
     folder = Path(output_dir)
-    outputs = settings.get("outputs", {})
     failed = folder / FAILED
     if failed.is_file() and not failed.read_text(encoding="utf-8", errors="replace").startswith("image,problem"):
         raise InputError(f"{failed} would be overwritten, but is no list of ours; set --output_dir to another folder")
-    todo = []
+    todo, changed = [], []
     for item in images:
         made = made_of(item["image"], settings)
-        if (folder / item["mask"]).is_file() and read_mark(folder / item["mask"]) == made:
+        wanted = [item["mask"], *other_files(item["mask"], outputs, out_channels).values()]
+        marks = {name: read_mark(folder / name) for name in wanted if (folder / name).is_file()}
+        if len(marks) == len(wanted) and set(marks.values()) == {made}:
             continue
-        for name in (item["mask"], *other_files(item["mask"], outputs, out_channels).values()):
-            if (folder / name).is_file() and was_changed(folder / name):
-                raise InputError(
-                    f"{folder / name} would be overwritten, but no inference has made it, or it was changed since; "
-                    "move it, or set --output_dir to another folder"
-                )
+        foreign = [name for name, found in marks.items() if found is None]
+        if foreign:
+            raise InputError(
+                f"{folder / foreign[0]} would be overwritten, but no inference has made it; move it, or set "
+                "--output_dir to another folder"
+            )
         if outputs.get(Path(item["mask"]).parts[0]):
             raise InputError(
                 f"{item['image']} lies in a folder named as one that inference makes; rename it, or set "
                 f"--{Path(item['mask']).parts[0]} false"
             )
-        todo.append({**item, "made": made})
+        by_hand = [name for name in marks if was_changed(folder / name)]
+        if by_hand:
+            changed.append(by_hand[0])
+        else:
+            todo.append({**item, "made": made})
     idist.barrier()  # no process writes before all have looked
-    if len(todo) < len(images) and idist.get_rank() == 0:
-        _logger.info(f"{len(images) - len(todo)} of {len(images)} masks are in {folder} already, of the same model")
+    if idist.get_rank() == 0:
+        done = len(images) - len(todo) - len(changed)
+        if done:
+            _logger.info(f"{done} of {len(images)} images are done in {folder} already, by the same model")
+        if changed:
+            _logger.warning(f"{len(changed)} image(s) stay as they are, as files were changed since: {changed[0]}, ...")
     return todo
 
 

@@ -31,9 +31,9 @@ from tqdm import tqdm
 from .contours import geojson
 from .errors import InputError
 from .image_reader import ImageFileReader
-from .marks import mark
+from .marks import mark, read_mark, was_changed
 from .nifti import is_nifti, write_mask
-from .outputs import FAILED, other_files
+from .outputs import EVERYTHING, FAILED, other_files
 from .pictures import TEXT_KEY, draw_overlay, save_palette, save_png
 from .whole_files import replacing, write_csv
 
@@ -98,7 +98,7 @@ class SaveMasks:
         for item, output in zip(state.batch, state.output):
             if item["problem"]:
                 self.failed.append((item["source"], item["problem"]))
-                self._remove(item["mask"])
+                self._remove_stale(item["mask"], item["made"])
             else:
                 self._save_one(item, output["pred"].cpu().numpy())
                 self.saved += 1
@@ -106,6 +106,7 @@ class SaveMasks:
 
     def _save_one(self, item: Mapping[str, str], decided: NDArray[Any]) -> None:
         source, name, ids = item["source"], item["mask"], decided[0].astype(np.uint8)
+        self._remove_stale(name, item["made"])
         if ids.ndim == 3:  # (H, W, D)
             slices = np.ascontiguousarray(np.moveaxis(ids, -1, 0))
             with replacing(self.folder / name) as path:
@@ -127,10 +128,12 @@ class SaveMasks:
         image, _ = self.reader.get_data(self.reader.read(source))
         return draw_overlay(np.moveaxis(image, -1, 0), ids)
 
-    def _remove(self, mask: str) -> None:
-        """What was made of an image that can no longer be read; that it is ours was checked before the first batch."""
-        for name in (mask, *other_files(mask, self.outputs, self.out_channels).values()):
-            (self.folder / name).unlink(missing_ok=True)
+    def _remove_stale(self, mask: str, made: str) -> None:
+        """What an inference has made of another image or by another model, and nobody has changed since."""
+        for name in (mask, *other_files(mask, EVERYTHING, self.out_channels).values()):
+            path = self.folder / name
+            if path.is_file() and read_mark(path) not in (None, made) and not was_changed(path):
+                path.unlink()
 
     def report(self) -> None:
         """Log how many masks were written, and where; list what could not be read.

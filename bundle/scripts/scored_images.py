@@ -23,7 +23,7 @@ from .checks import check_processes
 from .errors import InputError
 from .folds import relative_names
 from .grouping import group_names
-from .settings import absolute
+from .settings import absolute, seen_in_training
 from .survey import Facts
 
 __all__ = ["images_to_score", "warn_of_training_images"]
@@ -101,12 +101,12 @@ def images_to_score(
         of_training = record["group"] if group is None and record is not None else groups[i]
         items.append({"image": datalist[i]["image"], "label": datalist[i]["label"], "group": of_training})
     check_processes(items, "to score")
-    trained_on = {image["digest"] for image in known.values() if image["part"] != "test"}
+    trained_on = seen_in_training(settings)
     seen = sum(facts[i].digest in trained_on for i in positions)
     return {
         "test": items,
         "facts": [facts[i] for i in positions],
-        "protocol": settings["protocol"] if as_trained else _protocol([records[i] for i in positions], bool(known)),
+        "protocol": settings["protocol"] if as_trained else _protocol([records[i] for i in positions], known, seen),
         "seen": seen if known else None,
     }
 
@@ -124,11 +124,11 @@ def warn_of_training_images(seen: int | None, images: Sequence[Any]) -> None:
         )
 
 
-def _protocol(records: Sequence[Mapping[str, Any] | None], recorded: bool) -> str:
+def _protocol(records: Sequence[Mapping[str, Any] | None], known: Mapping[str, Any], seen: int) -> str:
     """What scores of images mean that are not just those held out."""
-    if not recorded:
+    if not known:
         return "unknown"
-    return "all" if any(record is not None for record in records) else "external"
+    return "all" if seen or any(record is not None for record in records) else "external"
 
 
 def _remembered(dataset_dir: str | os.PathLike | None) -> str | None:

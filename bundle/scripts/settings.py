@@ -24,23 +24,23 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-from ignite.engine import Engine, Events
 
 from .cleaning import NO_CLEANING
 from .errors import InputError
 from .folds import Split
 from .survey import Facts
-from .whole_files import write_json
 
 __all__ = [
     "PUBLISHED",
-    "SaveSettings",
     "absolute",
     "describe_model",
     "file_digest",
     "keep_previous_model",
     "model_digest",
+    "pending_model",
     "read_settings",
+    "seen_in_training",
+    "settings_path",
 ]
 
 _logger = logging.getLogger("qtseg")
@@ -60,6 +60,7 @@ PUBLISHED: dict[str, Any] = {
     "protocol": "held-out",
     "split_digest": None,
     "images": {},
+    "seen_before": [],
     "leaks": [],
 }
 
@@ -67,6 +68,11 @@ PUBLISHED: dict[str, Any] = {
 def settings_path(ckpt_dir: str | os.PathLike) -> Path:
     """The settings file that belongs to ``<ckpt_dir>/model.pt``."""
     return Path(ckpt_dir) / "model.json"
+
+
+def pending_model(ckpt_dir: str | os.PathLike) -> Path:
+    """Where a new best model lies until its settings are written."""
+    return Path(ckpt_dir) / ".model.pending.pt"
 
 
 def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
@@ -95,7 +101,9 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
     missing = sorted(set(PUBLISHED) - set(settings)) if isinstance(settings, dict) else sorted(PUBLISHED)
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
-    model = path.with_suffix(".pt")
+    model, pending = path.with_suffix(".pt"), pending_model(ckpt_dir)
+    if pending.is_file() and settings.get("sha256") == file_digest(pending):
+        pending.replace(model)  # a training was cut off between the two
     if model.is_file() and settings.get("sha256") != file_digest(model):
         raise InputError(
             f"{path} was written for another model than {model}; delete it if that has the published setting "
@@ -147,9 +155,11 @@ def describe_model(
         The knobs with ``dataset_dir`` as an absolute path; the ``cleaning`` of masks of the
         model that the training starts from; ``images``: of each image of the
         fold, by its path in the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and
-        ``digest`` of its pixels; and the ``leaks`` of the fold.
+        ``digest`` of its pixels; ``seen_before``: digests of the images that the model it starts from was trained on or
+        chosen by; and the ``leaks`` of the fold.
     """
     dataset_dir, fold = hyperparameters["dataset_dir"], hyperparameters["fold"]
+    earlier = _settings_of(start)
     images = {
         divided.images[i]: {"part": part, "group": divided.groups[i], "digest": facts[i].digest}
         for part, positions in asdict(divided.folds[fold]).items()
@@ -158,18 +168,29 @@ def describe_model(
     return {
         **hyperparameters,
         "dataset_dir": None if dataset_dir is None else absolute(dataset_dir),
-        "cleaning": _cleaning_of(start),
+        "cleaning": earlier["cleaning"],
         "images": images,
+        "seen_before": sorted(seen_in_training(earlier)),
         "leaks": [leak for leak in leaks if leak["fold"] == fold],
     }
 
 
-def _cleaning_of(weights: str | os.PathLike | None) -> dict[str, Any]:
-    """How masks are cleaned of the model that a training starts from; not at all without one."""
+def seen_in_training(settings: Mapping[str, Any]) -> set[str]:
+    """Digests of the images that a model was trained on, or chosen by, and the models that it came from.
+
+    Args:
+        settings: the model's.
+    """
+    parts = ("train", "validate", "test") if settings["protocol"] == "paper" else ("train", "validate")
+    own = {image["digest"] for image in settings["images"].values() if image["part"] in parts}
+    return own | set(settings["seen_before"])
+
+
+def _settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
+    """Settings beside weights that a training starts from; those of a new model where there are none."""
     if weights is None or Path(weights).name != "model.pt" or not settings_path(Path(weights).parent).is_file():
-        return NO_CLEANING
-    cleaning: dict[str, Any] = read_settings(Path(weights).parent)["cleaning"]
-    return cleaning
+        return PUBLISHED
+    return read_settings(Path(weights).parent)
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
@@ -186,29 +207,3 @@ def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
         if current.is_file():
             shutil.copy2(current, previous)
     _logger.info(f"the model of an earlier training is kept as {Path(ckpt_dir) / 'model.previous.pt'}")
-
-
-class SaveSettings:
-    """Write the settings file whenever the validation has found (and saved) a new best model.
-
-    Args:
-        ckpt_dir: folder that holds ``model.pt``.
-        settings: JSON-serializable values, with at least the keys of :py:data:`PUBLISHED`; the checksum of the model
-            is added.
-    """
-
-    def __init__(self, ckpt_dir: str | os.PathLike, settings: Mapping[str, Any]) -> None:
-        self.path = settings_path(ckpt_dir)
-        self.settings = dict(settings)
-
-    def attach(self, engine: Engine) -> None:
-        """Register with the evaluator, after the handler that saves the model.
-
-        Args:
-            engine: the evaluator used for validation.
-        """
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
-
-    def __call__(self, engine: Engine) -> None:
-        if getattr(engine.state, "best_metric_epoch") == engine.state.epoch:  # noqa: B009, set by MONAI
-            write_json(self.path, {**self.settings, "sha256": file_digest(self.path.with_suffix(".pt"))})

@@ -22,11 +22,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .errors import InputError
 
-__all__ = ["read_json", "replacing", "write_csv", "write_json", "write_text"]
+__all__ = ["read_json", "replacing", "synced", "write_csv", "write_json", "write_text"]
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -45,6 +45,23 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} is no JSON object; make it anew")
     return content
+
+
+@contextmanager
+def synced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a file to write, and wait at the end until the disk has it: what follows may rely on it.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The file.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import torch
 from PIL import Image
 from servers import Server, dice, mean_dice, save_as_slicer, serve
 from skimage.draw import disk, polygon2mask
 from skimage.measure import find_contours
 
+from scripts.datalists.inputs import images_to_segment
 from scripts.errors import InputError
 from workflows import BUNDLE
 
@@ -60,7 +60,30 @@ def server(trained, blobs, tmp_path_factory) -> Iterator[Server]:
 def test_info(server):
     info = server.info()
     assert set(info["models"]) == {"qtseg"} and info["models"]["qtseg"]["labels"] == {"object": 1}
+    assert "spatial_size" not in info["trainers"]["qtseg"]["config"]  # the model has its own
     assert set(info["strategies"]) == {"random", "first", "uncertainty"} and set(info["scoring"]) == {"dice"}
+
+
+def test_no_web_page_of_another_server_may_ask(server):
+    answer = requests.get(f"{server.url}/info/", headers={"Origin": "http://evil.example"}, timeout=20)
+    assert not any(name.lower().startswith("access-control") for name in answer.headers)
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    assert requests.options(f"{server.url}/train/qtseg", headers=asked, timeout=20).status_code == 405
+
+
+def test_inference_takes_the_images_and_not_the_labels(server, tmp_path):
+    label = server.studies / "labels" / "final" / "drawn.png"
+    label.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (8, 8)).save(label)
+    found = images_to_segment(server.studies, output_dir=tmp_path)
+    label.unlink()
+    assert {Path(item["image"]).parent for item in found} == {server.studies}
+
+
+def test_conf_that_is_not_known_is_told(tmp_path):
+    with pytest.raises(AssertionError, match="--conf out_chanels is not known here; use ckpt_dir, out_channels, out"):
+        with serve_bundle(tmp_path, tmp_path, tmp_path / "models", out_chanels=3):
+            pass
 
 
 def test_masks_are_those_of_the_bundles_own_inference(server, masks):
@@ -136,11 +159,10 @@ def test_labels_come_back_are_scored_and_trained_on(server, blobs, masks, tmp_pa
     for name in names[:8]:
         label = np.asarray(Image.open(blobs / "masks" / f"{name}.png")) > 127
         assert found[name] == pytest.approx(dice(masks[name] == 1, label), abs=0.01)
-    before = torch.load(server.ckpt_dir / "model.pt", weights_only=True)
+    before = {path.name: path.read_bytes() for path in server.ckpt_dir.glob("model*")}
     status, told = server.train(max_epochs=1, learning_rate=1.0)  # ruins the model
     assert status == "DONE", told
-    after = torch.load(server.ckpt_dir / "model.pt", weights_only=True)
-    assert all(torch.equal(before[key], after[key]) for key in before)  # so the one before stays
+    assert {path.name: path.read_bytes() for path in server.ckpt_dir.glob("model*")} == before  # so all stays
     worse = mean_dice(server, blobs, names[:8])
     status, told = server.train(max_epochs=20, batch_size=2)
     assert status == "DONE", told

@@ -33,6 +33,14 @@ from .model import TrainedModel
 __all__ = ["TrainOnLabels"]
 
 _FEWEST = 4  # images, of which some choose the epoch
+_KNOBS = {
+    "max_epochs": 30,
+    "batch_size": 8,
+    "learning_rate": 0.001,
+    "seed": 0,
+    "spatial_size": 256,
+    "geometry": ["fit", "native"],
+}
 _SAME = ("spatial_size", "geometry", "overlap", "out_channels", "color_space")  # as the model has them
 
 
@@ -50,9 +58,8 @@ class TrainOnLabels(TrainTask):
         self.output_dir = output_dir
 
     def config(self) -> dict[str, Any]:
-        """Knobs that clients show; those of the bundle's training."""
-        sizes = {"spatial_size": 256, "geometry": ["fit", "native"]}
-        return {"max_epochs": 30, "batch_size": 8, "learning_rate": 0.001, **sizes, "seed": 0}
+        """Knobs that clients show; those of the bundle's training. A model that goes on keeps its size and geometry."""
+        return {name: value for name, value in _KNOBS.items() if name not in _SAME or not self.model.is_there}
 
     def stats(self) -> dict[str, Any]:
         """Nothing that clients need."""
@@ -68,7 +75,7 @@ class TrainOnLabels(TrainTask):
         Raises:
             InputError: if there are too few labels, or one cannot be read.
         """
-        knobs = {name: _checked(name, request[name]) for name in self.config() if name in request}
+        knobs = {name: _checked(name, request[name]) for name in _KNOBS if name in request}
         labeled = sorted(datastore.get_labeled_images())
         if len(labeled) < _FEWEST:
             raise InputError(f"{len(labeled)} image(s) have a final label; label at least {_FEWEST} before training")

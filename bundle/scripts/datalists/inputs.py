@@ -43,6 +43,7 @@ _MAY_BE_MADE = (".png", ".tif", ".nii.gz")
 _MAY_HAVE_PAGES = (".tif", ".tiff", ".gif", ".dcm", ".dicom")
 _ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 _LABELS = ("masks", "labels")  # beside images/: those of a dataset to train on
+_OF_MONAI_LABEL = "datastore_v2.json"  # beside labels/: those that somebody has drawn
 
 
 def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: str | PathLike[str]) -> list[Item]:
@@ -51,9 +52,9 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
     A mask is named by its image's path below the folder (of a list: below the folder that all have in common), with
     ``.png`` for the suffix, ``.nii.gz`` for NIfTI files, and ``.tif`` for other files with several pages; where two
     images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes stay (``a.jpg.png``). Of a folder,
-    hidden files and what lies in ``output_dir``, ``masks/`` or ``labels/`` beside ``images/`` are left out; files of
-    other kinds, DICOM files without an image and what an inference has made are, too, and the log counts them. Links
-    to folders are followed once.
+    hidden files and what lies in ``output_dir``, in ``masks/`` or ``labels/`` beside ``images/``, or in ``labels/`` of
+    MONAI Label are left out. So are files of other kinds, DICOM files without an image and what an inference has made;
+    the log counts them. Links to folders are followed once.
 
     Args:
         dataset_dir: a folder, an image, or a list of images.
@@ -125,7 +126,7 @@ def _files_below(base: Path, output_dir: Path) -> Iterator[tuple[Path, bool]]:
             continue
         seen.add(os.path.realpath(folder))
         here = Path(folder)
-        labels = _LABELS if _is_dataset(here) else ()
+        labels = _LABELS if _is_dataset(here) or (here / _OF_MONAI_LABEL).is_file() else ()
         inner[:] = sorted(name for name in inner if is_visible(here / name) and name not in labels)
         visible = [here / name for name in names if is_visible(here / name)]
         yield from ((file, is_image(file) or _is_dicom(file)) for file in visible)

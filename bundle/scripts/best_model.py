@@ -1,0 +1,83 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The best model so far, and beside it what it needs to be used: never one without the other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from .settings import file_digest, keep_previous_model, pending_model, settings_path
+from .whole_files import synced, write_json
+
+__all__ = ["SaveBestModel"]
+
+
+class SaveBestModel:
+    """Write ``model.pt`` and ``model.json`` whenever the validation has found a new best model.
+
+    Both are written aside, and then put in their places. Cut off between the two, the settings are of a model that
+    still has its other name, which :py:func:`.settings.read_settings` mends. The first time, the model of an earlier
+    training is kept as ``model.previous.pt``, with its settings. A training that starts from the very model in the
+    folder leaves it untouched until it has found a better one.
+
+    Args:
+        ckpt_dir: folder of both.
+        network: whose state is saved.
+        settings: JSON-serializable values, with at least the keys of :py:data:`.settings.PUBLISHED`; the checksum of
+            the model is added.
+        start: weights that the training starts from, if it does.
+    """
+
+    def __init__(
+        self,
+        ckpt_dir: str | os.PathLike,
+        network: nn.Module,
+        settings: Mapping[str, Any],
+        start: str | os.PathLike | None = None,
+    ) -> None:
+        self.path = Path(ckpt_dir) / "model.pt"
+        self.network = network
+        self.settings = dict(settings)
+        self.is_start = start is not None and os.path.realpath(start) == os.path.realpath(self.path)
+        self.has_saved = False
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the evaluator used for validation.
+
+        Args:
+            engine: the evaluator.
+        """
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """
+        Args:
+            engine: the evaluator, its scores compared by MONAI with the best before.
+        """
+        state: Any = engine.state
+        if state.best_metric_epoch != state.epoch or (self.is_start and state.epoch == 0 and self.path.is_file()):
+            return
+        if not self.has_saved:
+            keep_previous_model(self.path.parent)
+        self.has_saved = True
+        pending = pending_model(self.path.parent)
+        with synced(pending) as file:
+            torch.save(self.network.state_dict(), file)
+        write_json(settings_path(self.path.parent), {**self.settings, "sha256": file_digest(pending)})
+        pending.replace(self.path)
