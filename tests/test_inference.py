@@ -77,7 +77,7 @@ def test_a_run_that_was_cut_off_goes_on(trained, data, tmp_path, capsys):
     (tmp_path / ".7.case 01.png").write_bytes(b"half of a mask")
     before = kept.stat().st_mtime_ns
     segment(trained, data, tmp_path)
-    assert "9 of 12 masks are in" in capsys.readouterr().out and kept.stat().st_mtime_ns == before
+    assert "9 of 12 images are done in" in capsys.readouterr().out and kept.stat().st_mtime_ns == before
     (tmp_path / ".7.case 01.png").unlink()
     assert masks_in(tmp_path) == whole
     (data / "broken.png").rename(data.parent / "broken.png")
