@@ -24,7 +24,7 @@ from scripts.errors import InputError
 from scripts.settings import PUBLISHED, pending_model, read_settings
 
 
-def train(folder: Path, scores: list[float], **options: Any) -> list[float]:
+def train(folder: Path, scores: list[float], run_name: str = "", **options: Any) -> list[float]:
     """Validations with these scores, the first before epoch 1 if ``start`` is given; the weight saved after each."""
     network = nn.Linear(1, 1, bias=False)
     engine = Engine(lambda engine, batch: None)
@@ -38,7 +38,7 @@ def train(folder: Path, scores: list[float], **options: Any) -> list[float]:
         if score > getattr(engine.state, "best_metric", -1):
             engine.state.best_metric, engine.state.best_metric_epoch = score, engine.state.epoch
 
-    SaveBestModel(folder, network, {**PUBLISHED, "fold": 3}, **options).attach(engine)
+    SaveBestModel(folder, network, {**PUBLISHED, "fold": 3}, run_name=run_name or str(scores), **options).attach(engine)
 
     @engine.on(Events.EPOCH_COMPLETED)
     def look(engine):
@@ -65,6 +65,13 @@ def test_the_model_of_an_earlier_training_is_kept_once_there_is_a_better_one(tmp
     train(tmp_path, [0.3, 0.5])
     train(tmp_path, [0.4, 0.6])
     assert weight(tmp_path / "model.previous.pt") == 0.5 and weight(tmp_path / "model.pt") == 0.6
+
+
+def test_a_training_that_goes_on_keeps_no_model_of_its_own_as_previous(tmp_path):
+    train(tmp_path, [0.3], run_name="first")
+    train(tmp_path, [0.5, 0.6], run_name="second")
+    train(tmp_path, [0.7, 0.8], run_name="second")
+    assert weight(tmp_path / "model.previous.pt") == 0.3 and weight(tmp_path / "model.pt") == 0.8
 
 
 def test_a_training_that_finds_no_better_model_leaves_the_one_it_starts_from(tmp_path):

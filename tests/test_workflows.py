@@ -53,8 +53,9 @@ def test_training_leaves_a_plain_state_dict_and_its_settings(trained, blobs):
 
 
 def test_training_state_lies_apart(trained):
-    (path,) = trained.output_dir.glob("train_*/checkpoint_final.pt")
-    assert set(torch.load(path, weights_only=True)) == {"network", "optimizer", "lr_scheduler"}
+    (path,) = trained.output_dir.glob("train_*/checkpoint_epoch=3_step=*.pt")
+    parts = torch.load(path, weights_only=True)["parts"]
+    assert set(parts) == {"network", "optimizer", "lr_scheduler", "curves", "early_stopping"}
     assert load_weights(QTSeg(3, 2), path) == []  # a training can start from it, too
 
 

@@ -23,7 +23,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from .settings import file_digest, keep_previous_model, pending_model, settings_path
-from .whole_files import synced, write_json
+from .whole_files import read_json, synced, write_json
 
 __all__ = ["SaveBestModel"]
 
@@ -41,6 +41,7 @@ class SaveBestModel:
         network: whose state is saved.
         settings: JSON-serializable values, with at least the keys of :py:data:`.settings.PUBLISHED`; the checksum of
             the model is added.
+        run_name: of the training; kept with the settings.
         start: weights that the training starts from, if it does.
     """
 
@@ -49,13 +50,14 @@ class SaveBestModel:
         ckpt_dir: str | os.PathLike,
         network: nn.Module,
         settings: Mapping[str, Any],
+        *,
+        run_name: str,
         start: str | os.PathLike | None = None,
     ) -> None:
         self.path = Path(ckpt_dir) / "model.pt"
         self.network = network
-        self.settings = dict(settings)
+        self.settings = {**settings, "run": run_name}
         self.is_start = start is not None and os.path.realpath(start) == os.path.realpath(self.path)
-        self.has_saved = False
 
     def attach(self, engine: Engine) -> None:
         """Register with the evaluator used for validation.
@@ -73,11 +75,14 @@ class SaveBestModel:
         state: Any = engine.state
         if state.best_metric_epoch != state.epoch or (self.is_start and state.epoch == 0 and self.path.is_file()):
             return
-        if not self.has_saved:
+        if not self._is_of_this_run():
             keep_previous_model(self.path.parent)
-        self.has_saved = True
         pending = pending_model(self.path.parent)
         with synced(pending) as file:
             torch.save(self.network.state_dict(), file)
         write_json(settings_path(self.path.parent), {**self.settings, "sha256": file_digest(pending)})
         pending.replace(self.path)
+
+    def _is_of_this_run(self) -> bool:
+        path = settings_path(self.path.parent)
+        return path.is_file() and read_json(path).get("run") == self.settings["run"]

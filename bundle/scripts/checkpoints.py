@@ -190,7 +190,9 @@ def _read_state_dict(path: PathLike) -> dict[str, Tensor]:
 
     weights = content
     if isinstance(content, Mapping):  # the training state of the release, or of ours
-        weights = content.get("state_dict_model", content.get("network", content))
+        parts = content.get("parts")
+        state = parts if isinstance(parts, Mapping) else content
+        weights = state.get("state_dict_model", state.get("network", state))
     if not isinstance(weights, Mapping):
         held = f"an object of type {type(weights).__name__}"
     elif not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):

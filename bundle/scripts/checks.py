@@ -103,6 +103,9 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         value = knobs.get(name, least)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+    patience = knobs.get("early_stopping")
+    if patience is not None and (not isinstance(patience, int) or isinstance(patience, bool) or patience < 1):
+        raise InputError(f"early_stopping is {patience!r}; it must be a number of validations, or left out")
     for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate", "overlap"):
         value = knobs.get(name, 0.1)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:

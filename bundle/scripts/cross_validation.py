@@ -163,7 +163,7 @@ def _knobs(words: Sequence[str]) -> dict[str, str]:
         if not name.startswith("--") or not equals and not waiting:
             raise InputError(f"{name} is no knob with a value; write --name value")
         knobs[name[2:]] = value if equals else waiting.pop(0)
-    for taken in ("fold", "ckpt_dir", "run_name"):
+    for taken in ("fold", "ckpt_dir", "run_name", "run_prefix"):
         if taken in knobs:
             raise InputError(f"{taken} is set for each fold by the cross-validation; leave it out")
     return knobs

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,11 @@ class SaveCurves:
         self.lines.append({"epoch": epoch, **{name: f"{value:.6g}" for name, value in values.items()}})
         columns = dict.fromkeys(name for line in self.lines for name in line)  # in the order of their first line
         write_csv(self.path, list(columns), [[line.get(name, "") for name in columns] for line in self.lines])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The lines so far."""
+        return {"lines": self.lines}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.lines = [dict(line) for line in state["lines"]]

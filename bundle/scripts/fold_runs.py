@@ -21,7 +21,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -106,7 +105,7 @@ class FoldRuns:
         return (self.model(fold) / "done").is_file()
 
     def run(self, fold: int, *, device: str | None, parent_run: str) -> None:
-        """Train and score a fold. One that was cut off starts anew, from the same seed.
+        """Train and score a fold. One that was cut off goes on from its last checkpoint.
 
         Args:
             fold: its number.
@@ -117,13 +116,14 @@ class FoldRuns:
             RuntimeError: if a process fails; its output is in the fold's ``log.txt``.
         """
         self.model(fold).mkdir(exist_ok=True)
-        name = f"fold_{fold}_{time.strftime('%Y%m%d_%H%M%S')}_{uuid.uuid4().hex[:4]}"
+        name = f"fold_{fold}"
         common = {"ckpt_dir": str(self.model(fold)), "output_dir": str(self.folder), "parent_run": parent_run}
-        training = {**self.knobs, **common, "fold": str(fold), "split": str(self.split_file), "run_name": name}
+        training = {**self.knobs, **common, "fold": str(fold), "split": str(self.split_file), "run_prefix": name}
         self._monai("training", self.config_file, training, fold, device)
         files = [*self.config_files, str(Path(self.config_files[0]).parent / "evaluate.json")]
         kept = {name: value for name, value in self.knobs.items() if name in _OF_EVALUATION}
-        scoring = {**kept, **common, "scores_dir": str(self.evaluation(fold)), "run_name": f"{name}_scores"}
+        common["run_name"] = f"{name}_scores_{uuid.uuid4().hex[:8]}"
+        scoring = {**kept, **common, "scores_dir": str(self.evaluation(fold))}
         self._monai("evaluating", str(files), scoring, fold, device)
         (self.model(fold) / "done").touch()
 

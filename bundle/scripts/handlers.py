@@ -13,17 +13,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import monai.handlers
 from ignite.engine import Engine, Events
+from monai.engines import Evaluator
 from torch import nn
 
-from .whole_files import write_json
+from .whole_files import read_json, write_json
 
-__all__ = ["BestScores", "FreezeEncoder", "ValidationHandler"]
+__all__ = ["BestScores", "EarlyStopping", "FreezeEncoder", "ValidationHandler"]
+
+_logger = logging.getLogger("qtseg")
 
 
 class FreezeEncoder:
@@ -61,6 +66,45 @@ class FreezeEncoder:
             self.encoder.requires_grad_(True)
 
 
+class EarlyStopping:
+    """Stop a training whose validation has not found a better model for some time.
+
+    Args:
+        patience: validations in a row without a better model; None never stops.
+        validator: the evaluator used for validation.
+    """
+
+    def __init__(self, patience: int | None, validator: Evaluator) -> None:
+        self.patience = patience
+        self.validator = validator
+        self.waited = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer, after the handler that validates.
+
+        Args:
+            engine: the trainer.
+        """
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        validated: Any = self.validator.state  # with what MONAI adds
+        if self.patience is None or validated.epoch != engine.state.epoch:
+            return
+        self.waited = 0 if validated.best_metric_epoch == validated.epoch else self.waited + 1
+        if self.waited >= self.patience:
+            _logger.info(f"early stopping: no better model in {self.waited} validations")
+            engine.terminate()
+
+    def state_dict(self) -> dict[str, int]:
+        """How many validations in a row have found no better model."""
+        return {"waited": self.waited}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on from there."""
+        self.waited = state["waited"]
+
+
 class BestScores:
     """Write the best value of each score over all validations so far, whichever epoch it is from, as JSON.
 
@@ -83,6 +127,8 @@ class BestScores:
         Args:
             engine: the evaluator.
         """
+        if self.path.is_file():  # of the same run, which goes on
+            self.best = read_json(self.path)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:

@@ -13,17 +13,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from statistics import mean
 from typing import Any
 
 import numpy as np
 import torch
+from ignite.metrics import Average
 from monai.metrics import CumulativeIterationMetric, do_metric_reduction, get_confusion_matrix
 from monai.utils import look_up_option
 from numpy.typing import NDArray
 
-__all__ = ["ConfusionScore", "ImageScore", "mean_dice"]
+__all__ = ["ConfusionScore", "FiniteAverage", "ImageScore", "mean_dice"]
+
+
+class FiniteAverage(Average):
+    """The mean of what is finite: a loss that is not belongs to a step that was skipped."""
+
+    def update(self, output: float | torch.Tensor) -> None:
+        """
+        Args:
+            output: one number.
+        """
+        if math.isfinite(output):
+            super().update(output)
 
 
 class ImageScore(CumulativeIterationMetric):

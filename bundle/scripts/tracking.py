@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-import mlflow
 import numpy as np
 from ignite.engine import Engine, Events
+from mlflow.entities import RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 from monai.handlers import MLFlowHandler
@@ -87,6 +87,8 @@ class RunTracker(MLFlowHandler):
             engine: trainer or evaluator.
         """
         super().start(engine)
+        if self.cur_run is not None:  # one that was cut off, and goes on, was marked as such
+            self.client.update_run(self.cur_run.info.run_id, status=_status(RunStatus.RUNNING))
         if self.parent_run is not None and self.cur_run is not None:
             self.client.set_tag(self.cur_run.info.run_id, MLFLOW_PARENT_RUN_ID, self.parent_run)
 
@@ -99,17 +101,29 @@ class RunTracker(MLFlowHandler):
         super().attach(engine)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
 
+    def _log_params(self, params: dict[str, Any]) -> None:
+        """Those that are not there yet: a run that goes on has them, and MLflow refuses other values of a parameter."""
+        assert self.cur_run is not None  # MONAI has started it
+        known = self.client.get_run(self.cur_run.info.run_id).data.params
+        super()._log_params({name: value for name, value in params.items() if name not in known})
+
     def exception_raised(self, engine: Engine, error: BaseException) -> None:
-        """End the run as FAILED and raise the error again.
+        """End the run as FAILED, or as KILLED if it was asked to stop, and raise the error again.
 
         Args:
             engine: the engine that stopped.
             error: what stopped it.
         """
         if self.cur_run is not None:
-            status = mlflow.entities.RunStatus.to_string(mlflow.entities.RunStatus.FAILED)
-            self.client.set_terminated(self.cur_run.info.run_id, status)
+            was_asked = isinstance(error, (SystemExit, KeyboardInterrupt))
+            status = RunStatus.KILLED if was_asked else RunStatus.FAILED
+            self.client.set_terminated(self.cur_run.info.run_id, _status(status))
         raise error
+
+
+def _status(status: int) -> str:
+    name: str = RunStatus.to_string(status)
+    return name
 
 
 class ValidationTracker(MLFlowHandler):

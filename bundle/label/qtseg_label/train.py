@@ -93,6 +93,7 @@ class TrainOnLabels(TrainTask):
             dataset_dir=str(dataset_dir),
             ckpt_dir=str(self.model.ckpt_dir),
             output_dir=str(self.output_dir),
+            resume=False,  # with other labels it would be another training
             split=str(self._split(labeled)),
             protocol="paper",  # all labels are trained on or choose the epoch, and none is kept for a score
             **knobs,

@@ -1,0 +1,139 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What can go wrong in a training, noticed: numbers that are not finite, folders that cannot be written to."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+from monai.utils import CommonKeys as Keys
+from torch import Tensor, nn
+
+from .errors import InputError
+
+__all__ = ["SkipNonFinite", "check_space"]
+
+_IN_A_ROW = 3
+_CHECKPOINTS = 3  # two that are kept, and the one that is being written, each with two moments of every weight
+_REST = 2**26  # bytes for tables, pictures and MLflow
+
+_logger = logging.getLogger("qtseg")
+
+
+class SkipNonFinite:
+    """Skip a training step whose loss or gradients are not finite, and say of which images; stop after three in a row.
+
+    Statistics of batch normalization, which such a step spoils, become what they were before.
+
+    Args:
+        network: that is trained.
+        data: the training images, items of ``"image"``, a path; batches have ``"index"``, positions in it.
+    """
+
+    def __init__(self, network: nn.Module, data: Sequence[Mapping[str, Any]]) -> None:
+        self.network = network
+        self.data = data
+        self.in_a_row = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer.
+
+        Args:
+            engine: the trainer.
+        """
+        engine.add_event_handler(Events.STARTED, self._keep_statistics)
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def _keep_statistics(self) -> None:
+        self.statistics = [each for each in self.network.buffers() if each.is_floating_point()]
+        self.kept = [each.clone() for each in self.statistics]
+
+    def __call__(self, engine: Any) -> None:
+        """
+        Args:
+            engine: the trainer, its gradients computed.
+
+        Raises:
+            InputError: if this is the third such step in a row.
+        """
+        if self._is_finite(engine):
+            self.in_a_row = 0
+            _copy(self.statistics, self.kept)
+            return
+        self.in_a_row += 1
+        _copy(self.kept, self.statistics)
+        if not engine.amp:  # else the scaler of gradients skips the step, and has to see why
+            engine.optimizer.zero_grad(set_to_none=True)
+        state = engine.state
+        step = (state.iteration - 1) % state.epoch_length + 1
+        names = [str(self.data[i]["image"]) for i in dict.fromkeys(state.batch["index"].tolist())]
+        told = f"loss or gradients of epoch {state.epoch}, step {step} are not finite; images: {', '.join(names)}"
+        if self.in_a_row == _IN_A_ROW:
+            raise InputError(
+                f"{told}; so were those of the {_IN_A_ROW - 1} steps before. Lower learning_rate, and look at these "
+                "images; the best model so far is kept"
+            )
+        _logger.warning(f"{told}; the step is skipped")
+
+    def _is_finite(self, engine: Any) -> bool:
+        finite = torch.isfinite(engine.state.output[Keys.LOSS])
+        if not engine.amp:  # whose scaled gradients may overflow
+            gradients = [each.grad for each in self.network.parameters() if each.grad is not None]
+            finite = finite & torch.isfinite(torch.nn.utils.get_total_norm(gradients))
+        if idist.get_world_size() > 1:  # all skip or none does
+            return int(idist.all_reduce(int(finite), op="MIN")) == 1
+        return bool(finite)
+
+
+def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        torch._foreach_copy_(list(targets), list(sources))
+
+
+def check_space(network: nn.Module, **folders: str) -> None:
+    """Check that a training can write what it will write. Only the first process does.
+
+    Args:
+        network: to be trained with an optimizer of two moments a weight.
+        folders: names of the knobs, and the folders; of one that is missing, the folder that it will be made in counts.
+
+    Raises:
+        InputError: if a folder cannot be written to, or its disk has too little space.
+    """
+    if idist.get_rank() > 0:
+        return
+    weights = sum(each.nbytes for each in network.state_dict().values())
+    needed = weights * (3 * _CHECKPOINTS + 2) + _REST
+    for knob, folder in folders.items():
+        there = Path(folder).absolute()
+        while not there.exists():
+            there = there.parent
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise InputError(f"{knob} {folder} cannot be written to ({error.strerror}); give another") from error
+        free = shutil.disk_usage(there).free
+        if free < needed:
+            raise InputError(
+                f"{knob} {folder} has {free / 2**20:.0f} MiB free, and a training needs {needed / 2**20:.0f}; make "
+                "room, or give another"
+            )

@@ -1,0 +1,171 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What a training is at a moment: saved every few epochs and when it is stopped, and taken up again by the next."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from ignite.metrics import Metric
+from monai.engines import Evaluator, Trainer
+
+from .checkpoint_files import write_checkpoint
+from .determinism import EpochSampler
+from .errors import InputError
+
+__all__ = ["TrainingState"]
+
+_logger = logging.getLogger("qtseg")
+
+
+class TrainingState:
+    """Save the state of a training, and begin with a saved one.
+
+    With random numbers as of :py:mod:`.determinism`, a training that goes on ends as one that was never stopped: on a
+    CPU, bit by bit.
+
+    The first SIGINT or SIGTERM lets the step end, saves, and exits with the usual status (130, 143); the second stops
+    at once.
+
+    Args:
+        folder: of the run, for checkpoints.
+        parts: what has a state, by name: network, optimizer, scheduler.
+        handlers: with a state of their own, by name; they are attached before this one.
+        metrics: that sum over the steps of an epoch, by name.
+        validator: the evaluator used for validation, whose best score is part of the state.
+        sampler: of the training images.
+        images_per_batch: of this process.
+        interval: epochs from one checkpoint to the next; the last epoch has one.
+        state: to begin with, of :py:func:`.checkpoint_files.newest_checkpoint`; None for a new training.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        parts: Mapping[str, Any],
+        handlers: Mapping[str, Any],
+        metrics: Mapping[str, Metric],
+        validator: Evaluator,
+        sampler: EpochSampler,
+        images_per_batch: int,
+        interval: int,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.parts = {**parts, **handlers}
+        self.handlers = dict(handlers)
+        self.metrics = dict(metrics)
+        self.validator = validator
+        self.sampler = sampler
+        self.images_per_batch = images_per_batch
+        self.interval = interval
+        self.state = state
+        self.signal = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer, as the last of its handlers.
+
+        Args:
+            engine: the trainer.
+        """
+        for handler in self.handlers.values():
+            handler.attach(engine)
+        engine.add_event_handler(Events.STARTED, self._begin)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._go_on_within_epoch)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._after_step)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
+
+    def _begin(self, engine: Trainer) -> None:
+        if threading.current_thread() is threading.main_thread():  # others may set no handler
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._note)
+        if self.state is None:
+            return
+        for name, part in {**self.parts, **_scaler(engine)}.items():
+            part.load_state_dict(self.state["parts"][name])
+        engine.state.epoch, engine.state.iteration = self.state["epoch"], self.state["step"]
+        for each, name in ((engine, "trainer"), (self.validator, "validator")):
+            each.state.best_metric, each.state.best_metric_epoch = self.state["best"][name]
+
+    def _go_on_within_epoch(self, engine: Trainer) -> None:
+        """Behind the steps of the epoch that are done, and the sums over them."""
+        if self.state is None:
+            return
+        assert engine.state.epoch_length is not None  # of a loader with a length
+        done = self.state["step"] % engine.state.epoch_length
+        self.sampler.skip(done * self.images_per_batch)
+        if done:
+            for name, metric in self.metrics.items():
+                metric.load_state_dict(self.state["metrics"][name])
+        self.state = None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        _logger.warning(f"{signal.Signals(number).name}: stopping after this step; once more stops at once")
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+
+    def _after_step(self, engine: Trainer) -> None:
+        assert engine.state.epoch_length is not None  # of a loader with a length
+        if engine.state.iteration % engine.state.epoch_length and self._is_asked_to_stop():
+            self._save(engine)
+            raise SystemExit(128 + self.signal)
+
+    def _end_epoch(self, engine: Trainer) -> None:
+        asked = self._is_asked_to_stop()
+        is_last = engine.state.epoch == engine.state.max_epochs or engine.should_terminate
+        if asked or is_last or engine.state.epoch % self.interval == 0:
+            self._save(engine)
+        if asked:
+            raise SystemExit(128 + self.signal)
+
+    def _is_asked_to_stop(self) -> bool:
+        if idist.get_world_size() > 1:  # all stop after the same step
+            self.signal = int(idist.all_reduce(self.signal, op="MAX"))
+        return self.signal > 0
+
+    def _save(self, engine: Trainer) -> None:
+        state = engine.state
+        assert state.epoch_length is not None
+        content = {
+            "parts": {name: part.state_dict() for name, part in {**self.parts, **_scaler(engine)}.items()},
+            "metrics": {name: metric.state_dict() for name, metric in self.metrics.items()},
+            "best": {
+                name: [each.state.best_metric, each.state.best_metric_epoch]
+                for name, each in (("trainer", engine), ("validator", self.validator))
+            },
+            "epoch": state.iteration // state.epoch_length,
+            "step": state.iteration,
+        }
+        if idist.get_rank() > 0:
+            return
+        try:
+            write_checkpoint(self.folder, content, epoch=content["epoch"], step=state.iteration)
+        except OSError as error:
+            raise InputError(
+                f"the checkpoint of epoch {state.epoch} cannot be written to {self.folder} ({error.strerror}); make "
+                "room, and run the same command: it goes on from the checkpoint before"
+            ) from error
+
+
+def _scaler(engine: Trainer) -> dict[str, Any]:
+    """The scaler of gradients, where there is one, which only float16 needs."""
+    return {} if engine.scaler is None else {"scaler": engine.scaler}

@@ -1,0 +1,102 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+from __future__ import annotations
+
+import logging
+import shutil
+from collections import namedtuple
+from typing import Any
+
+import pytest
+import torch
+from monai.engines import SupervisedTrainer
+from torch import nn
+
+from scripts.errors import InputError
+from scripts.guards import SkipNonFinite, check_space
+from scripts.metrics import FiniteAverage
+
+PATHS = [{"image": f"/data/{name}.png"} for name in "abcdefgh"]
+
+
+def train(network: nn.Module, broken: set[int], epochs: int = 1) -> SupervisedTrainer:
+    """One step an image, some of which are infinite."""
+    torch.manual_seed(0)
+    batches = []
+    for i in range(len(PATHS)):
+        image = torch.rand(1, 1, 4, 4)
+        image[0, 0, 1, 1] = torch.inf if i in broken else 0.5
+        batches.append({"image": image, "label": torch.ones(1, 1, 4, 4), "index": torch.tensor([i])})
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=epochs,
+        train_data_loader=batches,
+        network=network,
+        optimizer=torch.optim.AdamW(network.parameters(), lr=0.1, fused=True),
+        loss_function=nn.MSELoss(),
+        train_handlers=[SkipNonFinite(network, PATHS)],
+        key_train_metric={"loss": FiniteAverage(output_transform=lambda output: float(output[0]["loss"]))},
+        decollate=True,
+    )
+    trainer.logger.setLevel(logging.CRITICAL)
+    trainer.run()
+    return trainer
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
+
+
+def test_steps_that_are_not_finite_are_skipped_and_told(caplog):
+    found = network()
+    with caplog.at_level(logging.WARNING, "qtseg"):
+        trainer = train(found, {2, 5, 6})
+    told = [record.message for record in caplog.records if record.name == "qtseg"]
+    assert told == [
+        f"loss or gradients of epoch 1, step {i + 1} are not finite; images: {PATHS[i]['image']}; the step is skipped"
+        for i in (2, 5, 6)
+    ]
+    assert all(torch.isfinite(each).all() for each in found.state_dict().values())
+    assert 0 < trainer.state.metrics["loss"] < 10
+
+
+def test_what_was_skipped_leaves_no_trace():
+    torch.manual_seed(0)
+    spoiled, never = network(), network()
+    train(spoiled, {7})
+    state: dict[str, Any] = {}
+    original = SkipNonFinite.__call__
+
+    def note(self, engine):
+        if engine.state.iteration == 8:
+            state.update({key: value.clone() for key, value in self.network.state_dict().items()})
+        original(self, engine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SkipNonFinite, "__call__", note)
+        train(never, set())
+    for key, value in spoiled.state_dict().items():
+        if "weight" in key or "bias" in key:
+            assert torch.equal(value, state[key]), key
+
+
+def test_three_in_a_row_stop_the_training():
+    with pytest.raises(InputError, match="epoch 1, step 4 are not finite; images: /data/d.png; so were those of"):
+        train(network(), {1, 2, 3})
+
+
+def test_without_space_nothing_begins(tmp_path, monkeypatch):
+    check_space(nn.Linear(2, 2), output_dir=str(tmp_path / "a"), ckpt_dir=str(tmp_path / "b"))
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(2**30, 2**30 - 2**20, 2**20))
+    with pytest.raises(InputError, match="output_dir .* has 1 MiB free, and a training needs 64; make room, or"):
+        check_space(nn.Linear(2, 2), output_dir=str(tmp_path))
