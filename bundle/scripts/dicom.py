@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, in_one_line
 
 __all__ = ["frame_count", "is_dicom", "read_frames"]
 
@@ -72,7 +72,7 @@ def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
         values = _decoded(data).reshape(frames, rows, columns, -1)
     except Exception as error:  # as a damaged value can lead to anything in pydicom and its decoders
         raise InputError(
-            f"{path} cannot be decoded ({_told(error)}); it is stored as {_syntax(data)}: convert it to an "
+            f"{path} cannot be decoded ({in_one_line(error)}); it is stored as {_syntax(data)}: convert it to an "
             "uncompressed DICOM or PNG, or install pydicom's decoder for it"
         ) from error
     return values if values.shape[-1] == 3 else values[..., 0]
@@ -99,7 +99,7 @@ def _shape(path: str) -> tuple[int, int, int]:
         rows, columns = (int(header.get(name) or 0) for name in ("Rows", "Columns"))
         return rows, columns, max(1, int(header.get("NumberOfFrames") or 1))
     except Exception as error:  # pydicom looks at an element when it is asked for it, and raises many things
-        raise InputError(f"{path} has no readable size ({_told(error)}); get a new copy") from error
+        raise InputError(f"{path} has no readable size ({in_one_line(error)}); get a new copy") from error
 
 
 def _syntax(data: Any) -> str:
@@ -110,10 +110,6 @@ def _syntax(data: Any) -> str:
         return "nothing that is known"
 
 
-def _told(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
 def _read(path: str, *, stop_before_pixels: bool = False) -> Any:
     try:  # not on top, as few need it, and where it is installed MONAI warns of a decoder for GPUs that is not
         from pydicom import dcmread, pixels  # noqa: F401  # version 3 and newer
@@ -122,4 +118,4 @@ def _read(path: str, *, stop_before_pixels: bool = False) -> Any:
     try:
         return dcmread(path, stop_before_pixels=stop_before_pixels)
     except Exception as error:  # as above
-        raise InputError(f"{path} cannot be read as DICOM ({_told(error)}); get a new copy") from error
+        raise InputError(f"{path} cannot be read as DICOM ({in_one_line(error)}); get a new copy") from error

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-__all__ = ["InputError", "explain_failures", "explanation"]
+__all__ = ["InputError", "explain_failures", "explanation", "in_one_line"]
 
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 
@@ -62,6 +62,15 @@ def explanation(error: BaseException) -> str | None:
         The sentence; None if it came from no InputError.
     """
     return next((message for link in _chain(error) if (message := _input_error_in(link)) is not None), None)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Type and text of an error, without line breaks.
+
+    Args:
+        error: what was raised.
+    """
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

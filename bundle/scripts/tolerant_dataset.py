@@ -17,7 +17,7 @@ from typing import Any
 
 from monai.data import Dataset
 
-from .errors import InputError, explanation
+from .errors import InputError, explanation, in_one_line
 
 __all__ = ["TolerantDataset"]
 
@@ -49,4 +49,4 @@ class TolerantDataset(Dataset):
 def _innermost(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return in_one_line(error)

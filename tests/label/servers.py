@@ -119,3 +119,15 @@ def mean_dice(server: Server, blobs: Path, names: list[str]) -> float:
         mask = np.asarray(Image.open(io.BytesIO(server.infer(name).content)))
         values.append(dice(mask == 1, np.asarray(Image.open(blobs / "masks" / f"{name}.png")) > 127))
     return float(np.mean(values))
+
+
+def put_labels(server: Server, blobs: Path, names: list[str], folder: Path) -> None:
+    """Send true masks as final labels, in turn as 3D Slicer and as PNG."""
+    for i, name in enumerate(names):
+        label = np.asarray(Image.open(blobs / "masks" / f"{name}.png"))
+        path = folder / (f"{name}.png" if i % 2 else f"{name}.nii.gz")
+        if i % 2:
+            Image.fromarray(label).save(path)
+        else:
+            save_as_slicer(label > 127, path)
+        server.put_label(name, path)

@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
-from servers import Server, dice, mean_dice, save_as_slicer, serve
+from servers import Server, dice, mean_dice, put_labels, serve
 from skimage.draw import disk, polygon2mask
 from skimage.measure import find_contours
 
@@ -143,14 +143,7 @@ def test_labels_come_back_are_scored_and_trained_on(server, blobs, masks, tmp_pa
     names = sorted(masks)
     status, told = server.train(max_epochs=1)
     assert status == "ERROR" and "0 image(s) have a final label; label at least 4 before training" in told
-    for i, name in enumerate(names[:8]):
-        label = np.asarray(Image.open(blobs / "masks" / f"{name}.png"))
-        path = tmp_path / (f"{name}.png" if i % 2 else f"{name}.nii.gz")
-        if i % 2:
-            Image.fromarray(label).save(path)
-        else:
-            save_as_slicer(label > 127, path)
-        server.put_label(name, path)
+    put_labels(server, blobs, names[:8], tmp_path)
     for strategy in ("random", "first", "uncertainty"):
         assert server.next_image(strategy) in names[8:]
     scores = requests.post(f"{server.url}/scoring/dice?run_sync=true", timeout=100).json()

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from servers import Server, dice, mean_dice, save_as_slicer, serve
+from servers import Server, dice, mean_dice, put_labels, serve
 
 from workflows import BUNDLE
 
@@ -67,14 +67,7 @@ def test_many_ask_at_once(server, masks):
 
 def test_trains_on_labels_from_the_model_there_is(server, trained, blobs, masks, tmp_path):
     names = sorted(masks)
-    for i, name in enumerate(names[:8]):
-        label = np.asarray(Image.open(blobs / "masks" / f"{name}.png"))
-        path = tmp_path / (f"{name}.png" if i % 2 else f"{name}.nii.gz")
-        if i % 2:
-            Image.fromarray(label).save(path)
-        else:
-            save_as_slicer(label > 127, path)
-        server.put_label(name, path)
+    put_labels(server, blobs, names[:8], tmp_path)
     assert server.next_image("random") in names[8:]
     path = server.ckpt_dir / "model.pt"
     before = path.read_bytes()
