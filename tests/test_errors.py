@@ -102,3 +102,25 @@ def test_the_program_fails_with_status_1():
     environment = os.environ | {"PYTHONPATH": str(Path(scripts.__file__).parents[1])}
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert (result.returncode, result.stderr) == (1, "error: no such file\n")
+
+
+@pytest.mark.parametrize(
+    "error, cure",
+    [
+        (OSError(28, "No space left on device"), "a disk is full; make room"),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), "a disk is full; make room"),
+        (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"), "another process"),
+        (RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"), "lower num_workers"),
+    ],
+)
+def test_what_the_machine_failed_at_is_told_with_its_cure(error, cure, capsys):
+    explain_failures()
+    report(raised(error))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and cure in line and str(error) in line
+
+
+def test_what_a_file_says_is_no_failing_of_the_machine(capsys):
+    explain_failures()
+    report(raised(KeyError("Broken pipe")))
+    assert "error: " not in capsys.readouterr().err

@@ -25,6 +25,7 @@ from PIL import Image
 
 from images import write_blobs
 from scripts.errors import InputError
+from trainings import launcher
 from workflows import BUNDLE, causes, config_files, run, run_command
 
 
@@ -183,7 +184,7 @@ def test_two_processes_write_the_same_masks_as_one(trained, data, tmp_path):
         *("--bundle_root", str(BUNDLE), "--ckpt_dir", str(trained.ckpt_dir), "--dataset_dir", str(data)),
         *("--output_dir", str(tmp_path / "two")),
         cwd=tmp_path,
-        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"),
+        launcher=launcher(2),
     )
     assert done.returncode == 1 and "2 image(s) could not be segmented" in done.stderr, done.stderr[-6000:]
     assert done.stdout.count("10 masks:") == 1

@@ -30,62 +30,18 @@ from scripts import resume
 from scripts.checkpoint_files import newest_checkpoint, write_checkpoint
 from scripts.errors import InputError
 from scripts.resume import begin_run, find_unfinished, finish_run
-from workflows import CONFIGS, causes, run_command, train_small
-
-EPOCHS = 3
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    found = folder.glob("eval/train_*/checkpoint_*.pt")
-    return sorted(found, key=lambda path: int(path.name.split("step=")[1].split("_")[0]))
-
-
-def equal(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return bool(a == b)
-
-
-def assert_same_end(a: Path, b: Path) -> None:
-    """Weights, optimizer, schedule, scores and curves, bit by bit."""
-    states = [torch.load(checkpoints(folder)[-1], weights_only=True) for folder in (a, b)]
-    assert states[0]["step"] == states[1]["step"] and equal(*states)
-    assert equal(*(torch.load(folder / "models" / "model.pt", weights_only=True) for folder in (a, b)))
-    assert (a / "models" / "curves.csv").read_text() == (b / "models" / "curves.csv").read_text()
-
-
-def arguments(folder: Path, data: Path, **knobs: Any) -> list[str]:
-    settings = {"spatial_size": "[64,64]", "batch_size": 2, "max_epochs": EPOCHS, "save_interval": 1, **knobs}
-    settings |= {"dataset_dir": data, "ckpt_dir": folder / "models", "output_dir": folder / "eval"}
-    settings["bundle_root"] = CONFIGS.parent
-    words = ["run", "training", "--config_file", str(CONFIGS / "train.json")]
-    return [*words, *(word for name, value in settings.items() for word in (f"--{name}", str(value)))]
+from trainings import EPOCHS, arguments, assert_same_end, read_until, started, train
+from workflows import CONFIGS, causes, train_small
 
 
 def cut_off(folder: Path, data: Path, after: str, number: int) -> int:
     """Start a training, send it a signal once it has printed something, and return its status."""
-    command = [sys.executable, "-m", "monai.bundle", *arguments(folder, data)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=environment, **streams) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if after in line:
-                time.sleep(0.1)  # within the next epoch
-                process.send_signal(number)
-                break
-        process.stdout.read()
+    with started(arguments(folder, data)) as process:
+        read_until(process, after)
+        time.sleep(0.1)  # within the next epoch
+        process.send_signal(number)
+        process.communicate()
     return process.returncode
-
-
-def train(folder: Path, data: Path, **knobs: Any) -> str:
-    done = run_command(*arguments(folder, data, **knobs), cwd=folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

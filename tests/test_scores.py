@@ -62,7 +62,7 @@ def evaluate(
 
 
 def test_a_line_an_image_and_the_means_by_protocol(tmp_path):
-    names = ["/data/a.png", '/data/with, comma and "quotes".png', "/data/c.png"]
+    names = ["/data/a.png", '/data/b, with "quotes".png', "/data/c.png"]
     details = {"dice": torch.tensor([[0.5], [1.0], [0.6]]), "paper_dice": torch.tensor([[0.6], [1.0], [0.6]])}
     summary = evaluate(tmp_path, details, names, [([7], [5]), ([0], [0]), ([3], [4])])
     rows = read_scores(tmp_path / "made")
@@ -77,6 +77,15 @@ def test_a_line_an_image_and_the_means_by_protocol(tmp_path):
     dice = summary["protocols"][0]["scores"]["dice"]
     assert dice["mean"] == pytest.approx(0.7)
     assert (dice["low"], dice["high"]) == pytest.approx(mean_interval([0.5, 1.0, 0.6], ["a", "a", "b"]))
+
+
+def test_lines_are_in_the_order_of_their_names(tmp_path):
+    evaluate(tmp_path, {"dice": torch.tensor([[0.5], [1.0]])}, ["b.png", "a.png"], [([7], [5]), ([3], [4])])
+    rows = read_scores(tmp_path / "made")
+    assert [(name, float(row["dice"]), row["pred_pixels"]) for name, row in rows.items()] == [
+        ("a.png", 1.0, "4"),
+        ("b.png", 0.5, "5"),
+    ]
 
 
 def test_each_class_has_a_column_beside_the_mean(tmp_path):

@@ -29,6 +29,7 @@ from scripts.checkpoints import load_weights
 from scripts.errors import InputError
 from scripts.networks.qtseg import QTSeg
 from scripts.scores import read_scores
+from trainings import launcher
 from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command, train_small
 
 
@@ -229,7 +230,7 @@ def test_two_processes_write_one_checkpoint_and_one_run(blobs, tmp_path):
         *("--ckpt_dir", str(tmp_path / "m"), "--output_dir", str(tmp_path / "o"), "--spatial_size", "[32,32]"),
         *("--batch_size", "2", "--max_epochs", "1", "--validation_share", "0.3"),
         cwd=tmp_path,
-        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"),
+        launcher=launcher(2),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch   1/1") == 1 and "2 process(es)" in done.stdout

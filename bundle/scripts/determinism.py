@@ -79,12 +79,15 @@ class EpochSampler(DistributedSampler):
         dataset: whose images are to be shuffled.
         seed: of the training.
         even_divisible: as of MONAI's.
+        drop_last: leave out what does not divide by the processes, as the loader leaves out what does not fill a batch;
+            several processes then train on the batches that one would, shared.
     """
 
-    def __init__(self, dataset: Any, *, seed: int, even_divisible: bool = True) -> None:
+    def __init__(self, dataset: Any, *, seed: int, even_divisible: bool = True, drop_last: bool = False) -> None:
         super().__init__(
             dataset,
             even_divisible=even_divisible,
+            drop_last=drop_last,
             num_replicas=idist.get_world_size(),
             rank=idist.get_rank(),
             shuffle=True,

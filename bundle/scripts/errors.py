@@ -12,12 +12,28 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
 __all__ = ["InputError", "explain_failures", "explanation", "in_one_line"]
+
+# What is no fault of the program either, by its text, however many libraries have wrapped it since.
+_OF_THE_MACHINE = {
+    r"Connection (closed|reset) by peer|Broken pipe|NCCL .*remote": (
+        "another process of this job has ended; what it or torchrun says is the cause. Mend that, and run the same "
+        "command again: a training goes on from its last checkpoint"
+    ),
+    r"No space left on device|[Dd]isk quota exceeded|database or disk is full": (
+        "a disk is full; make room, and run the same command again: a training goes on from its last checkpoint"
+    ),
+    r"DataLoader worker .*(killed by signal|exited unexpectedly)": (
+        "a process that fetches images was killed, mostly for want of memory; lower num_workers (or give the container "
+        "more shared memory), and run the same command again"
+    ),
+}
 
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 
@@ -53,15 +69,17 @@ class _ExplainingHook:
 
 
 def explanation(error: BaseException) -> str | None:
-    """The sentence of the InputError that an error came from; MONAI raises other errors around it.
+    """The sentence of the InputError that an error came from, or of a machine's failing; MONAI raises others around it.
 
     Args:
         error: what was raised.
 
     Returns:
-        The sentence; None if it came from no InputError.
+        The sentence; None if it came from neither.
     """
-    return next((message for link in _chain(error) if (message := _input_error_in(link)) is not None), None)
+    chain = list(_chain(error))
+    told = (message for link in chain if (message := _input_error_in(link)) is not None)
+    return next(told, None) or next((message for link in chain if (message := _failing_of(link)) is not None), None)
 
 
 def in_one_line(error: BaseException) -> str:
@@ -79,6 +97,17 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
+
+
+def _failing_of(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text = "No space left on device"
+    elif isinstance(error, (RuntimeError, OSError)) or type(error).__module__.startswith(("mlflow", "sqlalchemy")):
+        text = str(error)
+    else:
+        return None
+    cure = next((cure for pattern, cure in _OF_THE_MACHINE.items() if re.search(pattern, text)), None)
+    return cure and f"{cure} ({in_one_line(error)[:200]})"
 
 
 def _input_error_in(error: BaseException) -> str | None:

@@ -85,8 +85,10 @@ class SaveScores:
         pixels = evenly_divisible_all_gather(torch.stack(self.pixels).to(idist.device()), concat=True).cpu()
         if idist.get_rank() > 0:
             return
-        details = dict(_state(engine).metric_details)
-        details |= {"label_pixels": pixels[:, 0], "pred_pixels": pixels[:, 1]}  # (images, classes)
+        order = sorted(range(len(names)), key=names.__getitem__)  # however many processes have shared the images
+        names, groups, pixels = [names[i] for i in order], [groups[i] for i in order], pixels[order]
+        scored = {name: values[order] for name, values in _state(engine).metric_details.items()}
+        details = scored | {"label_pixels": pixels[:, 0], "pred_pixels": pixels[:, 1]}  # (images, classes)
         _write_table(self.output_dir / "scores.csv", names, groups, details)
         summary = {
             **self.facts,
@@ -95,7 +97,7 @@ class SaveScores:
             "classes": [_counts(pixels[:, 0, i], pixels[:, 1, i], i + 1) for i in range(pixels.shape[2])],
             "protocols": [
                 {"protocol": what, "scores": {name: _summed_up(values, groups) for name, values in scores.items()}}
-                for what, scores in self._by_protocol(_state(engine).metric_details)
+                for what, scores in self._by_protocol(scored)
             ],
         }
         write_json(self.output_dir / "summary.json", summary)

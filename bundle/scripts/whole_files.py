@@ -40,7 +40,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); make it anew") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no JSON object; make it anew")
@@ -94,8 +94,8 @@ def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "backsl
         errors: what becomes of file names that are no UTF-8, as of ``str.encode``. As they are by default, JSON reads
             them back.
     """
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors=errors, newline="")
+    with replacing(path) as partial, synced(partial) as file:
+        file.write(text.encode("utf-8", errors))
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -1,0 +1,115 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Several processes: they compute what one computes, and end when one of them dies."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from scripts.networks.qtseg import QTSeg
+from scripts.processes import share_statistics
+from trainings import arguments, kill_one, launcher, read_until, started
+from workflows import BUNDLE, config_files, run_command
+
+IN_TIME = 60  # seconds
+
+
+class FrozenStatistics(QTSeg):
+    """Normalizes with the running statistics in training too: those of a batch are another's in each process."""
+
+    def train(self, mode: bool = True) -> FrozenStatistics:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+def words(*names: str, **knobs: Any) -> list[str]:
+    knobs = {"bundle_root": BUNDLE, **knobs}
+    start = ["run", "run", "--config_file", str(config_files(*names))]
+    return [*start, *(word for name, value in knobs.items() for word in (f"--{name}", str(value)))]
+
+
+def train(folder: Path, data: Path, processes: int, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Train on batches of 4 images, whatever the number of processes, and return the curves."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    several = processes > 1
+    done = run_command(
+        *words("train", *(["multi_gpu_train"] if several else []), dataset_dir=data, spatial_size="[32,32]"),
+        *("--batch_size", str(4 // processes), "--max_epochs", "3", "--validation_share", "0.3"),
+        *("--ckpt_dir", str(folder / "models"), "--output_dir", str(folder / "eval")),
+        *("--network_def#_target_", "test_several_processes.FrozenStatistics", "--augment#max_changes", "0"),
+        cwd=folder,
+        launcher=launcher(processes),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    with open(folder / "models" / "curves.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_processes_train_as_one_with_the_same_global_batch(blobs, tmp_path, monkeypatch):
+    curves = []
+    for processes in (1, 2):
+        (tmp_path / str(processes)).mkdir()
+        curves.append(train(tmp_path / str(processes), blobs, processes, monkeypatch))
+    one, two = curves
+    assert [row["epoch"] for row in one] == [row["epoch"] for row in two] == ["1", "2", "3"]
+    for a, b in zip(one, two):
+        for name in ("train_loss", "val_dice", "val_iou", "val_mae"):  # the sums and means over all images
+            assert float(b[name]) == pytest.approx(float(a[name]), abs=1e-4), (name, a, b)
+    assert float(one[-1]["train_loss"]) < float(one[0]["train_loss"]) - 0.01  # so that equal means something
+
+
+def test_three_processes_evaluate_as_one(trained, tmp_path):
+    reports = []
+    for processes in (1, 3):
+        output_dir = tmp_path / str(processes)
+        output_dir.mkdir()
+        overlay = ["multi_gpu_evaluate"] if processes > 1 else []
+        done = run_command(
+            *words("train", "evaluate", *overlay, ckpt_dir=trained.ckpt_dir, output_dir=output_dir, part="all"),
+            cwd=tmp_path,
+            launcher=launcher(processes),
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        reports.append({path.name: path.read_text() for path in (output_dir / "evaluation").glob("*.[cj]s*")})
+    one, three = reports
+    assert {"scores.csv", "summary.json", "calibration.json"} <= set(one)
+    assert len(one["scores.csv"].splitlines()) == 1 + 11  # which three do not divide: each is scored once
+    for name in ("scores.csv", "summary.json", "calibration.json"):
+        assert three[name] == one[name], name
+
+
+def test_statistics_of_batches_are_shared_between_gpus_only():
+    for device, kind in (("cpu", nn.BatchNorm2d), ("cuda", nn.SyncBatchNorm)):
+        network = QTSeg(3, 2)
+        names = list(network.state_dict())
+        shared = share_statistics(network, torch.device(device))
+        layers = [module for module in shared.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        assert shared is network and list(shared.state_dict()) == names
+        assert layers and all(type(layer) is kind for layer in layers)
+
+
+def test_a_process_that_dies_ends_the_training_and_is_named(blobs, tmp_path):
+    words = arguments(tmp_path, blobs, "multi_gpu_train", max_epochs=10000, validation_share=0.3)
+    with started(words, processes=2) as job:
+        read_until(job, "epoch   1/")
+        seconds, told = kill_one(job)
+    assert seconds < IN_TIME and job.returncode == 1
+    assert "error: another process of this job has ended" in told and "[rank0]" not in told
