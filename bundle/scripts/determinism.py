@@ -18,18 +18,20 @@ and each change of it is drawn the same: no random state has to be kept from one
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import ignite.distributed as idist
+import torch
 from ignite.engine import Engine, Events
 from ignite.utils import manual_seed
 from monai.data import DistributedSampler
 from monai.transforms import Compose
 from torch.utils.data import Dataset
 
-__all__ = ["EpochSampler", "SeedSteps", "SeededDataset", "derived_seed"]
+__all__ = ["EpochSampler", "SeedSteps", "SeededDataset", "derived_seed", "use_deterministic_algorithms"]
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -130,3 +132,17 @@ class SeedSteps:
 
     def __call__(self, engine: Engine) -> None:
         manual_seed(derived_seed("step", self.seed, engine.state.iteration, idist.get_rank()))
+
+
+def use_deterministic_algorithms(deterministic: bool) -> None:
+    """Let PyTorch choose algorithms whose result does not hang on the order in which a GPU's threads come.
+
+    Of an operation that has none PyTorch warns. The cross entropy of images is one: its value may differ in the last
+    digit, its gradient does not, and with it the weights. On a CPU all is deterministic anyway.
+
+    Args:
+        deterministic: whether to; call it before CUDA is first used.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without, cuBLAS may share a buffer among streams
+        torch.use_deterministic_algorithms(True, warn_only=True)
