@@ -8,7 +8,10 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""MONAI Label app of the bundle: ``python -m monailabel.main start_server --app label --studies IMAGES``."""
+"""MONAI Label app of the bundle.
+
+``python -m monailabel.main start_server --app label --studies IMAGES --host 127.0.0.1``
+"""
 
 from __future__ import annotations
 

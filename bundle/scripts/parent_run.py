@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 
+from .telemetry import disable_telemetry
 from .whole_files import write_text
 
 __all__ = ["ParentRun"]
@@ -39,6 +40,7 @@ class ParentRun:
     """
 
     def __init__(self, config: ConfigParser, folder: Path) -> None:
+        disable_telemetry()
         # MONAI's handler, which tracks the folds, prefers the environment's too
         uri = os.environ.get("MLFLOW_TRACKING_URI") or config.get_parsed_content("tracking_uri")
         self.client = mlflow.MlflowClient(uri)

@@ -27,6 +27,7 @@ from monai.handlers import MLFlowHandler
 
 from .caller import calling_parser
 from .pictures import draw_panel
+from .telemetry import disable_telemetry
 
 __all__ = ["RunTracker", "ValidationTracker", "make_run_dir", "write_executed_config"]
 
@@ -77,6 +78,7 @@ class RunTracker(MLFlowHandler):
     """
 
     def __init__(self, *, parent_run: str | None = None, **kwargs: Any) -> None:
+        disable_telemetry()
         super().__init__(**kwargs)
         self.parent_run = parent_run
 

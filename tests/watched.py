@@ -1,0 +1,58 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Run a module as ``python -m`` does, and note every path that Python code writes and every address it connects to.
+
+``python watched.py LOG MODULE ARGUMENTS``. Processes that it forks are watched, too.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from typing import Any
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CHANGES = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2}
+CHANGES |= {"os.truncate": 1, "os.chmod": 1, "os.utime": 1, "shutil.rmtree": 1}
+
+
+def watch(log: str) -> None:
+    """Append to a file, from now on, a line ``write PATH`` or ``connect ADDRESS`` for each."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def note(kind: str, what: Any) -> None:
+        os.write(descriptor, f"{kind} {what!r}\n".encode("utf-8", "backslashreplace"))
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = arguments
+            if isinstance(path, (str, bytes)) and flags & WRITING:
+                note("write", os.path.abspath(os.fsdecode(path)))
+        elif event in CHANGES:
+            for path in arguments[: CHANGES[event]]:
+                if isinstance(path, (str, bytes, os.PathLike)):
+                    note("write", os.path.abspath(os.fsdecode(path)))
+        elif event == "sqlite3.connect" and arguments[0] != ":memory:":
+            note("write", os.path.abspath(os.fsdecode(arguments[0])))
+        elif event == "socket.connect":
+            note("connect", arguments[1])
+
+    sys.addaudithook(hook)
+
+
+if __name__ == "__main__":
+    log, module, *words = sys.argv[1:]
+    sys.argv = [module, *words]
+    sys.path[0] = os.getcwd()  # as of python -m
+    watch(log)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
