@@ -24,10 +24,16 @@ from scripts.errors import InputError
 from scripts.settings import PUBLISHED, pending_model, read_settings
 
 
-def train(folder: Path, scores: list[float], run_name: str = "", **options: Any) -> list[float]:
-    """Validations with these scores, the first before epoch 1 if ``start`` is given; the weight saved after each."""
+def train(
+    folder: Path, scores: list[float], run_name: str = "", best: tuple[float, int] = (-1, -1), **options: Any
+) -> list[float]:
+    """Validations with these scores, the first before epoch 1 if ``start`` is given; the weight saved after each.
+
+    ``best`` are score and epoch that a training goes on with.
+    """
     network = nn.Linear(1, 1, bias=False)
     engine = Engine(lambda engine, batch: None)
+    engine.state.best_metric, engine.state.best_metric_epoch = best
     found = []
 
     @engine.on(Events.EPOCH_COMPLETED)
@@ -35,7 +41,7 @@ def train(folder: Path, scores: list[float], run_name: str = "", **options: Any)
         engine.state.epoch -= "start" in options
         score = scores[len(found)]
         nn.init.constant_(network.weight, score)
-        if score > getattr(engine.state, "best_metric", -1):
+        if score > engine.state.best_metric:
             engine.state.best_metric, engine.state.best_metric_epoch = score, engine.state.epoch
 
     SaveBestModel(folder, network, {**PUBLISHED, "fold": 3}, run_name=run_name or str(scores), **options).attach(engine)
@@ -97,6 +103,23 @@ def test_cut_off_between_model_and_settings(tmp_path, monkeypatch):
     assert weight(tmp_path / "model.pt") == 0.5 and pending_model(tmp_path).is_file()
     assert read_settings(tmp_path)["fold"] == 3
     assert weight(tmp_path / "model.pt") == 0.7 and not pending_model(tmp_path).exists()
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced", "as it was"])
+def test_a_training_that_goes_on_looks_for_its_best_model(what, tmp_path, caplog):
+    train(tmp_path, [0.3], run_name="this")
+    model = tmp_path / "model.pt"
+    if what == "removed":
+        model.unlink()
+    elif what == "replaced":
+        train(tmp_path, [0.4], run_name="another")
+    caplog.clear()
+    found = train(tmp_path, [0.5, 0.6, 0.1], run_name="this", best=(0.55, 2))
+    told = f"{model} is not there any more as this training wrote it; the next validation counts as the best"
+    assert (told in caplog.text) == (what != "as it was")
+    assert found == ([0.3, 0.6, 0.6] if what == "as it was" else [0.5, 0.6, 0.6])
+    previous = tmp_path / "model.previous.pt"
+    assert weight(previous) == 0.4 if what == "replaced" else not previous.is_file()
 
 
 def cut_off(source: Path, target: Path) -> None:

@@ -10,7 +10,10 @@
 # limitations under the License.
 from __future__ import annotations
 
+import csv
 import logging
+import math
+import re
 import shutil
 from collections import namedtuple
 from typing import Any
@@ -18,11 +21,13 @@ from typing import Any
 import pytest
 import torch
 from monai.engines import SupervisedTrainer
+from monai.losses import DiceCELoss
 from torch import nn
 
 from scripts.errors import InputError
 from scripts.guards import SkipNonFinite, check_space
 from scripts.metrics import FiniteAverage
+from workflows import run, train_small
 
 PATHS = [{"image": f"/data/{name}.png"} for name in "abcdefgh"]
 
@@ -67,6 +72,33 @@ def test_steps_that_are_not_finite_are_skipped_and_told(caplog):
     ]
     assert all(torch.isfinite(each).all() for each in found.state_dict().values())
     assert 0 < trainer.state.metrics["loss"] < 10
+
+
+def test_an_epoch_without_a_finite_step_has_no_mean():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("test_guards.PATHS", PATHS[:2])
+        trainer = train(network(), {0, 1})
+    assert math.isnan(trainer.state.metrics["loss"])
+
+
+class FiniteOnce(DiceCELoss):
+    """Of one step only."""
+
+    steps = 0
+
+    def forward(self, *args: Any) -> torch.Tensor:
+        self.steps += 1
+        return super().forward(*args) * (1.0 if self.steps == 1 else torch.nan)
+
+
+def test_a_training_survives_an_epoch_without_a_finite_step(blobs, tmp_path):
+    train_small(tmp_path, blobs, max_epochs=3, **{"train#loss#_target_": "test_guards.FiniteOnce"})  # a step an epoch
+    with open(tmp_path / "models" / "curves.csv") as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert math.isfinite(losses[0]) and all(map(math.isnan, losses[1:])) and len(losses) == 3
+    run("train", "evaluate", ckpt_dir=str(tmp_path / "models"), output_dir=str(tmp_path / "eval"))
+    page = (tmp_path / "eval" / "evaluation" / "report.html").read_text()
+    assert "polyline" in page and not re.search(r"""[" ,>]nan[" ,<]""", page)
 
 
 def test_what_was_skipped_leaves_no_trace():

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,10 +23,12 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from .settings import file_digest, keep_previous_model, pending_model, settings_path
+from .settings import file_digest, keep_previous_model, pending_model, put_pending_model, settings_path
 from .whole_files import read_json, synced, write_json
 
 __all__ = ["SaveBestModel"]
+
+_logger = logging.getLogger("qtseg")
 
 
 class SaveBestModel:
@@ -57,6 +60,7 @@ class SaveBestModel:
         self.path = Path(ckpt_dir) / "model.pt"
         self.network = network
         self.settings = {**settings, "run": run_name}
+        self.is_checked = False
         self.is_start = start is not None and os.path.realpath(start) == os.path.realpath(self.path)
 
     def attach(self, engine: Engine) -> None:
@@ -65,7 +69,18 @@ class SaveBestModel:
         Args:
             engine: the evaluator.
         """
+        engine.add_event_handler(Events.STARTED, self._check_that_the_best_is_there)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _check_that_the_best_is_there(self, engine: Engine) -> None:
+        """A training that goes on compares with a model that may have been removed, or replaced, since."""
+        state: Any = engine.state
+        if not self.is_checked and state.best_metric_epoch > 0 and not self._is_as_written():
+            _logger.warning(
+                f"{self.path} is not there any more as this training wrote it; the next validation counts as the best"
+            )
+            state.best_metric, state.best_metric_epoch = -1, -1
+        self.is_checked = True
 
     def __call__(self, engine: Engine) -> None:
         """
@@ -86,3 +101,10 @@ class SaveBestModel:
     def _is_of_this_run(self) -> bool:
         path = settings_path(self.path.parent)
         return path.is_file() and read_json(path).get("run") == self.settings["run"]
+
+    def _is_as_written(self) -> bool:
+        if not self._is_of_this_run():
+            return False
+        settings = read_json(settings_path(self.path.parent))
+        put_pending_model(self.path.parent, settings)
+        return self.path.is_file() and settings.get("sha256") == file_digest(self.path)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import json
 import os
 import re
 import signal
@@ -29,7 +28,7 @@ from pathlib import Path
 from fire.parser import DefaultParseValue
 
 from .errors import InputError
-from .whole_files import write_json
+from .whole_files import read_json, write_json
 
 __all__ = ["FoldRuns"]
 
@@ -77,7 +76,7 @@ class FoldRuns:
         path = self.folder / "cross_validation.json"
         settings = self._settings()
         if path.is_file():
-            begun = json.loads(path.read_text(encoding="utf-8"))
+            begun = read_json(path)
             for name in sorted(begun | settings):
                 if begun.get(name) != settings.get(name):
                     raise InputError(
@@ -90,7 +89,7 @@ class FoldRuns:
         write_json(self.folder / "cross_validation.json", self._settings())
 
     def _settings(self) -> dict[str, str]:
-        return {"config_file": self.config_file, **self.knobs}
+        return {"config_file": self.config_file, **{k: value for k, value in self.knobs.items() if k != "resume"}}
 
     def model(self, fold: int) -> Path:
         """The folder of a fold's model."""

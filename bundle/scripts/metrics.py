@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ignite.exceptions import NotComputableError
 from ignite.metrics import Average
 from monai.metrics import CumulativeIterationMetric, do_metric_reduction, get_confusion_matrix
 from monai.utils import look_up_option
@@ -38,6 +39,13 @@ class FiniteAverage(Average):
         """
         if math.isfinite(output):
             super().update(output)
+
+    def compute(self) -> float:
+        """The mean; NaN if nothing was finite."""
+        try:
+            return float(super().compute())
+        except NotComputableError:
+            return math.nan
 
 
 class ImageScore(CumulativeIterationMetric):

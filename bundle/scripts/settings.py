@@ -38,6 +38,7 @@ __all__ = [
     "keep_previous_model",
     "model_digest",
     "pending_model",
+    "put_pending_model",
     "read_settings",
     "seen_in_training",
     "settings_path",
@@ -101,15 +102,26 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
     missing = sorted(set(PUBLISHED) - set(settings)) if isinstance(settings, dict) else sorted(PUBLISHED)
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
-    model, pending = path.with_suffix(".pt"), pending_model(ckpt_dir)
-    if pending.is_file() and settings.get("sha256") == file_digest(pending):
-        pending.replace(model)  # a training was cut off between the two
+    model = path.with_suffix(".pt")
+    put_pending_model(ckpt_dir, settings)
     if model.is_file() and settings.get("sha256") != file_digest(model):
         raise InputError(
             f"{path} was written for another model than {model}; delete it if that has the published setting "
             "(512 x 512 pixels, 2 classes), else put back the file that belongs to it"
         )
     return settings
+
+
+def put_pending_model(ckpt_dir: str | os.PathLike, settings: Mapping[str, Any]) -> None:
+    """Put a model in its place whose settings are there already: a training was cut off between the two.
+
+    Args:
+        ckpt_dir: folder of both.
+        settings: of its ``model.json``.
+    """
+    pending = pending_model(ckpt_dir)
+    if pending.is_file() and settings.get("sha256") == file_digest(pending):
+        pending.replace(settings_path(ckpt_dir).with_suffix(".pt"))
 
 
 def file_digest(path: str | os.PathLike) -> str:
