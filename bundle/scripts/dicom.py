@@ -12,15 +12,22 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import jpeg_factory
 
 from .errors import InputError, in_one_line
+from .unpacking import unpacked
 
 __all__ = ["frame_count", "is_dicom", "read_frames"]
+
+_MAX_INFLATED = 1 << 27  # bytes of a file of which all is deflated, which is rare
 
 
 def is_dicom(path: str | os.PathLike[str]) -> bool:
@@ -81,6 +88,7 @@ def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
 def _decoded(data: Any) -> NDArray[Any]:
     from pydicom.pixels import apply_color_lut, apply_rescale  # there, as _read has found it
 
+    _check_frames(data)
     values: NDArray[Any] = data.pixel_array  # colors as RGB
     kind = str(data.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
@@ -90,6 +98,22 @@ def _decoded(data: Any) -> NDArray[Any]:
     if kind == "MONOCHROME1":
         values = int(values.max()) - values.astype(np.int64 if values.dtype.kind in "ui" else np.float64)
     return values
+
+
+def _check_frames(data: Any) -> None:
+    """Refuse compressed frames of another size than the file says, which small files use to fill the memory."""
+    from pydicom.encaps import generate_frames
+
+    if not data.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    for frame in generate_frames(data.PixelData, number_of_frames=int(data.get("NumberOfFrames") or 1)):
+        for decoder in (jpeg_factory, Jpeg2KImageFile):
+            try:
+                size = decoder(io.BytesIO(frame)).size
+            except SyntaxError:  # Pillow's word for another format
+                continue
+            if size != (data.Columns, data.Rows):
+                raise ValueError(f"it has a frame of {size[0]} x {size[1]} pixels, not of {data.Columns} x {data.Rows}")
 
 
 def _shape(path: str) -> tuple[int, int, int]:
@@ -110,12 +134,26 @@ def _syntax(data: Any) -> str:
         return "nothing that is known"
 
 
+class _File(io.BufferedReader):
+    """A file that is not read to its end where that unpacks to more than a picture: pydicom unpacks all of it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        if size is None or size < 0:  # so is only read what is deflated
+            unpacked(content, zlib.decompressobj(-zlib.MAX_WBITS), _MAX_INFLATED)
+        return content
+
+
 def _read(path: str, *, stop_before_pixels: bool = False) -> Any:
     try:  # not on top, as few need it, and where it is installed MONAI warns of a decoder for GPUs that is not
         from pydicom import dcmread, pixels  # noqa: F401  # version 3 and newer
     except ImportError as error:
         raise InputError(f"{path} is a DICOM file; to read it, run python -m pip install 'pydicom>=3.0.1'") from error
     try:
-        return dcmread(path, stop_before_pixels=stop_before_pixels)
+        with _File(path) as file:
+            return dcmread(file, stop_before_pixels=stop_before_pixels)
     except Exception as error:  # as above
         raise InputError(f"{path} cannot be read as DICOM ({in_one_line(error)}); get a new copy") from error

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zlib
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffFileError, TiffPage
 
 from .errors import InputError
 
-__all__ = ["Source", "open_image", "orientation", "page_count", "turned_to", "upright_size"]
+__all__ = ["Source", "open_image", "orientation", "page_count", "tile_size", "turned_to", "upright_size"]
 
 # Formats go by content, as files are often misnamed. Not Image.open: its limit on pixels is a global of the process,
 # which warns from 89 and raises from 179 megapixels on; the caller's own limit is compared with the header instead.
@@ -46,7 +47,7 @@ _FORMATS: tuple[tuple[tuple[bytes, ...], Any], ...] = (
 )
 
 # What Pillow, tifffile and pypng raise on damaged files: their own errors, and those of parsing itself, such as short
-# reads, wild offsets, zero sizes and values outside of tables.
+# reads, wild offsets, zero sizes and values outside of tables, or more memory than there is.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -57,7 +58,9 @@ _DECODER_ERRORS = (
     NotImplementedError,
     EOFError,
     struct.error,
+    MemoryError,
     zlib.error,
+    lzma.LZMAError,
     png.Error,
     TiffFileError,
     Image.DecompressionBombError,
@@ -97,7 +100,8 @@ def open_image(path: str, page: int = 0) -> Iterator[Source]:
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"{path} cannot be opened: {error.strerror}") from error
         raise InputError(
-            f"{path} cannot be read ({error}); get a new copy, or save it again as 8- or 16-bit grey or RGB PNG"
+            f"{path} cannot be read ({str(error) or type(error).__name__}); get a new copy, or save it again as 8- or "
+            "16-bit grey or RGB PNG"
         ) from error
 
 
@@ -112,6 +116,18 @@ def upright_size(source: Source) -> tuple[int, int]:
     if not (isinstance(height, int) and isinstance(width, int)):  # a damaged TIFF can hold anything
         raise ValueError("it has no height and width")
     return (width, height) if orientation(source) >= 5 else (height, width)
+
+
+def tile_size(source: Source) -> tuple[int, int]:
+    """Height and width of the tiles in which a TIFF is stored, each decoded as a whole; (0, 0) without any."""
+    if isinstance(source, TiffPage):
+        return source.tilelength, source.tilewidth
+    if not isinstance(source, TiffImageFile):
+        return 0, 0
+    height, width = (source.tag_v2.get(tag, 0) for tag in (Tag.TileLength, Tag.TileWidth))
+    if not (isinstance(height, int) and isinstance(width, int)):
+        raise ValueError("its tiles have no height and width")
+    return height, width
 
 
 def turned_to(source: Source, page: int) -> Source | None:

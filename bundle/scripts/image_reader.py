@@ -22,6 +22,7 @@ from monai.utils import MetaKeys, ensure_tuple
 from numpy.typing import NDArray
 from PIL import Image
 
+from .decoder_messages import leave_out
 from .errors import InputError
 from .masks import MAX_CLASSES, label_ids
 from .nifti import is_nifti
@@ -80,6 +81,7 @@ class ImageFileReader(ImageReader):
         self.color_space = color_space
         self.max_pixels = max_pixels
         self.volumes = volumes
+        leave_out()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Whether all of the file names end as those of a supported format, in any case."""

@@ -19,13 +19,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-from .nifti import is_nifti, read_slices
+from .nifti import is_nifti, load, read_slices
 from .pictures import TEXT_KEY
 
 __all__ = ["made_of", "mark", "read_mark", "was_changed"]
@@ -67,26 +66,29 @@ def read_mark(path: str | os.PathLike[str]) -> str | None:
 
 
 def was_changed(path: str | os.PathLike[str]) -> bool:
-    """Whether the pixels of a file are others than when it was marked; true for a file without a mark.
+    """Whether the pixels of a file are others than when it was marked; true for a file without a mark, or damaged.
 
     Args:
         path: of an existing file.
     """
     path = Path(path)
     found = _marked(path)
-    if found is None:
+    try:
+        return found is None or found[1] != _digest(_content(path))
+    except Exception:  # whatever a decoder makes of a damaged file
         return True
-    content: NDArray[Any] | str
+
+
+def _content(path: Path) -> NDArray[Any] | str:
+    """What the mark of a file is of."""
     if is_nifti(path):
-        content = read_slices(str(path), 2**62).astype(np.uint8)
-    elif path.suffix == ".tif":
-        content = tifffile.imread(path)
-    elif path.suffix == ".geojson":
-        content = json.dumps({**json.loads(path.read_text(encoding="utf-8")), TEXT_KEY: None})
-    else:
-        with _opened(path) as image:
-            content = np.asarray(image)
-    return found[1] != _digest(content)
+        return read_slices(str(path), 2**62).astype(np.uint8)
+    if path.suffix == ".tif":
+        return tifffile.imread(path)
+    if path.suffix == ".geojson":
+        return json.dumps({**json.loads(path.read_text(encoding="utf-8")), TEXT_KEY: None})
+    with _opened(path) as image:
+        return np.asarray(image)
 
 
 def _marked(path: Path) -> tuple[str, str] | None:
@@ -98,7 +100,7 @@ def _marked(path: Path) -> tuple[str, str] | None:
 def _text(path: Path) -> str:
     try:
         if is_nifti(path):
-            header: Any = nib.load(path).header
+            header: Any = load(path).header
             return bytes(header["descrip"]).rstrip(b"\0").decode("ascii", "replace")
         if path.suffix == ".tif":
             with tifffile.TiffFile(path) as file:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from . import dicom, nifti
 from .errors import InputError
-from .image_headers import Source, open_image, page_count, turned_to, upright_size
+from .image_headers import Source, open_image, page_count, tile_size, turned_to, upright_size
 from .pixels import Pixels, check_size, decode
 
 __all__ = ["SUFFIXES", "count_pages", "has_image_suffix", "read_pages"]
@@ -45,6 +46,7 @@ def count_pages(path: str) -> int:
     Raises:
         InputError: if the header cannot be read.
     """
+    check_is_file(path)
     if _is_dicom(path):
         return dicom.frame_count(path)
     with open_image(path) as source:
@@ -67,6 +69,7 @@ def read_pages(path: str, max_pixels: int, *, single: bool = False) -> list[Pixe
         InputError: if the file cannot be read, is too large, has pages of different sizes or too many, or pixels that
             are NaN or infinite.
     """
+    check_is_file(path)
     if nifti.is_nifti(path) or _is_dicom(path):
         slices = (nifti.read_slices if nifti.is_nifti(path) else dicom.read_frames)(path, max_pixels)
         _check_single(path, len(slices), single)
@@ -76,7 +79,7 @@ def read_pages(path: str, max_pixels: int, *, single: bool = False) -> list[Pixe
         pages = page_count(source)
         _check_single(path, pages, single or getattr(source, "format", "") == "PNG")  # an animation
         check_size(path, upright_size(source), pages, max_pixels)
-        found = [decode(source)]
+        found = [_decode(path, source, max_pixels)]
         for page in range(1, pages):
             turned = turned_to(source, page)
             found.append(_decode_page(path, page, max_pixels) if turned is None else _decode(path, turned, max_pixels))
@@ -92,13 +95,38 @@ def _decode_page(path: str, page: int, max_pixels: int) -> Pixels:
 
 
 def _decode(path: str, source: Source, max_pixels: int) -> Pixels:
-    check_size(path, upright_size(source), 1, max_pixels)
-    return decode(source)
+    size = upright_size(source)  # to be asked before decoding
+    check_size(path, size, 1, max_pixels)
+    rows, columns = tile_size(source)
+    if rows * columns > max_pixels:
+        raise InputError(
+            f"{path} is stored in tiles of {columns} x {rows} pixels, more than max_pixels={max_pixels}; save it anew, "
+            "without tiles"
+        )
+    pixels = decode(source)
+    if pixels.values.shape[:2] != size:
+        height, width = size
+        raise InputError(f"{path} has other pixels than the {width} x {height} of its header; get a new copy")
+    return pixels
 
 
 def _check_single(path: str, pages: int, single: bool) -> None:
     if single and pages > 1:
         raise InputError(f"{path} has {pages} pages, frames or slices; save each one as an image of its own")
+
+
+def check_is_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe, a socket or a device, which may never end.
+
+    Raises:
+        InputError: if there is one.
+    """
+    try:
+        kind = os.stat(path).st_mode
+    except (OSError, ValueError):  # whoever opens it will say so
+        return
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise InputError(f"{path} is a pipe, a socket or a device; give a file")
 
 
 def _is_dicom(path: str) -> bool:

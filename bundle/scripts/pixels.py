@@ -28,6 +28,7 @@ from tifffile import PHOTOMETRIC, TiffPage
 
 from .errors import InputError
 from .image_headers import Source, orientation
+from .unpacking import bounded_page, bounded_png
 
 __all__ = ["Pixels", "check_size", "decode"]
 
@@ -62,9 +63,11 @@ def check_size(path: str, size: tuple[int, int], pages: int, max_pixels: int) ->
         max_pixels: the largest number of pixels.
 
     Raises:
-        InputError: if there are more.
+        InputError: if there are more, or none.
     """
     height, width = size
+    if height < 1 or width < 1:
+        raise InputError(f"{path} has {width} x {height} pixels, so it is damaged; get a new copy")
     if height * width * pages > max_pixels:
         of_pages = f" on each of {pages} pages" if pages > 1 else ""
         raise InputError(
@@ -120,12 +123,13 @@ def _stored_layout(source: ImageFile) -> str:
 def _decode_deep_png(source: ImageFile) -> NDArray[np.uint16]:
     assert source.fp is not None  # nothing is decoded yet
     source.fp.seek(0)
-    width, height, rows, info = png.Reader(file=source.fp).read()
+    file = bounded_png(source.fp, source.width, source.height)
+    width, height, rows, info = png.Reader(file=file).read()
     return np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, info["planes"])
 
 
 def _decode_page(page: TiffPage) -> Pixels:
-    values = page.asarray()
+    values = bounded_page(page).asarray()
     is_color = page.photometric == PHOTOMETRIC.RGB
     is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE
     if values.dtype.kind not in "uif" or not (is_color or is_inverted or page.photometric == PHOTOMETRIC.MINISBLACK):
