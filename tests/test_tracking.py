@@ -23,6 +23,7 @@ from monai.bundle import ConfigParser
 from monai.utils import path_to_sqlite_uri
 from PIL import Image
 
+from scripts.mlflow_start import start_mlflow
 from scripts.tracking import RunTracker, ValidationTracker, make_run_dir, write_executed_config
 
 
@@ -95,3 +96,24 @@ def test_the_executed_config_holds_what_was_set_from_outside(tmp_path):
 def test_the_executed_config_needs_a_config(tmp_path):
     with pytest.raises(RuntimeError, match="no MONAI bundle config"):
         write_executed_config(tmp_path / "x.json")
+
+
+def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder = tmp_path / "100% mine, ünd blanks"
+    folder.mkdir()
+    uri = path_to_sqlite_uri(str(folder / "mlruns.db"))
+
+    def killed(source, target):
+        assert target == folder / "mlruns.db"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+        cut.setattr(Path, "rename", killed)
+        start_mlflow(uri)
+    assert list(folder.iterdir()) == []
+    start_mlflow(uri)
+    client = mlflow.MlflowClient(uri)
+    run = client.create_run(client.create_experiment("mine")).info.run_id
+    start_mlflow(uri)  # leaves one that is there
+    assert [path.name for path in folder.iterdir()] == ["mlruns.db"]
+    assert mlflow.MlflowClient(uri).get_run(run).info.run_id == run

@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 
-from .telemetry import disable_telemetry
+from .mlflow_start import start_mlflow
 from .whole_files import write_text
 
 __all__ = ["ParentRun"]
@@ -40,9 +40,9 @@ class ParentRun:
     """
 
     def __init__(self, config: ConfigParser, folder: Path) -> None:
-        disable_telemetry()
         # MONAI's handler, which tracks the folds, prefers the environment's too
         uri = os.environ.get("MLFLOW_TRACKING_URI") or config.get_parsed_content("tracking_uri")
+        start_mlflow(uri)
         self.client = mlflow.MlflowClient(uri)
         remembered = folder / ".parent_run"
         if remembered.is_file() and self._is_taken_up(remembered.read_text(encoding="utf-8")):

@@ -26,8 +26,8 @@ from monai.bundle import ConfigParser
 from monai.handlers import MLFlowHandler
 
 from .caller import calling_parser
+from .mlflow_start import start_mlflow
 from .pictures import draw_panel
-from .telemetry import disable_telemetry
 
 __all__ = ["RunTracker", "ValidationTracker", "make_run_dir", "write_executed_config"]
 
@@ -73,13 +73,14 @@ class RunTracker(MLFlowHandler):
     """MONAI's MLflow handler, which also marks the run as failed when the engine stops with an error.
 
     Args:
+        tracking_uri: where runs are tracked.
         parent_run: id of the run that this one is a part of, such as a cross-validation's; None if of none.
         kwargs: as of :py:class:`monai.handlers.MLFlowHandler`.
     """
 
-    def __init__(self, *, parent_run: str | None = None, **kwargs: Any) -> None:
-        disable_telemetry()
-        super().__init__(**kwargs)
+    def __init__(self, tracking_uri: str, *, parent_run: str | None = None, **kwargs: Any) -> None:
+        start_mlflow(tracking_uri)
+        super().__init__(tracking_uri, **kwargs)
         self.parent_run = parent_run
 
     def start(self, engine: Engine) -> None:
@@ -135,6 +136,7 @@ class ValidationTracker(MLFlowHandler):
 
     Args:
         pictures_dir: folder for the pictures, made when the first is drawn.
+        tracking_uri: where runs are tracked.
         picture_interval: number of validations from one picture to the next; the first has one.
         num_pictures: rows of a picture.
         kwargs: as of :py:class:`monai.handlers.MLFlowHandler`.
@@ -144,9 +146,16 @@ class ValidationTracker(MLFlowHandler):
     default_tracking_params: list[str] = []
 
     def __init__(
-        self, pictures_dir: str | os.PathLike, *, picture_interval: int = 5, num_pictures: int = 4, **kwargs: Any
+        self,
+        pictures_dir: str | os.PathLike,
+        *,
+        tracking_uri: str,
+        picture_interval: int = 5,
+        num_pictures: int = 4,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        start_mlflow(tracking_uri)
+        super().__init__(tracking_uri, **kwargs)
         self.pictures_dir = Path(pictures_dir)
         self.picture_interval = picture_interval
         self.num_pictures = num_pictures
