@@ -75,8 +75,6 @@ BACKPORTED = {"pydicom": ("2.4.5", "pydicom's pull request 2314; MONAI Label's e
 # What is pinned in spite of an advisory, as no version that can be installed is without it, and why that is bearable.
 ACCEPTED = {
     "diskcache==5.6.3": ("CVE-2025-69872", "runs code of who can write its cache, which girder-client alone keeps"),
-    "filelock==4.1.0": ("CVE-2026-112906", "Python 3.10's last; no package here takes the soft locks in question"),
-    "pillow==12.3.0": ("CVE-2026-112403", "Python 3.10's last; images of strangers are for Python 3.11 or newer"),
     "pynetdicom==2.1.1": ("CVE-2026-56445", "of its server qrscp, which is never started here; all versions have it"),
 }
 
@@ -88,15 +86,15 @@ def is_safe(name: str, version: Version, *, backported: bool = True) -> bool:
     return older is not None and version.major == older.major and version >= older
 
 
-def pins(path: str) -> dict[str, list[Version]]:
-    """Versions by package, one for each range of Pythons; a line that pins none fails."""
-    found: dict[str, list[Version]] = {}
+def pins(path: str) -> dict[str, Version]:
+    """Versions by package; a line that pins none fails."""
+    found: dict[str, Version] = {}
     for line in (ROOT / path).read_text().splitlines():
         if line and not line.startswith("#"):
             requirement = Requirement(line)
             (specifier,) = requirement.specifier
             assert specifier.operator == "==", line
-            found.setdefault(canonicalize_name(requirement.name), []).append(Version(specifier.version))
+            found[canonicalize_name(requirement.name)] = Version(specifier.version)
     return found
 
 
@@ -113,11 +111,11 @@ def declared() -> list[Requirement]:
 def test_pins_have_no_known_advisory(file):
     found = pins(file)
     for name in found.keys() & SAFE.keys():
-        assert all(is_safe(name, version) for version in found[name]), (name, SAFE[name])
+        assert is_safe(name, found[name]), (name, SAFE[name])
 
 
 def test_what_is_named_here_is_what_is_pinned():
-    pinned = {(name, version) for file in FILES for name, versions in pins(file).items() for version in versions}
+    pinned = {pin for file in FILES for pin in pins(file).items()}
     assert SAFE.keys() | BACKPORTED.keys() <= {name for name, _ in pinned}
     assert ACCEPTED.keys() <= {f"{name}=={version}" for name, version in pinned}  # or the line here is to go
 
