@@ -113,6 +113,9 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
     for name in ("output_dir", "ckpt_dir"):
         if not isinstance(knobs.get(name, ""), str):  # the command line takes 2018 for a number
             raise InputError(f"{name} is {knobs[name]!r}, which is no path; write ./{knobs[name]}")
+        if "::" in knobs.get(name, ""):  # as MONAI's configs read it
+            written = knobs[name].replace("::", "#")
+            raise InputError(f"{name} is {written}, but in a path of a config no # can be; use a folder without it")
     if knobs.get("overlap", 0) >= 1:
         raise InputError(f"overlap is {knobs['overlap']!r}; it must be at least 0 and less than 1")
     if knobs.get("learning_rate") == 0:

@@ -33,7 +33,7 @@ from .image_reader import MaskFileReader
 from .masks import MAX_CLASSES
 from .metrics import mean_dice
 from .settings import read_settings, settings_path
-from .whole_files import read_json, write_json, write_text
+from .whole_files import read_json, write_csv, write_json
 
 __all__ = ["main", "search_cleaning"]
 
@@ -89,8 +89,8 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
 
 def _predict(ckpt_dir: Path, images: Sequence[str], folder: Path) -> list[NDArray[np.uint8]]:
     """Masks without any cleaning, in the order of the images."""
-    listed, output_dir = folder / "images.txt", folder / "masks"
-    write_text(listed, "\n".join(str(Path(image).absolute()) for image in images))
+    listed, output_dir = folder / "images.csv", folder / "masks"
+    write_csv(listed, ["image"], [[str(Path(image).absolute())] for image in images])
     monai.bundle.run(
         run_id="inferring",
         config_file=str(_CONFIG),

@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .given_files import given_path
+
 __all__ = ["Fold", "Split", "relative_names"]
 
 
@@ -73,5 +75,5 @@ def relative_names(datalist: Sequence[Mapping[str, Any]], root: str | os.PathLik
     Returns:
         The names, in the order given, with ``/`` between folders.
     """
-    base = Path(str(root)).expanduser()
+    base = given_path(root)
     return [Path(os.path.relpath(item["image"], base)).as_posix() for item in datalist]

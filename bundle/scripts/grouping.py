@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from .duplicates import Pair, clusters
 from .errors import InputError
+from .given_files import given_path, given_text
 from .survey import Facts
 
 __all__ = ["belong_together", "group_names", "strata"]
@@ -112,10 +114,9 @@ def _by_expression(files: Sequence[Path], rule: str) -> list[str]:
 
 def _by_table(files: Sequence[Path], path: str, column: str) -> list[str]:
     try:
-        with open(Path(path).expanduser(), newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(given_text(given_path(path)), newline=""))
+        rows, columns = list(reader), reader.fieldnames or []
+    except (OSError, csv.Error) as error:
         raise InputError(f"group names the table {path}, which cannot be read ({error}); give a CSV file") from error
     for needed in ("image", column):
         if needed not in columns:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import ignite.distributed as idist
@@ -30,6 +30,8 @@ EVERYTHING = dict.fromkeys(("overlays", "contours", "probability_maps", "uncerta
 
 #: in the folder: the images that could not be read
 FAILED = "failed.csv"
+
+_LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows
 
 _logger = logging.getLogger("qtseg")
 
@@ -81,16 +83,18 @@ def still_to_do(
         The items to do, in the order given, each with ``"made"``, for its marks.
 
     Raises:
-        InputError: if a file would be overwritten that no inference has made.
+        InputError: if a file would be overwritten that no inference has made, or a name cannot be that of a file: it is
+            too long, or that of a folder.
     """
     folder = Path(output_dir)
     failed = folder / FAILED
     if failed.is_file() and not failed.read_text(encoding="utf-8", errors="replace").startswith("image,problem"):
         raise InputError(f"{failed} would be overwritten, but is no list of ours; set --output_dir to another folder")
     todo, changed = [], []
-    for item in images:
+    of_images = [[item["mask"], *other_files(item["mask"], outputs, out_channels).values()] for item in images]
+    _check_places(folder, images, of_images)
+    for item, wanted in zip(images, of_images):
         made = made_of(item["image"], settings)
-        wanted = [item["mask"], *other_files(item["mask"], outputs, out_channels).values()]
         marks = {name: read_mark(folder / name) for name in wanted if (folder / name).is_file()}
         if len(marks) == len(wanted) and set(marks.values()) == {made}:
             continue
@@ -118,6 +122,24 @@ def still_to_do(
         if changed:
             _logger.warning(f"{len(changed)} image(s) stay as they are, as files were changed since: {changed[0]}, ...")
     return todo
+
+
+def _check_places(folder: Path, images: Sequence[Mapping[str, str]], of_images: Sequence[Sequence[str]]) -> None:
+    """Whether all can be files there, before the first is written."""
+    folders = {parent for names in of_images for name in names for parent in PurePath(name).parents}
+    for parent in sorted({folder / each for each in folders} | {folder}):
+        if os.path.lexists(parent) and not os.path.isdir(parent):
+            raise InputError(f"{parent} is to be a folder of masks, but a file; move it, or set another --output_dir")
+    for item, names in zip(images, of_images):
+        for name in map(PurePath, names):
+            over = len(os.fsencode(name.name)) - _LONGEST_NAME
+            if over > 0:
+                raise InputError(f"{item['image']} has too long a name for its {name.name}; shorten it by {over} bytes")
+            if name in folders or os.path.isdir(folder / name):
+                raise InputError(
+                    f"{item['image']} would be written as {folder / name}, which is a folder; rename the image, or set "
+                    "--output_dir to another"
+                )
 
 
 def batches_of(images: Sequence[Mapping[str, str]], batch_size: int) -> list[list[int]]:

@@ -60,7 +60,7 @@ def save_png(picture: Image.Image, path: str | os.PathLike, text: str = "") -> N
     facts = PngInfo()
     if text:
         facts.add_text(TEXT_KEY, text)
-    picture.save(path, compress_level=1, pnginfo=facts)  # half the time of level 6, for a quarter more bytes
+    picture.save(path, "PNG", compress_level=1, pnginfo=facts)  # half the time of level 6, for a quarter more bytes
 
 
 def draw_overlay(image: np.ndarray, ids: np.ndarray, *, opacity: float = 0.35) -> np.ndarray:

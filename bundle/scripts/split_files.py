@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from .checks import check_processes
 from .duplicates import Pair
 from .errors import InputError
 from .folds import Fold, Split, relative_names
+from .given_files import given_json, given_path
 from .grouping import belong_together, group_names, strata
 from .splits import divide, set_aside
 from .survey import Facts
@@ -169,7 +169,7 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
         InputError: if the file cannot be read, names an image that is not there, or has one in two parts of a fold.
     """
     try:
-        content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        content = given_json(given_path(path))
     except (OSError, ValueError) as error:
         raise InputError(f"split names {path}, which cannot be read ({error}); give a JSON file of folds") from error
     entries, groups = (content.get("folds"), content.get("groups", {})) if isinstance(content, dict) else (content, {})

@@ -21,6 +21,7 @@ from torch import nn
 
 from .checkpoints import load_encoder, load_weights
 from .errors import InputError
+from .given_files import given_path
 
 __all__ = ["load_trained", "start_from"]
 
@@ -44,9 +45,9 @@ def start_from(
     if weights is not None and encoder_weights is not None:
         raise InputError("weights and encoder_weights are both set; a whole model holds an encoder already: drop one")
     if weights is not None:
-        load_weights(network, weights)
+        load_weights(network, given_path(weights))
     if encoder_weights is not None:
-        load_encoder(network, encoder_weights)
+        load_encoder(network, given_path(encoder_weights))
     if idist.get_rank() == 0:
         source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
         _logger.info(f"start:    {source}")

@@ -13,12 +13,14 @@
 
 from __future__ import annotations
 
-import json
+import os
+import reprlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..given_files import given_json
 from .files import Item, dataset_folder, image_files, is_image
 
 __all__ = ["from_decathlon"]
@@ -49,11 +51,11 @@ def from_decathlon(dataset_dir: str | PathLike[str] | None) -> list[Item]:
     """
     folder = dataset_folder(dataset_dir, _TREE)
     path = folder / "dataset.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{folder} has no file dataset.json; expected is{_TREE}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = given_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); expected is{_TREE}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; expected is{_TREE}")
@@ -73,15 +75,15 @@ def _listed(path: Path, entries: Any, part: str) -> list[Item]:
         raise InputError(f"{path} has a {type(entries).__name__} where a list is expected:{_TREE}")
     labelled = [entry for entry in entries if isinstance(entry, dict) and "label" in entry]
     if part == "train" and len(labelled) < len(entries):
-        raise InputError(f"{path} has {entries[0]!r} among its training images; expected is{_TREE}")
+        raise InputError(f"{path} has {reprlib.repr(entries[0])} among its training images; expected is{_TREE}")
     return [{key: _file(path, entry.get(key)) for key in ("image", "label")} | {"part": part} for entry in labelled]
 
 
 def _file(path: Path, name: Any) -> str:
     if not isinstance(name, str):
-        raise InputError(f"{path} names {name!r}; expected is the path of one image file")
+        raise InputError(f"{path} names {reprlib.repr(name)}; expected is the path of one image file")
     file = path.parent / name  # an absolute name stays as it is
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(f"{path} lists {name}, but there is no {file}; add the file, or remove the line")
     if not is_image(file):
         raise InputError(f"{path} lists {name}, which is no 2D image; save PNG or TIFF slices")

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..given_files import given_path
 from ..pages import SUFFIXES, has_image_suffix
 
 __all__ = [
@@ -54,8 +56,8 @@ def dataset_folder(dataset_dir: str | PathLike[str] | None, tree: str) -> Path:
     """
     if dataset_dir is None:  # what a config says where the user has said nothing
         raise InputError(f"dataset_dir is not set; give --dataset_dir a folder:{tree}")
-    folder = Path(str(dataset_dir)).expanduser()  # the command line turns a folder named 2018 into a number
-    if not folder.exists():
+    folder = given_path(dataset_dir)
+    if not os.path.exists(folder):
         raise InputError(f"{folder} does not exist; give --dataset_dir an existing folder:{tree}")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give --dataset_dir a folder:{tree}")
@@ -84,7 +86,7 @@ def is_visible(path: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     """Whether it is a file whose name ends as that of a supported image."""
-    return is_visible(path) and has_image_suffix(path) and path.is_file()
+    return is_visible(path) and has_image_suffix(path) and os.path.isfile(path)
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import os
 import re
@@ -24,8 +25,10 @@ from pathlib import Path, PurePath
 
 import ignite.distributed as idist
 
+from ..decoder_messages import leave_out
 from ..dicom import is_dicom
 from ..errors import InputError
+from ..given_files import given_path, given_text
 from ..marks import read_mark
 from ..nifti import is_nifti
 from ..pages import count_pages, has_image_suffix
@@ -67,10 +70,11 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
         InputError: if nothing is there, a list cannot be read or names what is not there, or masks would lie among the
             images.
     """
+    leave_out()
     if dataset_dir is None:  # what a config says where the user has said nothing
         raise InputError(f"dataset_dir is not set; give --dataset_dir{_EXPECTED}")
-    source = Path(str(dataset_dir)).expanduser()  # the command line turns a folder named 2018 into a number
-    if not source.exists():
+    source = given_path(dataset_dir)
+    if not os.path.exists(source):
         raise InputError(f"{source} does not exist; give --dataset_dir{_EXPECTED}")
     if source.is_dir():
         base = source / "images" if _is_dataset(source) else source
@@ -79,6 +83,8 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
         found = list(_files_below(base, Path(str(output_dir))))
         files = sorted(file for file, is_one in found if is_one)
         _log_left_out(source, sorted(file for file, is_one in found if not is_one), "not an image of a known format")
+    elif not os.path.isfile(source):
+        raise InputError(f"{source} is a pipe, a socket or a device; give --dataset_dir{_EXPECTED}")
     elif source.suffix.lower() in _LISTS:
         files = list(dict.fromkeys(_listed(source)))
         base = Path(os.path.commonpath([file.parent for file in files]))
@@ -134,7 +140,7 @@ def _files_below(base: Path, output_dir: Path) -> Iterator[tuple[Path, bool]]:
 
 def _is_dicom(path: Path) -> bool:
     """DICOM files often have no suffix."""
-    if not is_visible(path) or not path.is_file():
+    if not is_visible(path) or not os.path.isfile(path):
         return False
     try:
         return is_dicom(path)
@@ -144,20 +150,28 @@ def _is_dicom(path: Path) -> bool:
 
 def _listed(path: Path) -> list[Path]:
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = _column(path, csv.DictReader(file)) if path.suffix.lower() == ".csv" else file.read().splitlines()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = given_text(path)
+        is_table = path.suffix.lower() == ".csv"
+        lines = _column(path, csv.DictReader(io.StringIO(text, newline=""))) if is_table else text.split("\n")
+    except (OSError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); give --dataset_dir{_EXPECTED}") from error
-    entries = [line.strip() for line in lines if line.strip()]
-    files = [Path(os.path.abspath(path.parent / Path(entry).expanduser())) for entry in entries]
-    if path.suffix.lower() == ".txt":  # may have remarks
-        files = [file for file, entry in zip(files, entries) if not entry.startswith("#") or file.is_file()]
+    entries = [line for line in lines if line.strip()]
+    files = [_file(path.parent, entry) for entry in entries]
+    if not is_table:  # may have remarks
+        is_remark = [entry.lstrip().startswith("#") and not os.path.isfile(file) for file, entry in zip(files, entries)]
+        files = [file for file, each in zip(files, is_remark) if not each]
     if not files:
         raise InputError(f"{path} lists no image; give --dataset_dir{_EXPECTED}")
-    missing = [str(file) for file in files if not file.is_file()]
+    missing = [str(file) for file in files if not os.path.isfile(file)]
     if missing:
         raise InputError(f"{path} lists {missing[0]}, which is not there ({len(missing)} such line(s)); mend the list")
     return files
+
+
+def _file(folder: Path, entry: str) -> Path:
+    """The file that a line names, blanks around it being a part of the name only where there is such a file."""
+    exact, trimmed = (Path(os.path.abspath(folder / given_path(name))) for name in (entry, entry.strip()))
+    return exact if os.path.isfile(exact) else trimmed
 
 
 def _column(path: Path, table: csv.DictReader[str]) -> list[str]:
@@ -180,14 +194,15 @@ def _mask_suffix(file: Path) -> str:
 
 
 def _mask_names(files: Sequence[PurePath], suffixes: Sequence[str]) -> list[str]:
-    """Names that differ, in any case of their letters, as some file systems do not tell it apart."""
+    """Names that differ, from folders of masks too, in any case of their letters, which some file systems ignore."""
     names = [
         file.with_name((_ENDING.sub("", file.name) if has_image_suffix(file) else file.name) + suffix).as_posix()
         for file, suffix in zip(files, suffixes)
     ]
     whole = [f"{file.as_posix()}{suffix}" for file, suffix in zip(files, suffixes)]
+    folders = {folder.as_posix().casefold() for file in files for folder in file.parents}
     while True:
-        counts = Counter(name.casefold() for name in names)
+        counts = Counter(name.casefold() for name in names) + Counter(folders)
         longer = [each if counts[name.casefold()] > 1 else name for each, name in zip(whole, names)]
         if longer == names:
             return names
