@@ -50,35 +50,35 @@ def _place(random_: random.Random, size: int) -> int:
     return random_.randrange(max(1, min(size, random_.choice((16, 64, 400, size)))))
 
 
-def _flip_bits(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
+def flip_bits(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
     changed = bytearray(content)
     for _ in range(random_.choice((1, 1, 2, 8, 32)) if changed else 0):
         changed[_place(random_, len(changed))] ^= 1 << random_.randrange(8)
     return bytes(changed)
 
 
-def _truncate(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
+def truncate(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
     return content[: random_.randrange(len(content) + 1)]
 
 
-def _remove(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
+def remove(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
     start = _place(random_, len(content))
     return content[:start] + content[start + random_.randrange(1, 64) :]
 
 
-def _splice(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
+def splice(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
     other = files[random_.choice(sorted(files))]
     start, place = random_.randrange(len(other)), _place(random_, len(content))
     part = other[start : start + random_.choice((4, 12, 64, 1000))]
     return content[:place] + part + content[place + random_.choice((0, len(part))) :]
 
 
-def _repeat(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
+def repeat(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
     start, length = _place(random_, len(content)), random_.randrange(1, 200)
     return content[:start] + content[start : start + length] * random_.choice((2, 3, 50)) + content[start + length :]
 
 
-def _set_number(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
+def set_number(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
     width, number = random_.choice(((2, "H"), (4, "I"), (8, "Q"))), random_.choice(_NUMBERS)
     place = _place(random_, len(content)) & (~1 if random_.random() < 0.8 else ~0)
     packed = struct.pack(random_.choice("<>") + width[1], number % 256 ** width[0])
@@ -89,7 +89,7 @@ def _set_tag(random_: random.Random, content: bytes, files: dict[str, bytes]) ->
     """Another type, count or value of an entry of a TIFF, wherever its directory lies."""
     order = {b"II": "<", b"MM": ">"}.get(content[:2])
     if order is None or len(content) < 16 or content[2:4] not in (b"*\0", b"\0*"):
-        return _set_number(random_, content, files)
+        return set_number(random_, content, files)
     (start,) = struct.unpack_from(order + "I", content, 4)
     if start + 2 > len(content):
         return content
@@ -103,7 +103,7 @@ def _set_tag(random_: random.Random, content: bytes, files: dict[str, bytes]) ->
 def _change_chunk(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
     """Another content of a chunk of a PNG, with the checksum that belongs to it."""
     if not content.startswith(_PNG_START):
-        return _flip_bits(random_, content, files)
+        return flip_bits(random_, content, files)
     chunks = list(_chunks(content))
     if not chunks:
         return content
@@ -111,7 +111,7 @@ def _change_chunk(random_: random.Random, content: bytes, files: dict[str, bytes
     kind, data = chunks[i]
     action = random_.choice(("change", "change", "change", "double", "drop", "swap", "inflate"))
     if action == "change":
-        chunks[i] = kind, random_.choice((_flip_bits, _set_number, _truncate))(random_, data, files)
+        chunks[i] = kind, random_.choice((flip_bits, set_number, truncate))(random_, data, files)
     elif action == "double":
         chunks.insert(i, chunks[i])
     elif action == "drop":
@@ -136,5 +136,5 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += length + 12
 
 
-_DAMAGES = (_flip_bits, _flip_bits, _truncate, _remove, _splice, _repeat, _set_number, _set_number)
+_DAMAGES = (flip_bits, flip_bits, truncate, remove, splice, repeat, set_number, set_number)
 _DAMAGES += (_set_tag, _set_tag, _change_chunk, _change_chunk)

@@ -19,9 +19,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import pickle
 import re
-import struct
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +29,7 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .release import convert_release, is_release, listed
+from .tensor_files import check_tensors, load_tensors
 
 __all__ = ["convert_release", "read_weights", "load_encoder", "load_weights", "main"]
 
@@ -38,16 +37,6 @@ logger = logging.getLogger("qtseg")
 
 PathLike = str | os.PathLike[str]
 
-# What torch.load was seen to raise on damaged files and on files of other kinds.
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    AssertionError,
-    struct.error,
-)
 _TOKENS = "decoder.tokens"
 _PER_CLASS = re.compile(r"decoder\.(tokens$|stages\.\d+\.token_mlps\.)")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "frequencies")
@@ -180,14 +169,7 @@ def _read_state_dict(path: PathLike) -> dict[str, Tensor]:
     """Read a state dict, ours or the release's, without converting it."""
     if not Path(path).is_file():
         raise InputError(f"{path} is no file; give the path of a weights file.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        raise InputError(
-            f"{path} cannot be read as weights: it is damaged, no PyTorch file, or holds Python objects beside "
-            "tensors, which could run code; save the state dict alone, with torch.save(network.state_dict(), path)."
-        ) from error
-
+    content = load_tensors(path)
     weights = content
     if isinstance(content, Mapping):  # the training state of the release, or of ours
         parts = content.get("parts")
@@ -200,6 +182,7 @@ def _read_state_dict(path: PathLike) -> dict[str, Tensor]:
     elif not (is_release(weights) or any(key.startswith(("encoder.", "decoder.")) for key in weights)):
         held = f"a state dict with the keys {listed(list(weights))}" if weights else "an empty state dict"
     else:
+        check_tensors(weights, path)
         return dict(weights)
     raise InputError(f"{path} holds {held}; expected the weights of this bundle's QTSeg or of the published one.")
 

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -28,6 +27,8 @@ import ignite.distributed as idist
 from .cleaning import NO_CLEANING
 from .errors import InputError
 from .folds import Split
+from .given_files import given_json
+from .settings_check import check_settings
 from .survey import Facts
 
 __all__ = [
@@ -89,19 +90,21 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
         A dictionary with at least the keys of :py:data:`PUBLISHED`.
 
     Raises:
-        InputError: if the file is not JSON, lacks a key, or belongs to another ``model.pt`` than the one beside it.
+        InputError: if the file is not JSON, lacks a key, has a value that is none, or belongs to another ``model.pt``
+            than the one beside it.
     """
     path = settings_path(ckpt_dir)
     if not path.is_file():
         _logger.info(f"no {path}: using the published setting (512 x 512 pixels, 2 classes)")
         return dict(PUBLISHED)
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        settings = given_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); delete it to use the published setting") from error
     missing = sorted(set(PUBLISHED) - set(settings)) if isinstance(settings, dict) else sorted(PUBLISHED)
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
+    check_settings(settings, path)
     model = path.with_suffix(".pt")
     put_pending_model(ckpt_dir, settings)
     if model.is_file() and settings.get("sha256") != file_digest(model):

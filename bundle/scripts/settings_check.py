@@ -1,0 +1,105 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What may stand in a ``model.json``, which can come from anywhere: in configs, where it goes, text can be code."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import InputError
+from .masks import MAX_CLASSES
+from .protocols import TRAINING_PROTOCOLS
+
+__all__ = ["check_settings"]
+
+_MOST_PIXELS = 200_000_000  # of an image that the network sees
+_STRIDE = 32
+
+
+def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Check the settings of a model.
+
+    Args:
+        settings: content of its ``model.json``.
+        path: of the file.
+
+    Raises:
+        InputError: naming the first that is none.
+    """
+    for name, (is_one, expected) in _EXPECTED.items():
+        if not is_one(settings[name]):
+            raise InputError(
+                f"{path} has {name} {reprlib.repr(settings[name])}; expected is {expected}: put back the file as the "
+                "training wrote it, or train again"
+            )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_size(value: Any) -> bool:
+    sides = value if isinstance(value, list) else [value, value]
+    if len(sides) != 2 or not all(_is_whole(side) and side > 0 and side % _STRIDE == 0 for side in sides):
+        return False
+    return bool(sides[0] * sides[1] <= _MOST_PIXELS)
+
+
+def _is_cleaning(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    switches = (value.get(name) for name in ("fill_holes", "largest_component"))
+    smallest: Any = value.get("smallest_object")
+    return all(isinstance(switch, bool) for switch in switches) and _is_whole(smallest) and bool(smallest >= 0)
+
+
+def _are_colors(value: Any) -> bool:
+    def is_color(color: Any) -> bool:
+        return isinstance(color, list) and len(color) == 3 and all(_is_whole(part) for part in color)
+
+    return value is None or (isinstance(value, list) and all(is_color(color) for color in value))
+
+
+def _are_images(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(image, dict) and all(isinstance(image.get(name), str) for name in ("part", "group", "digest"))
+        for image in value.values()
+    )
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+_EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "spatial_size": (_is_size, f"[height, width] in pixels, divisible by {_STRIDE}, at most {_MOST_PIXELS} in all"),
+    "geometry": (lambda value: value in ("fit", "native"), "fit or native"),
+    "overlap": (lambda value: isinstance(value, (int, float)) and 0 <= value < 1, "a share from 0 to below 1"),
+    "cleaning": (_is_cleaning, "fill_holes, largest_component and smallest_object"),
+    "out_channels": (lambda value: _is_whole(value) and 2 <= value <= MAX_CLASSES, f"2 to {MAX_CLASSES} classes"),
+    "dataset_dir": (_is_text_or_none, "a path, or null"),
+    "layout": (lambda value: isinstance(value, str), "the name of a layout"),
+    "color_space": (lambda value: value in ("RGB", "YCrCb"), "RGB or YCrCb"),
+    "label_colors": (_are_colors, "a list of [red, green, blue], or null"),
+    "fold": (lambda value: _is_whole(value) and value >= 0, "the number of a fold"),
+    "protocol": (lambda value: value in TRAINING_PROTOCOLS, " or ".join(TRAINING_PROTOCOLS)),
+    "split_digest": (_is_text_or_none, "the digest of a split, or null"),
+    "images": (_are_images, "part, group and digest of each image, by its name"),
+    "seen_before": (
+        lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of digests"
+    ),
+    "leaks": (
+        lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value), "a list of leaks"
+    ),
+}
