@@ -29,6 +29,8 @@ from .errors import InputError
 __all__ = ["check_knobs", "check_names", "check_processes", "divisible", "image_size", "switch"]
 
 _STRIDE = 32  # of the encoder's coarsest features
+_MOST_PIXELS = 200_000_000  # of an image that the network sees
+_MOST_CLASSES = 256  # as label ids have 8 bits
 _CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -50,6 +52,8 @@ def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
     if any(side % _STRIDE for side in sides):
         cure = [divisible(side) for side in sides]
         raise InputError(f"spatial_size is {list(sides)}; both must be divisible by {_STRIDE}: use {cure}")
+    if sides[0] * sides[1] > _MOST_PIXELS:
+        raise InputError(f"spatial_size is {list(sides)}; use at most {_MOST_PIXELS} pixels in all, such as [512, 512]")
     return sides[0], sides[1]
 
 
@@ -83,7 +87,7 @@ def switch(**knob: bool | str) -> bool:
 _COUNTS = {
     **dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), 1),
     **dict.fromkeys(("crops_per_image", "max_pixels"), 1),
-    **dict.fromkeys(("num_workers", "freeze_epochs", "fold"), 0),
+    **dict.fromkeys(("num_workers", "freeze_epochs", "fold", "seed"), 0),
     **dict.fromkeys(("out_channels", "num_folds"), 2),
 }
 
@@ -99,6 +103,8 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
     """
     if knobs.get("out_channels") == 1:
         raise InputError("out_channels is 1; it counts the background, so use 2 for one kind of object")
+    if isinstance(knobs.get("out_channels"), int) and knobs["out_channels"] > _MOST_CLASSES:
+        raise InputError(f"out_channels is {knobs['out_channels']}; masks hold at most {_MOST_CLASSES} classes")
     for name, least in _COUNTS.items():
         value = knobs.get(name, least)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -108,7 +114,7 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         raise InputError(f"early_stopping is {patience!r}; it must be a number of validations, or left out")
     for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate", "overlap"):
         value = knobs.get(name, 0.1)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
             raise InputError(f"{name} is {value!r}; it must be a number of at least 0")
     for name in ("output_dir", "ckpt_dir"):
         if not isinstance(knobs.get(name, ""), str):  # the command line takes 2018 for a number
