@@ -190,10 +190,11 @@ def dicom_with_a_jpeg(path: Path, side: int) -> None:
 
 
 READ = """
-import json, pathlib, resource, sys, time
+import json, pathlib, re, sys, time
 from scripts.errors import InputError
 from scripts.image_reader import ImageFileReader
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+status = pathlib.Path("/proc/self/status")
+peak = lambda: int(re.search("VmHWM: *([0-9]+)", status.read_text().replace("\\t", " "))[1]) * 1024
 reader = ImageFileReader(max_pixels=20_000_000, volumes=True)
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     before, start = peak(), time.monotonic()
