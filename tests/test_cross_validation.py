@@ -224,6 +224,23 @@ def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):
                 pass
 
 
+def test_a_fold_that_was_cut_off_while_it_was_scored_is_only_scored(tmp_path, monkeypatch):
+    done: list[str] = []
+
+    def run(self, run_id, *others):
+        done.append(run_id)
+        if done == ["training", "evaluating"]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FoldRuns, "_monai", run)
+    runs = FoldRuns(tmp_path, "train.json", {})
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(0, device=None, parent_run="a")
+    assert not runs.is_done(0)
+    runs.run(0, device=None, parent_run="a")
+    assert runs.is_done(0) and done == ["training", "evaluating", "evaluating"]
+
+
 @pytest.mark.parametrize("geometry", ["fit", "native"])
 def test_the_models_of_the_folds_predict_together(geometry, validated, blobs, tmp_path):
     folds = load_folds(QTSeg(3, 2), validated.folder, device=torch.device("cpu"), precision="float32")

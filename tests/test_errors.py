@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 import scripts
 from scripts.errors import InputError, explain_failures
@@ -110,10 +111,12 @@ def test_the_program_fails_with_status_1():
         (OSError(28, "No space left on device"), "a disk is full; make room"),
         (RuntimeError("(sqlite3.OperationalError) database or disk is full"), "a disk is full; make room"),
         (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"), "another process"),
+        (MlflowException("API request to http://127.0.0.1:9/x failed: Connection reset by peer"), "the MLflow server"),
         (RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"), "lower num_workers"),
     ],
 )
-def test_what_the_machine_failed_at_is_told_with_its_cure(error, cure, capsys):
+def test_what_the_machine_failed_at_is_told_with_its_cure(error, cure, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
     explain_failures()
     report(raised(error))
     (line,) = capsys.readouterr().err.splitlines()
@@ -123,4 +126,5 @@ def test_what_the_machine_failed_at_is_told_with_its_cure(error, cure, capsys):
 def test_what_a_file_says_is_no_failing_of_the_machine(capsys):
     explain_failures()
     report(raised(KeyError("Broken pipe")))
+    report(raised(RuntimeError("Connection reset by peer")))  # there is only one process
     assert "error: " not in capsys.readouterr().err

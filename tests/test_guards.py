@@ -16,10 +16,12 @@ import math
 import re
 import shutil
 from collections import namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
+from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.losses import DiceCELoss
 from torch import nn
@@ -32,7 +34,7 @@ from workflows import run, train_small
 PATHS = [{"image": f"/data/{name}.png"} for name in "abcdefgh"]
 
 
-def train(network: nn.Module, broken: set[int], epochs: int = 1) -> SupervisedTrainer:
+def train(network: nn.Module, broken: set[int], epochs: int = 1, handlers: Sequence[Any] = ()) -> SupervisedTrainer:
     """One step an image, some of which are infinite."""
     torch.manual_seed(0)
     batches = []
@@ -47,7 +49,7 @@ def train(network: nn.Module, broken: set[int], epochs: int = 1) -> SupervisedTr
         network=network,
         optimizer=torch.optim.AdamW(network.parameters(), lr=0.1, fused=True),
         loss_function=nn.MSELoss(),
-        train_handlers=[SkipNonFinite(network, PATHS)],
+        train_handlers=[SkipNonFinite(network, PATHS), *handlers],
         key_train_metric={"loss": FiniteAverage(output_transform=lambda output: float(output[0]["loss"]))},
         decollate=True,
     )
@@ -79,6 +81,19 @@ def test_an_epoch_without_a_finite_step_has_no_mean():
         patch.setattr("test_guards.PATHS", PATHS[:2])
         trainer = train(network(), {0, 1})
     assert math.isnan(trainer.state.metrics["loss"])
+
+
+def test_a_training_that_goes_on_keeps_the_statistics_it_goes_on_with():
+    found = network()
+
+    class Loads:
+        def attach(self, engine):
+            engine.add_event_handler(Events.STARTED, lambda: found[1].running_mean.fill_(5.0))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("test_guards.PATHS", PATHS[:1])
+        train(found, {0}, handlers=[Loads()])
+    assert found[1].running_mean.tolist() == [5.0, 5.0]
 
 
 class FiniteOnce(DiceCELoss):

@@ -20,16 +20,15 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
-from monai.utils import path_to_sqlite_uri
 from PIL import Image
 
-from scripts.mlflow_start import start_mlflow
+from scripts.mlflow_start import sqlite_uri, tracked_at
 from scripts.tracking import RunTracker, ValidationTracker, make_run_dir, write_executed_config
 
 
 @pytest.fixture
 def store(tmp_path) -> dict[str, str]:
-    uri = path_to_sqlite_uri(str(tmp_path / "mlruns.db"))
+    uri = sqlite_uri(tmp_path / "mlruns.db")
     return {"tracking_uri": uri, "experiment_name": "qtseg", "run_name": "train_1"}
 
 
@@ -101,7 +100,7 @@ def test_the_executed_config_needs_a_config(tmp_path):
 def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
     folder = tmp_path / "100% mine, ünd blanks"
     folder.mkdir()
-    uri = path_to_sqlite_uri(str(folder / "mlruns.db"))
+    uri = sqlite_uri(folder / "mlruns.db")
 
     def killed(source, target):
         assert target == folder / "mlruns.db"
@@ -109,11 +108,25 @@ def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
 
     with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
         cut.setattr(Path, "rename", killed)
-        start_mlflow(uri)
+        with tracked_at(uri):
+            pass
     assert list(folder.iterdir()) == []
-    start_mlflow(uri)
-    client = mlflow.MlflowClient(uri)
-    run = client.create_run(client.create_experiment("mine")).info.run_id
-    start_mlflow(uri)  # leaves one that is there
+    for _ in range(2):  # makes it, and leaves it
+        with tracked_at(uri):
+            client = mlflow.MlflowClient(uri)
+            client.get_experiment_by_name("mine") or client.create_experiment("mine")
     assert [path.name for path in folder.iterdir()] == ["mlruns.db"]
-    assert mlflow.MlflowClient(uri).get_run(run).info.run_id == run
+
+
+def test_folders_are_not_made_twice(tmp_path):
+    folder = tmp_path / "ünd blanks & more"
+    folder.mkdir()
+    RunTracker(sqlite_uri(folder / "mlruns.db"), experiment_name="mine", run_name="a")
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_address_that_was_asked_for_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_uri(tmp_path / "another.db"))
+    tracker = RunTracker(sqlite_uri(tmp_path / "mine.db"), experiment_name="mine", run_name="a")
+    tracker.client.create_experiment("mine")
+    assert [path.name for path in tmp_path.glob("*.db")] == ["mine.db"]

@@ -44,7 +44,8 @@ def watched(tmp_path, blobs):
     places = {name: tmp_path / name for name in ("home", "temporary", "cwd")}
     for place in places.values():
         place.mkdir()
-    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")}
+    ours = ("CI", "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= {"HOME": str(places["home"]), "TMPDIR": str(places["temporary"]), "OMP_NUM_THREADS": "1"}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
 

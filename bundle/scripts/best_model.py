@@ -90,13 +90,17 @@ class SaveBestModel:
         state: Any = engine.state
         if state.best_metric_epoch != state.epoch or (self.is_start and state.epoch == 0 and self.path.is_file()):
             return
+        folder = self.path.parent
         if not self._is_of_this_run():
-            keep_previous_model(self.path.parent)
-        pending = pending_model(self.path.parent)
+            if settings_path(folder).is_file():
+                put_pending_model(folder, read_json(settings_path(folder)))
+            keep_previous_model(folder)
+        pending = pending_model(folder)
         with synced(pending) as file:
             torch.save(self.network.state_dict(), file)
-        write_json(settings_path(self.path.parent), {**self.settings, "sha256": file_digest(pending)})
-        pending.replace(self.path)
+        settings = {**self.settings, "sha256": file_digest(pending)}
+        write_json(settings_path(folder), settings)
+        put_pending_model(folder, settings)
 
     def _is_of_this_run(self) -> bool:
         path = settings_path(self.path.parent)

@@ -61,7 +61,8 @@ def write_checkpoint(folder: str | os.PathLike[str], content: Mapping[str, Any],
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    for old in list(_newest_first(folder))[_KEPT:]:
+    others = sorted(_newest_first(folder), key=lambda each: (each != path, -each.stat().st_mtime_ns))  # as written
+    for old in others[_KEPT:]:
         old.unlink(missing_ok=True)
     return path
 

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -20,18 +21,24 @@ from types import TracebackType
 
 __all__ = ["InputError", "explain_failures", "explanation", "in_one_line"]
 
+_GO_ON = "run the same command again: a training goes on from its last checkpoint"
+
 # What is no fault of the program either, by its text, however many libraries have wrapped it since.
 _OF_THE_MACHINE = {
-    r"Connection (closed|reset) by peer|Broken pipe|NCCL .*remote": (
-        "another process of this job has ended; what it or torchrun says is the cause. Mend that, and run the same "
-        "command again: a training goes on from its last checkpoint"
-    ),
     r"No space left on device|[Dd]isk quota exceeded|database or disk is full": (
-        "a disk is full; make room, and run the same command again: a training goes on from its last checkpoint"
+        f"a disk is full; make room, and {_GO_ON}"
     ),
     r"DataLoader worker .*(killed by signal|exited unexpectedly)": (
         "a process that fetches images was killed, mostly for want of memory; lower num_workers (or give the container "
-        "more shared memory), and run the same command again"
+        f"more shared memory), and {_GO_ON}"
+    ),
+    r"Max retries exceeded|Connection aborted|(read|connect)ion timed out|API request to": (
+        f"the MLflow server cannot be reached; start it, or give another tracking_uri, and {_GO_ON}"
+    ),
+}
+_OF_ANOTHER_PROCESS = {
+    r"Connection (closed|reset) by peer|Broken pipe|NCCL .*remote": (
+        f"another process of this job has ended; what it or torchrun says is the cause. Mend that, and {_GO_ON}"
     ),
 }
 
@@ -106,7 +113,9 @@ def _failing_of(error: BaseException) -> str | None:
         text = str(error)
     else:
         return None
-    cure = next((cure for pattern, cure in _OF_THE_MACHINE.items() if re.search(pattern, text)), None)
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    known = _OF_THE_MACHINE | _OF_ANOTHER_PROCESS if several else _OF_THE_MACHINE
+    cure = next((cure for pattern, cure in known.items() if re.search(pattern, text)), None)
     return cure and f"{cure} ({in_one_line(error)[:200]})"
 
 

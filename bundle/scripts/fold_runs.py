@@ -104,7 +104,7 @@ class FoldRuns:
         return (self.model(fold) / "done").is_file()
 
     def run(self, fold: int, *, device: str | None, parent_run: str) -> None:
-        """Train and score a fold. One that was cut off goes on from its last checkpoint.
+        """Train and score a fold. One that was cut off goes on from its last checkpoint, or with the scores.
 
         Args:
             fold: its number.
@@ -118,7 +118,10 @@ class FoldRuns:
         name = f"fold_{fold}"
         common = {"ckpt_dir": str(self.model(fold)), "output_dir": str(self.folder), "parent_run": parent_run}
         training = {**self.knobs, **common, "fold": str(fold), "split": str(self.split_file), "run_prefix": name}
-        self._monai("training", self.config_file, training, fold, device)
+        trained = self.model(fold) / "trained"
+        if not trained.is_file():
+            self._monai("training", self.config_file, training, fold, device)
+            trained.touch()
         files = [*self.config_files, str(Path(self.config_files[0]).parent / "evaluate.json")]
         kept = {name: value for name, value in self.knobs.items() if name in _OF_EVALUATION}
         common["run_name"] = f"{name}_scores_{uuid.uuid4().hex[:8]}"

@@ -59,7 +59,7 @@ class SkipNonFinite:
         Args:
             engine: the trainer.
         """
-        engine.add_event_handler(Events.STARTED, self._keep_statistics)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._keep_statistics)
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
     def _keep_statistics(self) -> None:
@@ -88,14 +88,14 @@ class SkipNonFinite:
         told = f"loss or gradients of epoch {state.epoch}, step {step} are not finite; images: {', '.join(names)}"
         if self.in_a_row == _IN_A_ROW:
             raise InputError(
-                f"{told}; so were those of the {_IN_A_ROW - 1} steps before. Lower learning_rate, and look at these "
-                "images; the best model so far is kept"
+                f"{told}; so were those of the {_IN_A_ROW - 1} steps before. Lower learning_rate (and set --resume "
+                "false), and look at these images; the best model so far is kept"
             )
         _logger.warning(f"{told}; the step is skipped")
 
     def _is_finite(self, engine: Any) -> bool:
         finite = torch.isfinite(engine.state.output[Keys.LOSS])
-        if not engine.amp:  # whose scaled gradients may overflow
+        if not engine.amp or engine.scaler.get_scale() < 1:  # gradients that are scaled up may overflow
             gradients = [each.grad for each in self.network.parameters() if each.grad is not None]
             finite = finite & torch.isfinite(torch.nn.utils.get_total_norm(gradients))
         if idist.get_world_size() > 1:  # all skip or none does

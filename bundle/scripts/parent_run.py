@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 
-from .mlflow_start import start_mlflow
+from .mlflow_start import tracked_at
 from .whole_files import write_text
 
 __all__ = ["ParentRun"]
@@ -40,10 +39,9 @@ class ParentRun:
     """
 
     def __init__(self, config: ConfigParser, folder: Path) -> None:
-        # MONAI's handler, which tracks the folds, prefers the environment's too
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or config.get_parsed_content("tracking_uri")
-        start_mlflow(uri)
-        self.client = mlflow.MlflowClient(uri)
+        uri = config.get_parsed_content("tracking_uri")
+        with tracked_at(uri):
+            self.client = mlflow.MlflowClient(uri)
         remembered = folder / ".parent_run"
         if remembered.is_file() and self._is_taken_up(remembered.read_text(encoding="utf-8")):
             return

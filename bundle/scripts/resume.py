@@ -14,12 +14,12 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ __all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished", "recipe_o
 
 _FILE = "run.json"
 _SHOWN = 3  # differences in a message
-_HELD: dict[str, int] = {}  # the run of this process, and what locks it
+_HELD: dict[str, int] = {}  # the model's folder that this process trains into, and what locks it
 
 # Top-level names of the config that change where and how quickly a training runs and what it is called, not its result.
 _WITHOUT_EFFECT = {
@@ -58,10 +58,12 @@ class Unfinished:
     Attributes:
         name: of the run.
         state: of its last checkpoint; None if it has none.
+        batch_size: that it was begun with, which memory may have made smaller than asked.
     """
 
     name: str
     state: dict[str, Any] | None
+    batch_size: int
 
 
 def recipe_of(
@@ -77,18 +79,22 @@ def recipe_of(
 
     Returns:
         Values that JSON can hold: of the knobs, and of all else in the config that has an effect, by their ids; a
-        digest of all images and labels; the number of processes.
+        digest of each image with its label; the number of processes.
 
     Raises:
         RuntimeError: if not called by a config.
     """
-    content = sorted((name, facts_.digest) for name, facts_ in zip(split.images, facts))
     recipe = {name: value for name, value in hyperparameters.items() if name not in _WITHOUT_EFFECT}
     recipe |= dict(_leaves(calling_parser().get(), set(hyperparameters)))
-    recipe["images"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    recipe["split_digest"] = split.digest
+    recipe["images"] = {name: _short_digest(each) for name, each in sorted(zip(split.images, facts))}
     recipe["processes"] = idist.get_world_size()
     recipe["ckpt_dir"] = os.path.abspath(ckpt_dir)
     return json.loads(json.dumps(recipe, default=lambda value: type(value).__name__))
+
+
+def _short_digest(facts: Facts) -> str:
+    return hashlib.sha256((facts.digest + facts.label_digest).encode()).hexdigest()[:16]
 
 
 def _leaves(config: Any, knobs: set[str], place: str = "") -> Iterator[tuple[str, Any]]:
@@ -105,56 +111,92 @@ def _leaves(config: Any, knobs: set[str], place: str = "") -> Iterator[tuple[str
 def find_unfinished(
     output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: bool
 ) -> Unfinished | None:
-    """The training to go on with: the last of the same recipe that was cut off, and that no process is at.
+    """The training to go on with: the last of the same recipe that was cut off.
+
+    From here on this process has ``ckpt_dir`` for itself, until the training ends.
 
     Args:
         output_dir: folder of the runs.
-        run_prefix: what their names begin with.
+        run_prefix: what their names begin with; a ``run_name`` that was given is looked for instead.
         recipe: of :py:func:`recipe_of`.
-        resume: False leaves all that were cut off aside, from then on.
+        resume: False leaves those that were cut off aside, from then on.
 
     Raises:
-        InputError: if trainings were cut off, but none of this recipe; it names what differs.
+        InputError: if another training is at ``ckpt_dir``; if trainings into it were cut off, but none of this recipe:
+            it names what differs; if the name that was given is that of a training which is finished.
     """
-    name = _find(output_dir, run_prefix, recipe, resume) if idist.get_rank() == 0 else ""
+    found = _find(output_dir, run_prefix, recipe, resume) if idist.get_rank() == 0 else ""
     if idist.get_world_size() > 1:  # the others would meet the lock of the first
-        name = str(idist.broadcast(name, src=0, safe_mode=True))
-    if not name:
+        found = str(idist.broadcast(found, src=0, safe_mode=True))
+    if not found:
         return None
-    state = newest_checkpoint(Path(output_dir) / name)
+    folder = Path(output_dir) / found
+    state = newest_checkpoint(folder)
     if idist.get_rank() == 0:
         done = "its start" if state is None else f"epoch {state['epoch']}, step {state['step']}"
-        _logger.info(f"resume:   {name} was cut off; going on from {done} (--resume false begins anew)")
-    return Unfinished(name, state)
+        _logger.info(f"resume:   {found} was cut off; going on from {done} (--resume false begins anew)")
+    return Unfinished(found, state, read_json(folder / _FILE)["batch_size"])
 
 
 def _find(output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: bool) -> str:
     """Name of the run, or ""."""
-    runs = sorted(Path(output_dir).glob(f"{run_prefix}_*/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
-    cut_off = [path for path in runs if read_json(path)["status"] == "running" and not _in_use(path.parent)]
-    if not resume:
-        for path in cut_off:
-            write_json(path, {**read_json(path), "status": "left"})
-        return ""
-    for path in reversed(cut_off):
-        if read_json(path)["recipe"] == recipe:
-            return path.parent.name
-    if cut_off:
-        raise InputError(_differences(cut_off[-1].parent, read_json(cut_off[-1])["recipe"], recipe))
+    _hold(Path(recipe["ckpt_dir"]))
+    given = _given_name()
+    pattern = f"{glob.escape(run_prefix)}_*" if given is None else glob.escape(given)
+    paths = sorted(Path(output_dir).glob(f"{pattern}/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    runs = {path: run for path in paths if (run := _read(path)) is not None}
+    cut_off = {
+        path: run["recipe"]
+        for path, run in runs.items()
+        if run["status"] == "running" and (given or run["recipe"]["ckpt_dir"] == recipe["ckpt_dir"])
+    }
+    same = [path for path, begun in cut_off.items() if begun == recipe]
+    if resume and same:
+        return same[-1].parent.name
+    if given and runs:
+        (path,) = runs
+        if resume and path in cut_off:
+            raise InputError(_differences(path.parent, cut_off[path], recipe))
+        raise InputError(f"run_name {given} is that of a training which is there, {path.parent}; give another name")
+    if resume and cut_off:
+        last = list(cut_off)[-1]
+        raise InputError(_differences(last.parent, cut_off[last], recipe))
+    for path in cut_off:
+        write_json(path, {**runs[path], "status": "left"})
     return ""
 
 
-def begin_run(folder: str, recipe: Mapping[str, Any]) -> None:
+def _given_name() -> str | None:
+    """The name of the run, if it was given, and does not follow from what is found."""
+    raw = str(calling_parser().get("run_name"))
+    return None if "@unfinished" in raw else str(calling_parser().get_parsed_content("run_name"))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What is known of a run; None if its file is damaged."""
+    try:
+        run = read_json(path)
+    except InputError as error:
+        _logger.warning(f"{path.parent} is passed over: {error}")
+        return None
+    whole = run.keys() >= {"status", "recipe", "batch_size"} and isinstance(run["recipe"], dict)
+    return run if whole and "ckpt_dir" in run["recipe"] else None
+
+
+def begin_run(folder: str, recipe: Mapping[str, Any], batch_size: int) -> None:
     """Note in a run's folder that a training is at it, until it is finished or cut off. The first process does.
 
     Args:
         folder: of the run.
         recipe: of :py:func:`recipe_of`.
+        batch_size: as memory allows it.
     """
     if idist.get_rank() > 0:
         return
-    _hold(Path(folder))
-    write_json(Path(folder) / _FILE, {"status": "running", "recipe": dict(recipe)})
+    _hold(Path(recipe["ckpt_dir"]))
+    for partial in Path(folder).glob(".*.pt"):  # of a checkpoint that was being written when the training was cut off
+        partial.unlink()
+    write_json(Path(folder) / _FILE, {"status": "running", "recipe": dict(recipe), "batch_size": batch_size})
 
 
 def finish_run(folder: str) -> None:
@@ -169,13 +211,24 @@ def finish_run(folder: str) -> None:
         _let_go()
 
 
-def _hold(folder: Path) -> None:
-    """Lock a run until it is finished, or this process ends or begins another."""
+def _hold(ckpt_dir: Path) -> None:
+    """Keep a folder of a model for this process, until its training is finished or begins another, or it ends."""
+    key = os.path.realpath(ckpt_dir)
+    if key in _HELD:
+        return
     _let_go()
-    lock = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT)
-    _HELD[os.path.realpath(folder)] = lock
-    with suppress(OSError):  # a file system without locks; then two trainings of one recipe must not run at once
+    ckpt_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(ckpt_dir / ".lock", os.O_RDWR | os.O_CREAT)  # NFS locks what can be written to
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise InputError(
+            f"another training is writing into {ckpt_dir}; wait for it, stop it, or give another --ckpt_dir"
+        ) from error
+    except OSError:  # a file system without locks; there two trainings must not share a folder
+        _logger.info(f"{ckpt_dir} cannot be locked; let no other training write into it")
+    _HELD[key] = lock
 
 
 def _let_go() -> None:
@@ -183,28 +236,30 @@ def _let_go() -> None:
         os.close(_HELD.popitem()[1])
 
 
-def _in_use(folder: Path) -> bool:
-    """Whether another process is at a run."""
-    if os.path.realpath(folder) in _HELD:
-        return False
-    try:
-        with open(folder / ".lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock, or a file system without
-        return False
-
-
 def _differences(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     names = [name for name in {**begun, **now} if begun.get(name) != now.get(name)]
-    shown = "; ".join(f"{name} was {_short(begun.get(name))} and is {_short(now.get(name))}" for name in names[:_SHOWN])
-    more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    if "images" in names:
+        names.remove("images")
+        told = [_of_images(begun.get("images") or {}, now["images"])]
+    else:
+        told = []
+    told += [f"{name} was {_short(begun.get(name))} and is {_short(now.get(name))}" for name in names]
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return (
-        f"{folder} was cut off, and this training is another: {shown}{more}. Set it as it was to go on with that one, "
-        "or set --resume false to leave it and begin anew"
+        f"{folder} was cut off, and this training is another: {'; '.join(told[:_SHOWN])}{more}. Set it as it was to go "
+        "on with that one, or set --resume false to leave it and begin anew"
     )
+
+
+def _of_images(begun: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """How the images differ, with the first of each kind."""
+    kinds = {
+        "new": [name for name in now if name not in begun],
+        "gone": [name for name in begun if name not in now],
+        "changed, or its mask": [name for name in now if name in begun and begun[name] != now[name]],
+    }
+    each = (f"{names[0]} is {kind} ({len(names)} in all)" for kind, names in kinds.items() if names)
+    return f"of the images {', '.join(each)}"
 
 
 def _short(value: Any) -> str:

@@ -18,6 +18,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,8 @@ def put_pending_model(ckpt_dir: str | os.PathLike, settings: Mapping[str, Any]) 
     """
     pending = pending_model(ckpt_dir)
     if pending.is_file() and settings.get("sha256") == file_digest(pending):
-        pending.replace(settings_path(ckpt_dir).with_suffix(".pt"))
+        with suppress(FileNotFoundError):  # another process has done it meanwhile
+            pending.replace(settings_path(ckpt_dir).with_suffix(".pt"))
 
 
 def file_digest(path: str | os.PathLike) -> str:

@@ -41,7 +41,7 @@ from .whole_files import write_text
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
 THUMBNAIL = 32  # pixels a side
-_VERSION = 1  # of what is remembered
+_VERSION = 2  # of what is remembered
 _SLOW = 10.0  # seconds
 _AT_A_TIME = 256  # images
 
@@ -59,6 +59,7 @@ class Facts:
         low, high: its smallest and largest intensity, in [0, 255].
         mean, spread: mean and standard deviation of its intensities.
         digest: of its pixels; equal for equal pixels, whatever the file.
+        label_digest: of its mask's label ids.
         thumbnail: its gray values, 32 x 32 uint8, as base64.
         pixels: number of pixels of each label id, the background first.
         objects: by label id above 0, its connected objects counted by area: n-th, those of 2^n to 2^(n+1) - 1 pixels.
@@ -73,6 +74,7 @@ class Facts:
     mean: float = 0
     spread: float = 0
     digest: str = ""
+    label_digest: str = ""
     thumbnail: str = ""
     pixels: list[int] = field(default_factory=list)
     objects: list[list[int]] = field(default_factory=list)
@@ -175,6 +177,7 @@ def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: d
         mean=round(float(image.mean()), 2),
         spread=round(float(image.std()), 2),
         digest=_digest(image),
+        label_digest=_digest(mask),
         thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),
         pixels=np.bincount(mask.ravel(), minlength=mask_reader.num_classes).tolist(),
         objects=[_areas(mask == label) for label in range(1, mask_reader.num_classes)],
@@ -182,9 +185,9 @@ def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: d
     )
 
 
-def _digest(image: NDArray[Any]) -> str:
-    """A digest of an image's pixels as they are read; equal for equal pixels, whatever the file."""
-    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
+def _digest(pixels: NDArray[Any]) -> str:
+    """A digest of pixels as they are read; equal for equal pixels, whatever the file."""
+    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).hexdigest()
 
 
 def _thumbnail(image: NDArray[Any]) -> NDArray[np.uint8]:

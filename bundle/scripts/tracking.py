@@ -26,7 +26,7 @@ from monai.bundle import ConfigParser
 from monai.handlers import MLFlowHandler
 
 from .caller import calling_parser
-from .mlflow_start import start_mlflow
+from .mlflow_start import tracked_at
 from .pictures import draw_panel
 
 __all__ = ["RunTracker", "ValidationTracker", "make_run_dir", "write_executed_config"]
@@ -79,8 +79,8 @@ class RunTracker(MLFlowHandler):
     """
 
     def __init__(self, tracking_uri: str, *, parent_run: str | None = None, **kwargs: Any) -> None:
-        start_mlflow(tracking_uri)
-        super().__init__(tracking_uri, **kwargs)
+        with tracked_at(tracking_uri):
+            super().__init__(tracking_uri, **kwargs)
         self.parent_run = parent_run
 
     def start(self, engine: Engine) -> None:
@@ -154,8 +154,8 @@ class ValidationTracker(MLFlowHandler):
         num_pictures: int = 4,
         **kwargs: Any,
     ) -> None:
-        start_mlflow(tracking_uri)
-        super().__init__(tracking_uri, **kwargs)
+        with tracked_at(tracking_uri):
+            super().__init__(tracking_uri, **kwargs)
         self.pictures_dir = Path(pictures_dir)
         self.picture_interval = picture_interval
         self.num_pictures = num_pictures

@@ -30,7 +30,9 @@ from .checkpoint_files import write_checkpoint
 from .determinism import EpochSampler
 from .errors import InputError
 
-__all__ = ["TrainingState"]
+__all__ = ["TrainingState", "leave_signals"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _logger = logging.getLogger("qtseg")
 
@@ -53,6 +55,7 @@ class TrainingState:
         sampler: of the training images.
         images_per_batch: of this process.
         interval: epochs from one checkpoint to the next; the last epoch has one.
+        save_start: whether to save before the first step too: for weights from a file that may change meanwhile.
         state: to begin with, of :py:func:`.checkpoint_files.newest_checkpoint`; None for a new training.
     """
 
@@ -67,6 +70,7 @@ class TrainingState:
         sampler: EpochSampler,
         images_per_batch: int,
         interval: int,
+        save_start: bool = False,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
@@ -77,8 +81,10 @@ class TrainingState:
         self.sampler = sampler
         self.images_per_batch = images_per_batch
         self.interval = interval
+        self.save_start = save_start
         self.state = state
         self.signal = 0
+        self.before: dict[signal.Signals, Any] = {}
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer, as the last of its handlers.
@@ -92,18 +98,23 @@ class TrainingState:
         engine.add_event_handler(Events.EPOCH_STARTED, self._go_on_within_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._after_step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
+        engine.add_event_handler(Events.COMPLETED, self._leave)
 
     def _begin(self, engine: Trainer) -> None:
         if threading.current_thread() is threading.main_thread():  # others may set no handler
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._note)
+            for number in _SIGNALS:
+                self.before[number] = signal.signal(number, self._note)
         if self.state is None:
+            if self.save_start:
+                self._save(engine)
             return
         for name, part in {**self.parts, **_scaler(engine)}.items():
             part.load_state_dict(self.state["parts"][name])
         engine.state.epoch, engine.state.iteration = self.state["epoch"], self.state["step"]
         for each, name in ((engine, "trainer"), (self.validator, "validator")):
             each.state.best_metric, each.state.best_metric_epoch = self.state["best"][name]
+        if self.state["ended"]:
+            engine.terminate()
 
     def _go_on_within_epoch(self, engine: Trainer) -> None:
         """Behind the steps of the epoch that are done, and the sums over them."""
@@ -120,8 +131,12 @@ class TrainingState:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         _logger.warning(f"{signal.Signals(number).name}: stopping after this step; once more stops at once")
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+
+    def _leave(self) -> None:
+        while self.before:
+            signal.signal(*self.before.popitem())
 
     def _after_step(self, engine: Trainer) -> None:
         assert engine.state.epoch_length is not None  # of a loader with a length
@@ -144,7 +159,7 @@ class TrainingState:
 
     def _save(self, engine: Trainer) -> None:
         state = engine.state
-        assert state.epoch_length is not None
+        epoch = state.iteration // state.epoch_length if state.epoch_length else 0
         content = {
             "parts": {name: part.state_dict() for name, part in {**self.parts, **_scaler(engine)}.items()},
             "metrics": {name: metric.state_dict() for name, metric in self.metrics.items()},
@@ -152,16 +167,20 @@ class TrainingState:
                 name: [each.state.best_metric, each.state.best_metric_epoch]
                 for name, each in (("trainer", engine), ("validator", self.validator))
             },
-            "epoch": state.iteration // state.epoch_length,
+            "epoch": epoch,
             "step": state.iteration,
+            "ended": engine.should_terminate,  # before its last epoch
         }
-        if idist.get_rank() > 0:
-            return
+        if idist.get_rank() == 0:
+            self._write(content, epoch, state.iteration)
+        idist.barrier()  # as a job's other processes are killed once one has ended
+
+    def _write(self, content: Mapping[str, Any], epoch: int, step: int) -> None:
         try:
-            write_checkpoint(self.folder, content, epoch=content["epoch"], step=state.iteration)
+            write_checkpoint(self.folder, content, epoch=epoch, step=step)
         except OSError as error:
             raise InputError(
-                f"the checkpoint of epoch {state.epoch} cannot be written to {self.folder} ({error.strerror}); make "
+                f"the checkpoint after epoch {epoch} cannot be written to {self.folder} ({error.strerror}); make "
                 "room, and run the same command: it goes on from the checkpoint before"
             ) from error
 
@@ -169,3 +188,15 @@ class TrainingState:
 def _scaler(engine: Trainer) -> dict[str, Any]:
     """The scaler of gradients, where there is one, which only float16 needs."""
     return {} if engine.scaler is None else {"scaler": engine.scaler}
+
+
+def leave_signals(worker: int) -> None:
+    """Let a process that fetches images live on when its whole group is told to end: the training ends it in time.
+
+    To be named as ``worker_init_fn`` of a loader.
+
+    Args:
+        worker: its number.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from trainings import arguments, assert_same_end, checkpoints, kill_one, read_until, started, train
+from trainings import Forked, arguments, assert_same_end, checkpoints, kill_one, read_until, started, train
 
 pytestmark = pytest.mark.battery
 
@@ -36,21 +36,29 @@ class Undisturbed:
 
     def __init__(self, folder: Path, data: Path) -> None:
         self.folder, self.data = folder, data
-        with started(arguments(folder, data)) as process:
-            begun = wait_for(lambda: list(folder.glob("eval/train_*/run.json")), process)
-            process.communicate()
-            self.seconds = time.monotonic() - begun
-        assert process.returncode == 0
+        process = Forked(arguments(folder, data))
+        start = wait_for(lambda: begun(folder), process)
+        told, _ = process.communicate()
+        self.seconds = time.monotonic() - start
+        assert process.returncode == 0, told
 
-    def cut_off(self, folder: Path, number: signal.Signals, when: Callable[[subprocess.Popen], None]) -> int:
-        with started(arguments(folder, self.data)) as process:
-            when(process)
-            process.send_signal(number)
-            process.communicate()
+    def cut_off(self, folder: Path, number: signal.Signals, when: Callable[[Forked], None]) -> int | None:
+        process = Forked(arguments(folder, self.data))
+        when(process)
+        process.send_signal(number)
+        process.communicate()
         return process.returncode
 
+    def go_on(self, folder: Path) -> str:
+        """Train again by the same command, to the same end."""
+        process = Forked(arguments(folder, self.data))
+        told, _ = process.communicate()
+        assert process.returncode == 0, told[-3000:]
+        assert_same_end(self.folder, folder)
+        return told
 
-def wait_for(there: Callable[[], object], process: subprocess.Popen) -> float:
+
+def wait_for(there: Callable[[], object], process: Forked) -> float:
     while not there() and process.poll() is None:
         time.sleep(0.001)
     return time.monotonic()
@@ -67,18 +75,17 @@ def begun(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("seed", range(100))
 def test_killed_at_a_random_moment(seed, undisturbed, tmp_path):
-    def when(process: subprocess.Popen) -> None:
+    def when(process: Forked) -> None:
         wait_for(lambda: begun(tmp_path), process)
         time.sleep(random.Random(seed).uniform(0, undisturbed.seconds))
 
     undisturbed.cut_off(tmp_path, signal.SIGKILL, when)
-    train(tmp_path, undisturbed.data)
-    assert_same_end(undisturbed.folder, tmp_path)
+    undisturbed.go_on(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_killed_while_it_writes_a_checkpoint(seed, undisturbed, tmp_path):
-    def when(process: subprocess.Popen) -> None:
+    def when(process: Forked) -> None:
         chance = random.Random(seed)
         for _ in range(chance.randint(0, 1)):  # the first of them, or the second
             wait_for(lambda: checkpoints(tmp_path), process)
@@ -87,8 +94,7 @@ def test_killed_while_it_writes_a_checkpoint(seed, undisturbed, tmp_path):
 
     status = undisturbed.cut_off(tmp_path, signal.SIGKILL, when)
     assert status == -signal.SIGKILL
-    train(tmp_path, undisturbed.data)
-    assert_same_end(undisturbed.folder, tmp_path)
+    undisturbed.go_on(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -96,8 +102,7 @@ def test_the_last_checkpoint_is_damaged(seed, undisturbed, tmp_path):
     undisturbed.cut_off(tmp_path, signal.SIGKILL, lambda process: read_until(process, "epoch   3/") and None)
     newest = checkpoints(tmp_path)[-1]
     damage(newest, random.Random(seed))
-    assert f"{newest} is not as it was written" in train(tmp_path, undisturbed.data)
-    assert_same_end(undisturbed.folder, tmp_path)
+    assert f"{newest} is not as it was written" in undisturbed.go_on(tmp_path)
 
 
 def damage(path: Path, chance: random.Random) -> None:
@@ -115,15 +120,14 @@ def damage(path: Path, chance: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_told_to_end(seed, undisturbed, tmp_path):
-    def when(process: subprocess.Popen) -> None:
+    def when(process: Forked) -> None:
         read_until(process, "epoch   1/")
         time.sleep(random.Random(seed).uniform(0, undisturbed.seconds / 4))
 
     number = random.Random(seed).choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT])
     assert undisturbed.cut_off(tmp_path, number, when) == 128 + number
     assert len(checkpoints(tmp_path)) > 0
-    train(tmp_path, undisturbed.data)
-    assert_same_end(undisturbed.folder, tmp_path)
+    undisturbed.go_on(tmp_path)
 
 
 @pytest.fixture
@@ -140,22 +144,22 @@ def small_disk(tmp_path) -> Iterator[Path]:
 @pytest.mark.parametrize("seed", range(10))
 def test_the_disk_is_full(seed, undisturbed, small_disk):
     chance = random.Random(seed)
-    with started(arguments(small_disk, undisturbed.data)) as process:
-        wait_for(lambda: begun(small_disk), process)
-        time.sleep(chance.uniform(0, undisturbed.seconds / 2))
-        free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
-        filler = small_disk / "another's"
-        with open(filler, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, free - chance.randrange(2**27)))  # up to 128 MiB stay free
-        told = process.communicate()[0]
-    if process.returncode:
-        last = told.strip().splitlines()[-1]
-        assert process.returncode == 1 and last.startswith("error: ") and "make room" in last, told[-3000:]
-    print(f"ended with {process.returncode}: {told.strip().splitlines()[-1]}")
+    process = Forked(arguments(small_disk, undisturbed.data))
+    wait_for(lambda: begun(small_disk), process)
+    time.sleep(chance.uniform(0, undisturbed.seconds / 2))
+    free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+    filler = small_disk / "another's"
+    with open(filler, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, free - chance.randrange(2**27)))  # up to 128 MiB stay free
+    told, _ = process.communicate()
+    last = told.strip().splitlines()[-1]
+    print(f"ended with {process.returncode}: {last}")
     filler.unlink()
-    if process.returncode:
-        train(small_disk, undisturbed.data)
-    assert_same_end(undisturbed.folder, small_disk)
+    if process.returncode == 0:
+        assert_same_end(undisturbed.folder, small_disk)
+    else:
+        assert process.returncode == 1 and last.startswith("error: ") and "make room" in last, told[-3000:]
+        undisturbed.go_on(small_disk)
 
 
 @pytest.fixture(scope="module")
