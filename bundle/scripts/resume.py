@@ -9,17 +9,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Go on with a training that was cut off: find it, and make sure that it is the same."""
+"""Go on with a training that was cut off: find it, and keep its folders for one process."""
 
 from __future__ import annotations
 
 import fcntl
 import glob
-import hashlib
-import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,24 +27,13 @@ import ignite.distributed as idist
 from .caller import calling_parser
 from .checkpoint_files import newest_checkpoint
 from .errors import InputError
-from .folds import Split
-from .survey import Facts
+from .recipe import differences
 from .whole_files import read_json, write_json
 
-__all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished", "recipe_of"]
+__all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished"]
 
 _FILE = "run.json"
-_SHOWN = 3  # differences in a message
 _HELD: dict[str, int] = {}  # the model's folder that this process trains into, and what locks it
-
-# Top-level names of the config that change where and how quickly a training runs and what it is called, not its result.
-_WITHOUT_EFFECT = {
-    "_meta_", "imports", "bundle_root",
-    "dataset_dir", "output_dir", "num_workers", "cache_rate", "save_interval", "device",
-    "tracking_uri", "experiment_name", "artifact_location", "run_prefix", "run_name", "parent_run", "run_dir", "resume",
-    "unfinished", "executed_config", "save_execute_config", "is_not_rank0", "initialize", "finalize", "run", "training",
-    "hyperparameters", "settings", "train#handlers", "train#dataset", "validate#handlers", "validate#dataset",
-}  # fmt: skip
 
 _logger = logging.getLogger("qtseg")
 
@@ -66,48 +53,6 @@ class Unfinished:
     batch_size: int
 
 
-def recipe_of(
-    hyperparameters: Mapping[str, Any], split: Split, facts: Sequence[Facts], ckpt_dir: str
-) -> dict[str, Any]:
-    """What the result of a training depends on. To be named in a config.
-
-    Args:
-        hyperparameters: names and resolved values of the knobs.
-        split: of the images.
-        facts: of the images, from :py:func:`.survey.survey_images`.
-        ckpt_dir: folder of the best model.
-
-    Returns:
-        Values that JSON can hold: of the knobs, and of all else in the config that has an effect, by their ids; a
-        digest of each image with its label; the number of processes.
-
-    Raises:
-        RuntimeError: if not called by a config.
-    """
-    recipe = {name: value for name, value in hyperparameters.items() if name not in _WITHOUT_EFFECT}
-    recipe |= dict(_leaves(calling_parser().get(), set(hyperparameters)))
-    recipe["split_digest"] = split.digest
-    recipe["images"] = {name: _short_digest(each) for name, each in sorted(zip(split.images, facts))}
-    recipe["processes"] = idist.get_world_size()
-    recipe["ckpt_dir"] = os.path.abspath(ckpt_dir)
-    return json.loads(json.dumps(recipe, default=lambda value: type(value).__name__))
-
-
-def _short_digest(facts: Facts) -> str:
-    return hashlib.sha256((facts.digest + facts.label_digest).encode()).hexdigest()[:16]
-
-
-def _leaves(config: Any, knobs: set[str], place: str = "") -> Iterator[tuple[str, Any]]:
-    """Ids and values of a config, but those that are knobs or without effect."""
-    if place in _WITHOUT_EFFECT or place in knobs or place.split("#")[-1] == "_desc_":
-        return
-    if isinstance(config, Mapping | list) and config:
-        for name, value in config.items() if isinstance(config, Mapping) else enumerate(config):
-            yield from _leaves(value, knobs, f"{place}#{name}" if place else str(name))
-    else:
-        yield place, config
-
-
 def find_unfinished(
     output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: bool
 ) -> Unfinished | None:
@@ -118,7 +63,7 @@ def find_unfinished(
     Args:
         output_dir: folder of the runs.
         run_prefix: what their names begin with; a ``run_name`` that was given is looked for instead.
-        recipe: of :py:func:`recipe_of`.
+        recipe: of :py:func:`.recipe.recipe_of`.
         resume: False leaves those that were cut off aside, from then on.
 
     Raises:
@@ -156,11 +101,11 @@ def _find(output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: b
     if given and runs:
         (path,) = runs
         if resume and path in cut_off:
-            raise InputError(_differences(path.parent, cut_off[path], recipe))
+            raise InputError(_is_another(path.parent, cut_off[path], recipe))
         raise InputError(f"run_name {given} is that of a training which is there, {path.parent}; give another name")
     if resume and cut_off:
         last = list(cut_off)[-1]
-        raise InputError(_differences(last.parent, cut_off[last], recipe))
+        raise InputError(_is_another(last.parent, cut_off[last], recipe))
     for path in cut_off:
         write_json(path, {**runs[path], "status": "left"})
     return ""
@@ -188,7 +133,7 @@ def begin_run(folder: str, recipe: Mapping[str, Any], batch_size: int) -> None:
 
     Args:
         folder: of the run.
-        recipe: of :py:func:`recipe_of`.
+        recipe: of :py:func:`.recipe.recipe_of`.
         batch_size: as memory allows it.
     """
     if idist.get_rank() > 0:
@@ -236,32 +181,8 @@ def _let_go() -> None:
         os.close(_HELD.popitem()[1])
 
 
-def _differences(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    names = [name for name in {**begun, **now} if begun.get(name) != now.get(name)]
-    if "images" in names:
-        names.remove("images")
-        told = [_of_images(begun.get("images") or {}, now["images"])]
-    else:
-        told = []
-    told += [f"{name} was {_short(begun.get(name))} and is {_short(now.get(name))}" for name in names]
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+def _is_another(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return (
-        f"{folder} was cut off, and this training is another: {'; '.join(told[:_SHOWN])}{more}. Set it as it was to go "
-        "on with that one, or set --resume false to leave it and begin anew"
+        f"{folder} was cut off, and this training is another: {differences(begun, now)}. Set it as it was to go on "
+        "with that one, or set --resume false to leave it and begin anew"
     )
-
-
-def _of_images(begun: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """How the images differ, with the first of each kind."""
-    kinds = {
-        "new": [name for name in now if name not in begun],
-        "gone": [name for name in begun if name not in now],
-        "changed, or its mask": [name for name in now if name in begun and begun[name] != now[name]],
-    }
-    each = (f"{names[0]} is {kind} ({len(names)} in all)" for kind, names in kinds.items() if names)
-    return f"of the images {', '.join(each)}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
