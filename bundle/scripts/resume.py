@@ -58,7 +58,7 @@ def find_unfinished(
 ) -> Unfinished | None:
     """The training to go on with: the last of the same recipe that was cut off.
 
-    From here on this process has ``ckpt_dir`` for itself, until the training ends.
+    From here on this process has ``ckpt_dir``, if it is there, for itself, until the training ends.
 
     Args:
         output_dir: folder of the runs.
@@ -85,7 +85,8 @@ def find_unfinished(
 
 def _find(output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: bool) -> str:
     """Name of the run, or ""."""
-    _hold(Path(recipe["ckpt_dir"]))
+    if Path(recipe["ckpt_dir"]).is_dir():  # else it is made when the training begins
+        _hold(Path(recipe["ckpt_dir"]))
     given = _given_name()
     pattern = f"{glob.escape(run_prefix)}_*" if given is None else glob.escape(given)
     paths = sorted(Path(output_dir).glob(f"{pattern}/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
@@ -135,6 +136,9 @@ def begin_run(folder: str, recipe: Mapping[str, Any], batch_size: int) -> None:
         folder: of the run.
         recipe: of :py:func:`.recipe.recipe_of`.
         batch_size: as memory allows it.
+
+    Raises:
+        InputError: if another training is at ``ckpt_dir``.
     """
     if idist.get_rank() > 0:
         return
