@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,6 +240,19 @@ def test_a_fold_that_was_cut_off_while_it_was_scored_is_only_scored(tmp_path, mo
     assert not runs.is_done(0)
     runs.run(0, device=None, parent_run="a")
     assert runs.is_done(0) and done == ["training", "evaluating", "evaluating"]
+
+
+def test_asked_to_stop_it_lets_its_fold_save(tmp_path, monkeypatch):
+    fold = tmp_path / "fold"
+    fold.write_text("#!/bin/sh\ntrap 'echo saved; exit 143' TERM\necho begun\nwhile :; do sleep 0.05; done\n")
+    fold.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fold))
+    runs = FoldRuns(tmp_path / "cv", "train.json", {})
+    with runs.locked(), pytest.raises(SystemExit) as end:
+        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        runs.run(0, device=None, parent_run="a")
+    assert end.value.code == 143 and not runs.is_done(0)
+    assert (runs.model(0) / "log.txt").read_text() == "begun\nsaved\n"
 
 
 @pytest.mark.parametrize("geometry", ["fit", "native"])

@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from fire.parser import DefaultParseValue
 
@@ -52,10 +53,14 @@ class FoldRuns:
         self.config_files = list(files) if isinstance(files, (list, tuple)) else [files]
         self.knobs = dict(knobs)
         self.split_file = folder / "split.json"
+        self._running: set[subprocess.Popen] = set()
+        self._asked = 0  # to stop, by this signal
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep the folder for this process and its folds, and check that it was begun with the same settings.
+
+        SIGTERM is handed on to the folds meanwhile, which save before they end, as they do after Ctrl-C.
 
         Raises:
             InputError: if another process has it, or the settings differ.
@@ -70,7 +75,18 @@ class FoldRuns:
             os.set_inheritable(lock.fileno(), True)  # so a fold that outlives this process keeps it
             self._lock = lock.fileno()
             self._check_settings()
-            yield
+            before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._asked = number
+        if number == signal.SIGTERM:  # Ctrl-C reaches the folds by itself
+            for process in self._running:
+                process.terminate()
 
     def _check_settings(self) -> None:
         path = self.folder / "cross_validation.json"
@@ -135,24 +151,29 @@ class FoldRuns:
         command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", config_file]
         command += [word for name, value in knobs.items() for word in (f"--{name}", value)]
         environment = dict(os.environ) if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": device}
+        if self._asked:
+            raise SystemExit(128 + self._asked)
         log = self.model(fold) / "log.txt"
-        with open(log, "a", encoding="utf-8") as file:
-            process = subprocess.Popen(
-                command,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                pass_fds=(self._lock,),
-                preexec_fn=_die_with_parent,
-            )
+        with open(log, "a", encoding="utf-8") as file, subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=(self._lock,),
+            preexec_fn=_die_with_parent,
+        ) as process:
+            self._running.add(process)
             assert process.stdout is not None
             for line in process.stdout:
                 file.write(line)
                 file.flush()
                 if not _OF_MONAI.match(line):
                     print(f"fold {fold} | {line}", end="", flush=True)
-        if process.wait() != 0:
+        self._running.discard(process)
+        if self._asked:
+            raise SystemExit(128 + self._asked)
+        if process.returncode != 0:
             raise RuntimeError(f"fold {fold} failed in {run_id}; what it said is in {log}; the same command goes on")
 
 
