@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,10 @@ def contents(folder: Path) -> dict[Path, tuple[int, int]]:
 @pytest.fixture
 def watched(tmp_path, blobs):
     """Run a config in surroundings of its own; what it writes outside of some folders fails the test."""
-    places = {name: tmp_path / name for name in ("home", "temporary", "cwd")}
+    places = {name: tmp_path / name for name in ("home", "cwd")}
     for place in places.values():
         place.mkdir()
+    places["temporary"] = Path(tempfile.mkdtemp(dir="/tmp"))  # sockets in it must have short names
     ours = ("CI", "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= {"HOME": str(places["home"]), "TMPDIR": str(places["temporary"]), "OMP_NUM_THREADS": "1"}
@@ -56,7 +59,7 @@ def watched(tmp_path, blobs):
         words = [word for name, value in knobs.items() for word in (f"--{name}", str(value))]
         command = [sys.executable, str(WATCHED), str(log), "monai.bundle", "run", run_id, *words]
         before = contents(blobs)
-        done = subprocess.run(command, cwd=places["cwd"], env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=places["cwd"], env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr[-3000:]
         assert contents(blobs) == before and not contents(places["cwd"])
         lines = [line.split(" ", 1) for line in log.read_text().splitlines()]
@@ -67,7 +70,8 @@ def watched(tmp_path, blobs):
         assert [a for a in addresses if not inside(str(a), [places["temporary"]])] == []  # sockets between processes
         return written
 
-    return run
+    yield run
+    shutil.rmtree(places["temporary"])
 
 
 def test_a_training_writes_into_its_two_folders(watched, blobs, tmp_path):

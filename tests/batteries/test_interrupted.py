@@ -19,6 +19,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ class Undisturbed:
         """Train again by the same command, to the same end."""
         process = Forked(arguments(folder, self.data))
         told, _ = process.communicate()
-        assert process.returncode == 0, told[-3000:]
+        assert process.returncode == 0, told
         assert_same_end(self.folder, folder)
         return told
 
@@ -149,7 +150,7 @@ def test_the_disk_is_full(seed, undisturbed, small_disk):
     time.sleep(chance.uniform(0, undisturbed.seconds / 2))
     free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
     filler = small_disk / "another's"
-    with open(filler, "wb") as file:
+    with open(filler, "wb") as file, suppress(OSError):  # the training may have taken the last of it meanwhile
         os.posix_fallocate(file.fileno(), 0, max(1, free - chance.randrange(2**27)))  # up to 128 MiB stay free
     told, _ = process.communicate()
     last = told.strip().splitlines()[-1]
