@@ -198,5 +198,6 @@ def leave_signals(worker: int) -> None:
     Args:
         worker: its number.
     """
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # once: at the end of all, what the training has not ended is told again
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL) and None)
