@@ -25,12 +25,21 @@ import ignite.distributed as idist
 
 from .caller import calling_parser
 from .errors import InputError
+from .masks import MAX_CLASSES
 
-__all__ = ["check_knobs", "check_names", "check_processes", "divisible", "image_size", "switch"]
+__all__ = [
+    "MOST_PIXELS",
+    "STRIDE",
+    "check_knobs",
+    "check_names",
+    "check_processes",
+    "divisible",
+    "image_size",
+    "switch",
+]
 
-_STRIDE = 32  # of the encoder's coarsest features
-_MOST_PIXELS = 200_000_000  # of an image that the network sees
-_MOST_CLASSES = 256  # as label ids have 8 bits
+STRIDE = 32  # of the encoder's coarsest features
+MOST_PIXELS = 200_000_000  # of an image that the network sees
 _CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -49,17 +58,17 @@ def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
     sides = [spatial_size, spatial_size] if isinstance(spatial_size, int) else spatial_size
     if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
         raise InputError(f"spatial_size is {spatial_size!r}; give [height, width] in pixels, such as [512, 512]")
-    if any(side % _STRIDE for side in sides):
+    if any(side % STRIDE for side in sides):
         cure = [divisible(side) for side in sides]
-        raise InputError(f"spatial_size is {list(sides)}; both must be divisible by {_STRIDE}: use {cure}")
-    if sides[0] * sides[1] > _MOST_PIXELS:
-        raise InputError(f"spatial_size is {list(sides)}; use at most {_MOST_PIXELS} pixels in all, such as [512, 512]")
+        raise InputError(f"spatial_size is {list(sides)}; both must be divisible by {STRIDE}: use {cure}")
+    if sides[0] * sides[1] > MOST_PIXELS:
+        raise InputError(f"spatial_size is {list(sides)}; use at most {MOST_PIXELS} pixels in all, such as [512, 512]")
     return sides[0], sides[1]
 
 
 def divisible(side: float) -> int:
     """The next number of pixels, from ``side`` up, that the network can take."""
-    return math.ceil(side / _STRIDE) * _STRIDE
+    return math.ceil(side / STRIDE) * STRIDE
 
 
 def switch(**knob: bool | str) -> bool:
@@ -103,8 +112,8 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
     """
     if knobs.get("out_channels") == 1:
         raise InputError("out_channels is 1; it counts the background, so use 2 for one kind of object")
-    if isinstance(knobs.get("out_channels"), int) and knobs["out_channels"] > _MOST_CLASSES:
-        raise InputError(f"out_channels is {knobs['out_channels']}; masks hold at most {_MOST_CLASSES} classes")
+    if isinstance(knobs.get("out_channels"), int) and knobs["out_channels"] > MAX_CLASSES:
+        raise InputError(f"out_channels is {knobs['out_channels']}; masks hold at most {MAX_CLASSES} classes")
     for name, least in _COUNTS.items():
         value = knobs.get(name, least)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -17,14 +17,12 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .checks import MOST_PIXELS, STRIDE, image_size
 from .errors import InputError
 from .masks import MAX_CLASSES
 from .protocols import TRAINING_PROTOCOLS
 
 __all__ = ["check_settings"]
-
-_MOST_PIXELS = 200_000_000  # of an image that the network sees
-_STRIDE = 32
 
 
 def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -50,10 +48,10 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    sides = value if isinstance(value, list) else [value, value]
-    if len(sides) != 2 or not all(_is_whole(side) and side > 0 and side % _STRIDE == 0 for side in sides):
+    try:
+        return bool(image_size(value))
+    except InputError:
         return False
-    return bool(sides[0] * sides[1] <= _MOST_PIXELS)
 
 
 def _is_cleaning(value: Any) -> bool:
@@ -83,7 +81,7 @@ def _is_text_or_none(value: Any) -> bool:
 
 
 _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "spatial_size": (_is_size, f"[height, width] in pixels, divisible by {_STRIDE}, at most {_MOST_PIXELS} in all"),
+    "spatial_size": (_is_size, f"[height, width] in pixels, divisible by {STRIDE}, at most {MOST_PIXELS} in all"),
     "geometry": (lambda value: value in ("fit", "native"), "fit or native"),
     "overlap": (lambda value: isinstance(value, (int, float)) and 0 <= value < 1, "a share from 0 to below 1"),
     "cleaning": (_is_cleaning, "fill_holes, largest_component and smallest_object"),
