@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
+from itertools import zip_longest
 
 import torch
 import torch.nn.functional as F
@@ -50,17 +52,20 @@ class ReferenceQTSeg(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment images (B, in_channels, H, W); returns logits (B, T, H, W)."""
-        s0, s1, s2 = self.network.bridge(self.network.encoder(image.contiguous()))
+        fine, maps = self.network.encoder(image.contiguous())
+        s0, s1, s2 = self.network.bridge(maps)
         stages = self.network.decoder.stages
         tokens = self.network.decoder.tokens.unsqueeze(0).repeat(len(image), 1, 1)
         tokens, features = self._stage(stages[2], tokens, s2)
         tokens, features = self._stage(stages[1], tokens, s1 + features)
-        tokens, features = self._stage(stages[0], tokens, s0 + features)
+        tokens, features = self._stage(stages[0], tokens, s0 + features, fine[::-1])
         batch, channels, height, width = features.shape
         masks = (tokens @ features.view(batch, channels, height * width)).view(batch, -1, height, width)
         return F.interpolate(masks, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
-    def _stage(self, stage: DecoderStage, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def _stage(
+        self, stage: DecoderStage, tokens: Tensor, features: Tensor, fine: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor]:
         positions = self._positions(stage.positions.frequencies, features)
         attended = tokens
         for block in stage.blocks:
@@ -70,8 +75,12 @@ class ReferenceQTSeg(nn.Module):
         )
         attended = stage.token_norm(attended + read)
         carried = [mlp(attended[:, token]) for token, mlp in enumerate(stage.token_mlps)]
-        for upsample in stage.upsample:
-            features = self._upsample(upsample, features)
+        details = getattr(stage, "details", [])
+        for upsample, project, finer in zip_longest(stage.upsample, details, fine if details else ()):
+            features = upsample.conv(features)
+            if project is not None:
+                features = features + F.conv2d(finer, project.weight[:, :, None, None], project.bias)
+            features = self._normalized(upsample, features)
         return torch.stack(carried, dim=1), features
 
     def _block(
@@ -103,9 +112,8 @@ class ReferenceQTSeg(nn.Module):
             mixed = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]), dim=-1) @ v
         return attention.out(mixed.transpose(1, 2).flatten(2))
 
-    def _upsample(self, upsample: Upsample, features: Tensor) -> Tensor:
+    def _normalized(self, upsample: Upsample, features: Tensor) -> Tensor:
         norm = upsample.norm
-        features = upsample.conv(features)
         if self.native:
             normalized = F.layer_norm(
                 features.permute(0, 2, 3, 1), norm.normalized_shape, norm.weight, norm.bias, norm.eps

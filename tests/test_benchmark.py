@@ -94,6 +94,11 @@ def test_what_does_not_fit_into_memory_is_left_out_and_said(name: str, caplog: p
     assert "huge is left out: it does not fit into memory" in caplog.text
 
 
+def test_an_error_in_a_first_pass_ends_the_measurement():
+    with pytest.raises(ValueError, match="wrong size"):
+        measure._in_turn({"wrong": _wrong}, CPU, 2)
+
+
 def test_the_journey_is_timed(blobs: Path):
     masks = files_to_masks(str(blobs / "images"), None, 64, CPU, rounds=1)
     assert masks["images"] == len(list((blobs / "images").iterdir()))
@@ -119,6 +124,13 @@ def test_the_command_writes_table_figures_and_plot(tmp_path: Path, blobs: Path, 
 def _prepare_nothing() -> int:
     measure._run = int
     return os.getpid()
+
+
+def _wrong() -> float:
+    def run() -> None:
+        raise ValueError("wrong size")
+
+    return measure._peak(run, CPU)
 
 
 def _huge() -> int:

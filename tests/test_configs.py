@@ -73,6 +73,9 @@ def test_every_target_resolves(path):
         ("train", "datasets/dsb2018", "evaluate"),
         ("train", "datasets/fives", "paper_protocol"),
         ("inference", "ensemble"),
+        ("train", "networks/unet", "recipes/paper"),
+        ("train", "networks/unet", "recipes/paper", "evaluate"),
+        ("inference", "networks/unet"),
     ],
     ids="+".join,
 )
@@ -100,6 +103,7 @@ def test_every_knob_is_listed_and_nothing_else():
         "spatial_size": "$list(@image_size)",
         "max_epochs": "@train#trainer#max_epochs",
         "precision": "@used_precision",
+        "detail": "@has_detail",
     }
     for name, value in train["hyperparameters"].items():
         assert value == resolved.get(name, f"@{name}")
@@ -112,7 +116,7 @@ def test_every_knob_is_listed_and_nothing_else():
 
 def test_copies_that_the_format_forces_are_equal():
     train, inference = read("train"), read("inference")
-    assert train["network_def"] == inference["network_def"]
+    assert train["network_def"] == inference["network_def"] and train["has_detail"] == inference["has_detail"]
     assert train["image_reader"].items() <= inference["image_reader"].items()
     one_process, several = read("multi_gpu_train"), read("multi_gpu_evaluate")
     for name in ("device", "initialize", "finalize", "validate#sampler"):
@@ -190,6 +194,23 @@ def test_network_in_and_out_are_as_the_metadata_says(monkeypatch):
         n=2,
         ckpt_dir="nowhere",
     )
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("networks/*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("base", ["train", "inference"])
+def test_every_network_takes_the_place_of_the_bundles_own(base, path):
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / f"{base}.json"), str(path)])
+    parser["out_channels"] = 3
+    of_qtseg = ("qtseg", "qtseg_detail")  # a model.json remembers by itself which of them it is
+    assert parser.get_parsed_content("network_name") == ("qtseg" if path.stem in of_qtseg else path.stem)
+    network = parser.get_parsed_content("network_def").eval()
+    assert parser["network_def"]["in_channels"] == 3  # the check of the memory asks for it
+    with torch.no_grad():
+        logits = network(torch.zeros(2, 3, 64, 96))
+    assert isinstance(logits, torch.Tensor) and logits.shape == (2, 3, 64, 96)
+    assert sum(parameter.numel() for parameter in network.parameters()) < 12e6
+    assert "encoder" in json.loads(path.read_text()) or hasattr(network, "encoder")
 
 
 def test_torchscript_export_gives_the_same_logits(trained, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ import pytest
 import torch
 
 import images
-from scripts.cross_validation import _knobs, main
+from scripts.cross_validation import main
 from scripts.ensemble import Ensemble, load_folds
 from scripts.errors import InputError
 from scripts.fold_runs import FoldRuns
@@ -220,7 +220,7 @@ def test_the_environment_names_one_place_for_all_runs(validated, blobs, tmp_path
 
 def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):
     with FoldRuns(tmp_path, "train.json", {}).locked():
-        with pytest.raises(InputError, match="is in use by another cross-validation; wait for it or stop it"):
+        with pytest.raises(InputError, match="is in use by another such command; wait for it or stop it"):
             with FoldRuns(tmp_path, "train.json", {}).locked():
                 pass
 
@@ -304,14 +304,6 @@ def test_models_that_do_not_belong_together(spoil, message, validated, tmp_path)
     spoil(tmp_path)
     with pytest.raises(InputError, match=message):
         load_folds(QTSeg(3, 2), tmp_path, device=torch.device("cpu"), precision="float32")
-
-
-def test_words_of_the_command_line():
-    assert _knobs(["--a", "1", "--b=[2, 3]", "--c", "--d"]) == {"a": "1", "b": "[2, 3]", "c": "--d"}
-    wrong = {"a": "a is no knob with a value", "--a": "--a is no knob with a value", "--fold=1": "fold is set for each"}
-    for word, message in wrong.items():
-        with pytest.raises(InputError, match=message):
-            _knobs([word])
 
 
 def test_the_table_of_one_fold_alone(validated, tmp_path):

@@ -76,6 +76,14 @@ def test_steps_that_are_not_finite_are_skipped_and_told(caplog):
     assert 0 < trainer.state.metrics["loss"] < 10
 
 
+def test_a_network_without_statistics_is_guarded_too():
+    torch.manual_seed(1)
+    found = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.InstanceNorm2d(2), nn.Conv2d(2, 1, 1))
+    before = found[0].weight.clone()
+    train(found, {3})
+    assert torch.isfinite(found[0].weight).all() and not torch.equal(found[0].weight, before)
+
+
 def test_an_epoch_without_a_finite_step_has_no_mean():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("test_guards.PATHS", PATHS[:2])

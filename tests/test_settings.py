@@ -36,6 +36,12 @@ def test_a_broken_file_is_named(tmp_path, text, message):
     assert str(tmp_path / "model.json") in str(error.value)
 
 
+def test_models_of_earlier_versions_have_the_network_of_then(tmp_path):
+    settings = {name: value for name, value in PUBLISHED.items() if name not in ("network_name", "norm", "detail")}
+    (tmp_path / "model.json").write_text(json.dumps(settings))
+    assert read_settings(tmp_path) == PUBLISHED
+
+
 SPLIT = Split([Fold([0], [1], [2]), Fold([2], [1], [0])], ["a", "b", "b"], ["images/a.png", "b.png", "images/c.png"])
 FACTS = [Facts(name, digest=name[-5]) for name in SPLIT.images]
 

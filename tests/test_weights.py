@@ -11,11 +11,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from scripts.errors import InputError
 from scripts.networks.qtseg import QTSeg
+from scripts.settings import PUBLISHED, file_digest
 from scripts.weights import load_trained, start_from
 
 
@@ -61,3 +64,20 @@ def test_a_trained_model_loads_whole_or_not_at_all(saved, tmp_path):
         load_trained(QTSeg(3, 3), path)
     with pytest.raises(InputError, match="train a model first"):
         load_trained(network, tmp_path / "nowhere.pt")
+
+
+@pytest.mark.parametrize("trained, here, cure", [
+    ("unet", "qtseg", r"add configs/networks/unet.json in --config_file"),
+    ("qtseg", "unet", r"leave out configs/networks/unet.json in --config_file"),
+    ("segresnet", "unet", r"exchange the overlay for configs/networks/segresnet.json in"),
+])
+def test_a_model_of_another_network_is_named_with_the_overlay_to_use(trained, here, cure, tmp_path):
+    network = torch.nn.Conv2d(1, 2, 3)
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    settings = {**PUBLISHED, "network_name": trained, "sha256": file_digest(tmp_path / "model.pt")}
+    (tmp_path / "model.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=f"model.pt is a model of {trained}, not of {here}; {cure}"):
+        load_trained(network, tmp_path / "model.pt", here)
+    other = torch.nn.Conv2d(1, 2, 3)
+    load_trained(other, tmp_path / "model.pt", trained)
+    assert torch.equal(other.weight, network.weight)

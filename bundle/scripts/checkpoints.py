@@ -21,7 +21,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -42,11 +42,12 @@ _PER_CLASS = re.compile(r"decoder\.(tokens$|stages\.\d+\.token_mlps\.)")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "frequencies")
 
 
-def read_weights(path: PathLike) -> dict[str, Tensor]:
+def read_weights(path: PathLike, names: Collection[str] = ()) -> dict[str, Tensor]:
     """Read a weights file: a state dict of ours, or a file of the published QTSeg, which is converted.
 
     Args:
         path: the file; only tensors and plain containers are loaded, never code.
+        names: of the weights of a network that is no QTSeg, whose state dicts are taken too.
 
     Returns:
         Tensors by our names, on the CPU.
@@ -54,7 +55,7 @@ def read_weights(path: PathLike) -> dict[str, Tensor]:
     Raises:
         InputError: if there is no such file, it cannot be read safely, or it holds something else; says what.
     """
-    weights = _read_state_dict(path)
+    weights = _read_state_dict(path, names)
     return _converted(weights, path) if is_release(weights) else weights
 
 
@@ -83,7 +84,7 @@ def load_weights(network: nn.Module, path: PathLike, *, any_classes: bool = True
     the values that the network has, and a warning is logged.
 
     Args:
-        network: a QTSeg network.
+        network: a QTSeg network, or another that the file is of.
         path: the weights of a whole model, in any form that ``read_weights`` takes.
         any_classes: False refuses a file for another number of classes.
 
@@ -93,7 +94,8 @@ def load_weights(network: nn.Module, path: PathLike, *, any_classes: bool = True
     Raises:
         InputError: if the file is not there, cannot be read, or does not fit; names the file, the keys and both shapes.
     """
-    weights, target = read_weights(path), network.state_dict()
+    target = network.state_dict()
+    weights = read_weights(path, target)
     differ = _classes_differ(weights, target)
     if differ and not any_classes:
         found, expected = len(weights[_TOKENS]), len(target[_TOKENS])
@@ -165,8 +167,8 @@ def _summary(weights: Mapping[str, Tensor]) -> str:
     return f"whole model {bridge} bridge, {found}, {len(weights[_TOKENS])} classes"
 
 
-def _read_state_dict(path: PathLike) -> dict[str, Tensor]:
-    """Read a state dict, ours or the release's, without converting it."""
+def _read_state_dict(path: PathLike, names: Collection[str] = ()) -> dict[str, Tensor]:
+    """Read a state dict, ours or the release's, without converting it, or one that has some of the ``names``."""
     if not Path(path).is_file():
         raise InputError(f"{path} is no file; give the path of a weights file.")
     content = load_tensors(path)
@@ -179,7 +181,7 @@ def _read_state_dict(path: PathLike) -> dict[str, Tensor]:
         held = f"an object of type {type(weights).__name__}"
     elif not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
         held = f"a dictionary that is no state dict, with the keys {listed(list(weights))}"
-    elif not (is_release(weights) or any(key.startswith(("encoder.", "decoder.")) for key in weights)):
+    elif not (is_release(weights) or any(key.startswith(("encoder.", "decoder.")) or key in names for key in weights)):
         held = f"a state dict with the keys {listed(list(weights))}" if weights else "an empty state dict"
     else:
         check_tensors(weights, path)

@@ -27,6 +27,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
 from .checks import check_knobs, check_names
+from .command_line import knobs_of
 from .data_check import report_check
 from .errors import InputError, explanation
 from .fold_runs import FoldRuns
@@ -36,6 +37,8 @@ from .parent_run import ParentRun
 from .split_files import write_split
 
 __all__ = ["cross_validate", "main"]
+
+_TAKEN = ("fold", "ckpt_dir", "run_name", "run_prefix")
 
 _logger = logging.getLogger("qtseg")
 
@@ -148,25 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         folder = asked.output_dir.absolute()
-        knobs = _knobs(rest)
+        knobs = knobs_of(rest, taken=_TAKEN, by="fold by the cross-validation")
         print(cross_validate(asked.config_file, knobs, output_dir=folder, folds=asked.folds, devices=asked.devices))
     except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
         parser.exit(1, f"{explanation(error) or error}\n")
-
-
-def _knobs(words: Sequence[str]) -> dict[str, str]:
-    """``--name value`` pairs, and ``--name=value``."""
-    knobs: dict[str, str] = {}
-    waiting = list(words)
-    while waiting:
-        name, equals, value = waiting.pop(0).partition("=")
-        if not name.startswith("--") or not equals and not waiting:
-            raise InputError(f"{name} is no knob with a value; write --name value")
-        knobs[name[2:]] = value if equals else waiting.pop(0)
-    for taken in ("fold", "ckpt_dir", "run_name", "run_prefix"):
-        if taken in knobs:
-            raise InputError(f"{taken} is set for each fold by the cross-validation; leave it out")
-    return knobs
 
 
 if __name__ == "__main__":

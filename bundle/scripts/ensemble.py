@@ -30,7 +30,7 @@ from .weights import load_trained
 
 __all__ = ["Ensemble", "digests", "first_fold", "load_folds"]
 
-_AGREE = ("spatial_size", "geometry", "overlap", "out_channels", "color_space")
+_AGREE = ("network_name", "spatial_size", "geometry", "overlap", "out_channels", "color_space")
 
 _logger = logging.getLogger("qtseg")
 
@@ -62,7 +62,12 @@ class Ensemble(nn.Module):
 
 
 def load_folds(
-    network: nn.Module, folder: str | os.PathLike, *, device: torch.device, precision: str
+    network: nn.Module,
+    folder: str | os.PathLike,
+    *,
+    device: torch.device,
+    precision: str,
+    network_name: str = "qtseg",
 ) -> list[nn.Module]:
     """Load the model of every fold, ready for inference.
 
@@ -72,6 +77,7 @@ def load_folds(
             left aside.
         device: where they will run.
         precision: one of :py:data:`.precision.DTYPES`.
+        network_name: what the config calls the network.
 
     Returns:
         The networks, in the order of the folds.
@@ -94,7 +100,7 @@ def load_folds(
     networks = []
     for path in folds:
         fold = copy.deepcopy(network)
-        load_trained(fold, path)
+        load_trained(fold, path, network_name)
         speed_up(fold, precision)
         networks.append(fold.to(device))
     _logger.info(f"ensemble: {len(networks)} models of {folder}")

@@ -104,6 +104,8 @@ class SkipNonFinite:
 
 
 def _copy(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    if not targets:  # a network without statistics
+        return
     with torch.no_grad():
         torch._foreach_copy_(list(targets), list(sources))
 

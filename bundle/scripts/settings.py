@@ -43,13 +43,20 @@ __all__ = [
     "put_pending_model",
     "read_settings",
     "seen_in_training",
+    "settings_of",
     "settings_path",
 ]
 
 _logger = logging.getLogger("qtseg")
 
+# settings that models of earlier versions do not have, and what holds for those
+_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False}
+
 #: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
 PUBLISHED: dict[str, Any] = {
+    "network_name": "qtseg",
+    "norm": "batch",
+    "detail": False,
     "spatial_size": [512, 512],
     "geometry": "fit",
     "overlap": 0.25,
@@ -102,6 +109,8 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
         settings = given_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); delete it to use the published setting") from error
+    if isinstance(settings, dict):
+        settings = {**_ADDED, **settings}
     missing = sorted(set(PUBLISHED) - set(settings)) if isinstance(settings, dict) else sorted(PUBLISHED)
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
@@ -176,7 +185,7 @@ def describe_model(
         chosen by; and the ``leaks`` of the fold.
     """
     dataset_dir, fold = hyperparameters["dataset_dir"], hyperparameters["fold"]
-    earlier = _settings_of(start)
+    earlier = settings_of(start)
     images = {
         divided.images[i]: {"part": part, "group": divided.groups[i], "digest": facts[i].digest}
         for part, positions in asdict(divided.folds[fold]).items()
@@ -203,8 +212,15 @@ def seen_in_training(settings: Mapping[str, Any]) -> set[str]:
     return own | set(settings["seen_before"])
 
 
-def _settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
-    """Settings beside weights that a training starts from; those of a new model where there are none."""
+def settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
+    """The settings beside a file of weights; those of a new model where there are none.
+
+    Args:
+        weights: the file; None for no weights.
+
+    Raises:
+        InputError: as :py:func:`read_settings` does.
+    """
     if weights is None or Path(weights).name != "model.pt" or not settings_path(Path(weights).parent).is_file():
         return PUBLISHED
     return read_settings(Path(weights).parent)

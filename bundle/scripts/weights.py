@@ -22,6 +22,7 @@ from torch import nn
 from .checkpoints import load_encoder, load_weights
 from .errors import InputError
 from .given_files import given_path
+from .settings import settings_of
 
 __all__ = ["load_trained", "start_from"]
 
@@ -53,16 +54,23 @@ def start_from(
         _logger.info(f"start:    {source}")
 
 
-def load_trained(network: nn.Module, path: str | os.PathLike) -> None:
+def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str = "qtseg") -> None:
     """Load a trained model for evaluation or inference; every weight must be in the file.
 
     Args:
         network: the network to be used, changed in place.
         path: the model, ours or the published release's.
+        network_name: what the config calls the network.
 
     Raises:
-        InputError: if there is no such file, or it does not fit the network, also if only the classes differ.
+        InputError: if there is no such file, it is of a network of another name, or it does not fit the network, also
+            if only the classes differ.
     """
     if not os.path.isfile(path):
         raise InputError(f"{path} is not there; train a model first, or name the folder of one by --ckpt_dir")
+    trained = settings_of(path)["network_name"]
+    if trained != network_name:
+        cure = "add" if network_name == "qtseg" else "leave out" if trained == "qtseg" else "exchange the overlay for"
+        overlay = f"configs/networks/{network_name if cure == 'leave out' else trained}.json"
+        raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure} {overlay} in --config_file")
     load_weights(network, path, any_classes=False)

@@ -67,7 +67,7 @@ def test_every_probe(name: str) -> None:
     network = filled_network(case).eval()
     assert sum(parameter.numel() for parameter in network.parameters()) == case["parameters"]
     with torch.no_grad():
-        encoded = network.encoder(image(case))
+        _, encoded = network.encoder(image(case))
         bridged = network.bridge(encoded)
         probed = {"low_res_logits": network.decoder(bridged), "logits": network(image(case))}
     for probe, output in zip(case["encoder"] + case["mlfd"], encoded + bridged, strict=True):

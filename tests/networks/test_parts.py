@@ -14,9 +14,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.networks.blocks import SPPF, Bottleneck, C2f, ConvNormAct, ConvTransposeNormAct
+from scripts.networks.blocks import SPPF, Bottleneck, C2f, ConvNormAct, ConvTransposeNormAct, use_group_norm
 from scripts.networks.bridge import MLFD, NoBridge
-from scripts.networks.decoder import MaskDecoder
+from scripts.networks.decoder import MaskDecoder, to_map, to_parts
 from scripts.networks.encoder import FPNEncoder
 
 
@@ -48,6 +48,23 @@ def test_batch_normalization_is_pytorchs_not_yolos():
     assert (norm.eps, norm.momentum) == (1e-5, 0.1)
 
 
+def test_groups_are_of_8_channels_of_one_image():
+    blocks = torch.nn.Sequential(ConvNormAct(3, 24), ConvTransposeNormAct(24, 12, scale=2))
+    use_group_norm(blocks)
+    assert [block.norm.num_groups for block in blocks] == [3, 1]
+    x = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(blocks(x)[:1], blocks(x[:1]))  # whatever else is in the batch
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_parts_are_laid_out_as_a_map_again(twice):
+    side = 4 if twice else 2
+    x = torch.rand(2, 3, 5 * side, 7 * side)
+    parts = to_parts(x, twice=twice)
+    assert parts.shape == (2, 35, *([4] * (1 + twice)), 3)
+    assert torch.equal(to_map(parts, torch.zeros(2, 1, 5, 7)), x)
+
+
 def test_bridge_deals_out_half_and_quarters():
     bridge = MLFD([8, 16, 32]).eval()
     maps = (torch.zeros(1, 8, 8, 12), torch.zeros(1, 16, 4, 6), torch.zeros(1, 32, 2, 3))
@@ -73,6 +90,7 @@ def test_without_a_bridge_the_maps_pass():
         (lambda: MLFD([4, 8]), "3 widths.*got 2"),
         (lambda: MLFD([4, 6, 8]), "multiple of 4.*got 6; use 8"),
         (lambda: MaskDecoder([4, 8], 2), "3 widths.*got 2"),
+        (lambda: MaskDecoder([64, 128, 256], 2, fine_channels=(16,)), "2 widths, at /2 and /4, or none: got .16,"),
     ],
 )
 def test_bad_settings(build, message):

@@ -34,6 +34,8 @@ SETTINGS = {
     "odd_width": (3, 2, {"features": 5, "num_heads": 5, "mlp_dim": 16, "depths": (1, 1, 1)}, (3, 64, 32)),
     "deep": (3, 2, {**SMALL, "depths": (2, 1, 3)}, (1, 32, 64)),
     "no_bridge": (3, 2, {**SMALL, "depths": (1, 1, 1), "bridge": False}, (1, 64, 64)),
+    "group_norm": (3, 2, {**SMALL, "depths": (1, 1, 1), "norm": "group"}, (2, 64, 32)),
+    "detail": (3, 3, {**SMALL, "depths": (1, 1, 1), "norm": "group", "detail": True}, (2, 32, 96)),
 }
 
 
@@ -63,14 +65,16 @@ def test_parts_meet_at_their_seams(built):
     network, image, classes = built
     height, width = image.shape[2:]
     with eval_mode(network):
-        maps = network.encoder(image)
+        fine, maps = network.encoder(image)
         mixed = network.bridge(maps)
-        masks = network.decoder(mixed)
+        masks = network.decoder(mixed, fine)
     shapes = [
         (image.shape[0], channels, height // stride, width // stride)
         for channels, stride in zip(network.encoder.out_channels, (8, 16, 32))
     ]
     assert [m.shape for m in maps] == [m.shape for m in mixed] == shapes
+    finer = zip(network.encoder.fine_channels, (2, 4))
+    assert [m.shape[1:] for m in fine] == [(channels, height // s, width // s) for channels, s in finer]
     assert masks.shape == (image.shape[0], classes, height // 2, width // 2)
 
 
@@ -104,6 +108,8 @@ def test_torchscript(built):
                 module(image[..., :-1])
 
 
+# PyTorch looks at the batch before a group normalization
+@pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning")
 def test_a_trace_takes_other_sizes(built):
     network, image, _ = built
     network.eval()
@@ -113,9 +119,10 @@ def test_a_trace_takes_other_sizes(built):
         torch.testing.assert_close(traced(other), network(other), atol=1e-4, rtol=1e-4)
 
 
-def test_onnx(tmp_path):
+@pytest.mark.parametrize("settings", [{}, {"norm": "group", "detail": True}], ids=str)
+def test_onnx(settings, tmp_path):
     torch.manual_seed(0)
-    network, image = QTSeg(3, 2, **SMALL).eval(), torch.rand(1, 3, 64, 96) * 2 - 1
+    network, image = QTSeg(3, 2, **SMALL, **settings).eval(), torch.rand(1, 3, 64, 96) * 2 - 1
     mix_channels(network)
     path = tmp_path / "network.onnx"
     torch.onnx.export(network, (image,), path, dynamo=True, input_names=["image"], output_names=["logits"])
@@ -132,6 +139,8 @@ def test_published_parameter_counts():
     assert count() == 9_214_850
     assert count(bridge=False) == 8_935_426
     assert count(out_channels=3) - count() == 218_496
+    assert count(detail=True) - count() == 2_144
+    assert count(norm="group") == count()
     network = QTSeg(3, 2)
     parts = [sum(p.numel() for p in part.parameters()) for part in (network.encoder, network.bridge, network.decoder)]
     assert parts == [2_259_536, 279_424, 6_675_890]
@@ -156,6 +165,7 @@ def test_other_sizes_name_the_size_to_pad_to(size):
         ((3, 2), {"num_heads": 7}, "num_heads=7 and 64 // 2 = 32; use num_heads=4"),
         ((3, 2), {"num_heads": 0}, "num_heads must be at least 1: got 0"),
         ((3, 2), {"mlp_dim": 0}, "mlp_dim must be at least 1: got 0"),
+        ((3, 2), {"norm": "layer"}, "norm must be one of batch, group: got 'layer'"),
     ],
 )
 def test_bad_settings_name_the_values_and_the_cure(arguments, settings, message):

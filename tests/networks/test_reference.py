@@ -48,6 +48,19 @@ def test_equal_to_the_reference(out_channels, size, training, dtype):
     assert (gradients - expected_gradients).norm() <= on_gradients * expected_gradients.norm()
 
 
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("out_channels", [1, 3])
+def test_detail_and_group_normalization_are_equal_to_the_reference(out_channels, size):
+    torch.manual_seed(out_channels)
+    network = QTSeg(3, out_channels, norm="group", detail=True).double()
+    mix_channels(network)
+    image = torch.rand(size[0], 3, *size[1:], dtype=torch.float64) * 2 - 1
+    expected, expected_gradients = logits_and_gradients(ReferenceQTSeg(network), image)
+    logits, gradients = logits_and_gradients(network, image)
+    assert (logits - expected).square().mean().sqrt() <= 1e-9 * expected.std()
+    assert (gradients - expected_gradients).norm() <= 1e-9 * expected_gradients.norm()
+
+
 def test_few_tokens_take_another_form_than_many():
     forms = {classes: [stage.few_tokens for stage in QTSeg(3, classes).decoder.stages] for classes in (2, 5, 20)}
     assert forms == {2: [True, True, True], 5: [False, True, True], 20: [False, False, False]}

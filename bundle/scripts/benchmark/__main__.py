@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
-import platform
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,6 +26,7 @@ import torch
 from ..synthetic import make_dataset
 from .contenders import inferring, training
 from .end_to_end import epoch, files_to_masks
+from .machine import describe_machine
 from .measure import count, in_own_process, latency, train_step
 from .report import write_report
 
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not Path(asked.images).is_dir():
         parser.error(f"{asked.images} is not a folder; name one of images by --images")
     figures: dict[str, Any] = {
-        "machine": _machine(asked.device),
+        "machine": describe_machine(asked.device),
         "command": "python -m scripts.benchmark " + shlex.join(sys.argv[1:] if arguments is None else arguments),
         "batch": asked.batch,
         "size": {},
@@ -98,19 +97,6 @@ def _say(what: str) -> None:
 
 def _chosen(contenders: dict[str, Any], only: str | None) -> dict[str, Any]:
     return {name: build for name, build in contenders.items() if only is None or name.startswith(only)}
-
-
-def _machine(device: torch.device) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
-    today = datetime.date.today().isoformat()
-    return f"{today}: {name}{threads}, PyTorch {torch.__version__}, Python {platform.python_version()}."
-
-
-def _processor() -> str:
-    found = torch.cpu.get_capabilities()
-    bfloat16 = " and ".join(name for name in ("amx_bf16", "avx512_bf16") if found.get(name)) or "no unit"
-    return f"{found.get('cpu_name') or platform.machine()}, {os.cpu_count()} cores, {bfloat16} for bfloat16"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import torch
 from monai.inferers import SimpleInferer
-from monai.networks.nets import AttentionUnet, BasicUNetPlusPlus, FlexibleUNet, SegResNet, SwinUNETR, UNet
+from monai.networks.nets import AttentionUnet, FlexibleUNet, SegResNet, SwinUNETR, UNet
 from torch import Tensor, nn
 
 from ..networks.qtseg import QTSeg
+from ..networks.unet_plus_plus import UNetPlusPlus
 from ..precision import AutocastInferer
 from ..speed import compile_network, freeze_script, speed_up
 from ..weights import load_trained
@@ -120,7 +121,7 @@ def _peers(device: torch.device) -> dict[str, Contender]:
     channels, strides = (16, 32, 64, 128, 256), (2, 2, 2, 2)
     peers: dict[str, Contender] = {
         "UNet": partial(UNet, 2, 3, 2, channels, strides, num_res_units=2),
-        "BasicUNetPlusPlus": partial(_Finest, 2, 3, 2),
+        "BasicUNetPlusPlus": partial(UNetPlusPlus, 2, 3, 2),
         "AttentionUnet": partial(AttentionUnet, 2, 3, 2, channels, strides),
         "SegResNet": partial(SegResNet, 2, in_channels=3, out_channels=2, init_filters=16),
         "FlexibleUNet": partial(FlexibleUNet, 3, 2, "efficientnet-b0", pretrained=False),
@@ -146,10 +147,3 @@ class _Autocast(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.infer(x, self.network)
-
-
-class _Finest(BasicUNetPlusPlus):
-    """MONAI's network returns a list, the finest masks first."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x)[0]

@@ -260,7 +260,9 @@ def _peak(run: Run, device: torch.device) -> float:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    run()
-    done.set()
-    watcher.join()
+    try:
+        run()
+    finally:  # an error must reach the caller, not a process that waits for its thread
+        done.set()
+        watcher.join()
     return (peak - before) / 2**20

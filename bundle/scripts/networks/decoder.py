@@ -13,7 +13,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from .attention import CrossAttention, DualMixAttention, are_few
 from .blocks import check_at_least
 from .positions import FourierPositions
 
-__all__ = ["MaskDecoder", "DecoderStage", "LastStage", "TokenMLP", "Upsample", "to_map"]
+__all__ = ["MaskDecoder", "DecoderStage", "LastStage", "TokenMLP", "Upsample", "to_map", "to_parts"]
 
 # Shapes: B batch, T mask tokens, C channels, H x W feature map.
 # Between maps, features are sequences of pixels: (B, H*W, C).
@@ -42,10 +43,12 @@ class MaskDecoder(nn.Module):
         depths: attention blocks of stage 0 (fine), 1 and 2 (coarse).
         num_heads: attention heads; must divide half of each width.
         mlp_dim: hidden width of the tokens' MLP in each block.
+        fine_channels: widths of two finer maps, at /2 and /4 of the image, which are added to the features where those
+            reach their sizes; empty for none, as published. At /8 nothing is left of what is a few pixels wide.
 
     Raises:
-        ValueError: if there are not three widths and three depths, a setting is below 1, a width is odd, or
-            ``num_heads`` does not divide half of a width.
+        ValueError: if there are not three widths and three depths, or neither none nor two finer widths, a setting is
+            below 1, a width is odd, or ``num_heads`` does not divide half of a width.
 
     Example::
 
@@ -62,8 +65,11 @@ class MaskDecoder(nn.Module):
         depths: Sequence[int] = (1, 2, 3),
         num_heads: int = 8,
         mlp_dim: int = 2048,
+        fine_channels: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        if len(fine_channels) not in (0, 2):
+            raise ValueError(f"fine_channels must hold 2 widths, at /2 and /4, or none: got {fine_channels}.")
         if len(in_channels) != 3:
             raise ValueError(f"in_channels must hold 3 widths, fine to coarse: got {len(in_channels)}, {in_channels}.")
         if len(depths) != 3:
@@ -72,7 +78,8 @@ class MaskDecoder(nn.Module):
         fine, middle, coarse = in_channels
         # What each stage hands on: to stage 0 the width of stage 0, ...; stage 0 itself goes up twice.
         hands_on = [(fine // 2, fine), (fine,), (middle,)]
-        kinds = [LastStage, DecoderStage, DecoderStage]
+        last = partial(LastStage, fine_channels=fine_channels)
+        kinds: list[Callable[..., DecoderStage]] = [last, DecoderStage, DecoderStage]
         self.tokens = nn.Parameter(torch.randn(out_channels, coarse))
         self.stages = nn.ModuleList(
             [
@@ -81,11 +88,12 @@ class MaskDecoder(nn.Module):
             ]
         )
 
-    def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def forward(self, maps: tuple[Tensor, Tensor, Tensor], fine: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Decode three maps into masks.
 
         Args:
             maps: (B, C0, H/8, W/8), (B, C1, H/16, W/16), (B, C2, H/32, W/32).
+            fine: of the widths ``fine_channels``, at H/2 x W/2 and H/4 x W/4; without those they are not looked at.
 
         Returns:
             Logits at half of the image's size: (B, T, H/2, W/2).
@@ -94,7 +102,7 @@ class MaskDecoder(nn.Module):
         tokens = self.tokens.unsqueeze(0).expand(s2.shape[0], -1, -1)
         tokens, features = self.stages[2](tokens, s2)
         tokens, features = self.stages[1](tokens, s1 + features)
-        _, masks = self.stages[0](tokens, s0 + features)
+        _, masks = self.stages[0](tokens, s0 + features, fine)
         return masks
 
 
@@ -173,33 +181,69 @@ class DecoderStage(nn.Module):
 
 
 class LastStage(DecoderStage):
-    """The stage whose tokens and features multiply into masks; for the arguments see ``DecoderStage``."""
+    """The stage whose tokens and features multiply into masks; for the arguments see ``DecoderStage``.
 
-    def forward(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    Args:
+        fine_channels: widths of finer maps, fine to coarse, one for each doubling; empty for none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: Sequence[int],
+        num_tokens: int,
+        *,
+        depth: int,
+        num_heads: int,
+        mlp_dim: int,
+        fine_channels: Sequence[int] = (),
+    ) -> None:
+        super().__init__(in_channels, out_channels, num_tokens, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
+        # in the order in which the features pass them: coarse to fine
+        self.details = nn.ModuleList(
+            [nn.Linear(before, after) for before, after in zip(reversed(fine_channels), out_channels)]
+        )
+
+    def forward(
+        self, tokens: Tensor, features: Tensor, fine: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Run the stage.
 
         Args:
             tokens: (B, T, in_channels).
             features: (B, in_channels, H, W).
+            fine: (B, fine_channels[0], H*4, W*4), (B, fine_channels[1], H*2, W*2).
 
         Returns:
             Tokens (B, T, out_channels[-1]) and masks (B, T, H*2^k, W*2^k) for k ``out_channels``.
         """
         tokens, sequence = self._attend(tokens, features)
+        details: list[Tensor] = []
+        if len(self.details) > 0:
+            assert fine is not None
+            details = [to_parts(fine[1]), to_parts(fine[0], twice=True)]
         if features.is_cuda or torch.jit.is_tracing() or torch.compiler.is_compiling():
-            return tokens, to_map(self._masks(tokens, sequence), features)
+            return tokens, to_map(self._masks(tokens, sequence, details), features)
         # The finest features are the largest tensor by far. Made and used in parts, they do not leave a CPU's cache:
         # 512 pixels, each split in 16, are 2 MB in float32 at the published width.
         parts = []
         for item in range(sequence.shape[0]):
-            for pixels in sequence[item : item + 1].split(512, dim=1):
-                parts.append(self._masks(tokens[item : item + 1], pixels))
+            for start in range(0, sequence.shape[1], 512):
+                seen = [detail[item : item + 1, start : start + 512] for detail in details]
+                pixels = sequence[item : item + 1, start : start + 512]
+                parts.append(self._masks(tokens[item : item + 1], pixels, seen))
         masks = torch.cat(parts, dim=1).unflatten(1, (sequence.shape[0], -1)).squeeze(0)
         return tokens, to_map(masks, features)
 
-    def _masks(self, tokens: Tensor, sequence: Tensor) -> Tensor:
-        features = self.upsample(sequence)  # BxHWx4x4xC
-        return (features.flatten(1, 3) @ tokens.transpose(1, 2)).unflatten(1, (-1, 4, 4))
+    def _masks(self, tokens: Tensor, sequence: Tensor, details: list[Tensor]) -> Tensor:
+        if len(self.details) > 0:
+            doubling = 0
+            for upsample, project in zip(self.upsample, self.details):
+                sequence = upsample(sequence, project(details[doubling]))
+                doubling += 1
+        else:
+            sequence = self.upsample(sequence)  # BxHWx4x4xC
+        return (sequence.flatten(1, 3) @ tokens.transpose(1, 2)).unflatten(1, (-1, 4, 4))
 
 
 class TokenMLP(nn.Module):
@@ -237,12 +281,20 @@ class Upsample(nn.Module):
         self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
         self.norm = nn.LayerNorm(out_channels, eps=1e-6)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Upsample pixels (B, ..., in_channels) to their four parts (B, ..., 4, out_channels), row by row."""
+    def forward(self, x: Tensor, detail: Tensor | None = None) -> Tensor:
+        """Upsample pixels (B, ..., in_channels) to their four parts (B, ..., 4, out_channels), row by row.
+
+        Args:
+            x: the pixels.
+            detail: what is added to the parts before they are normalized.
+        """
         bias = self.conv.bias
         assert bias is not None  # ConvTranspose2d has one unless told otherwise
         weight = self.conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # CxOx2x2 -> 4OxC
-        return F.gelu(self.norm(F.linear(x, weight, bias.repeat(4)).unflatten(-1, (4, -1))))
+        parts = F.linear(x, weight, bias.repeat(4)).unflatten(-1, (4, -1))
+        if detail is not None:
+            parts = parts + detail
+        return F.gelu(self.norm(parts))
 
 
 def to_map(sequence: Tensor, like: Tensor) -> Tensor:
@@ -261,3 +313,20 @@ def to_map(sequence: Tensor, like: Tensor) -> Tensor:
         sequence = parts.transpose(2, 3).flatten(1, 4)  # Bx2Hx2Wx... -> Bx4HWx...
         height, width = 2 * height, 2 * width
     return sequence.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+def to_parts(x: Tensor, twice: bool = False) -> Tensor:
+    """Do the opposite of ``to_map``: of each pixel of a map of half the size, lay its four parts side by side.
+
+    Args:
+        x: a map (B, C, 2H, 2W), or (B, C, 4H, 4W).
+        twice: split each pixel of a map of a quarter of the size in four, and those in four again.
+
+    Returns:
+        (B, H*W, 4, C), or (B, H*W, 4, 4, C).
+    """
+    x = x.permute(0, 2, 3, 1)
+    if not twice:
+        return x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    x = x.unflatten(2, (-1, 2, 2)).unflatten(1, (-1, 2, 2))  # BxHx2x2xWx2x2xC
+    return x.permute(0, 1, 4, 2, 5, 3, 6, 7).flatten(5, 6).flatten(3, 4).flatten(1, 2)

@@ -31,7 +31,8 @@ class FPNEncoder(nn.Module):
 
     Args:
         in_channels: channels of the image.
-        features: base width n; the three maps are 4n, 8n and 16n wide (``out_channels``).
+        features: base width n; the three maps are 4n, 8n and 16n wide (``out_channels``), the fine ones on the way n
+            and 2n (``fine_channels``).
 
     Raises:
         ValueError: if ``in_channels`` or ``features`` is below 1.
@@ -39,8 +40,8 @@ class FPNEncoder(nn.Module):
     Example::
 
         encoder = FPNEncoder(in_channels=3)
-        fine, middle, coarse = encoder(torch.zeros(1, 3, 64, 96))
-        assert fine.shape == (1, 64, 8, 12)
+        (half, quarter), (s0, s1, s2) = encoder(torch.zeros(1, 3, 64, 96))
+        assert half.shape == (1, 16, 32, 48) and s0.shape == (1, 64, 8, 12)
     """
 
     def __init__(self, in_channels: int, *, features: int = 16) -> None:
@@ -48,6 +49,7 @@ class FPNEncoder(nn.Module):
         check_at_least(1, in_channels=in_channels, features=features)
         n = features
         self.out_channels = (4 * n, 8 * n, 16 * n)
+        self.fine_channels = (n, 2 * n)
 
         self.stem = nn.Sequential(
             ConvNormAct(in_channels, n, kernel_size=3, stride=2),
@@ -76,16 +78,19 @@ class FPNEncoder(nn.Module):
         self.s1_down = ConvNormAct(8 * n, 8 * n, kernel_size=3, stride=2)
         self.s2 = C2f(8 * n + 16 * n, 16 * n, depth=1, shortcut=False)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
         """Encode an image.
 
         Args:
             image: (B, in_channels, H, W); H and W divisible by 32.
 
         Returns:
-            S0 (B, 4n, H/8, W/8), S1 (B, 8n, H/16, W/16), S2 (B, 16n, H/32, W/32).
+            The fine maps on the way, (B, n, H/2, W/2) and (B, 2n, H/4, W/4), and the three maps: S0 (B, 4n, H/8, W/8),
+            S1 (B, 8n, H/16, W/16), S2 (B, 16n, H/32, W/32).
         """
-        p3 = self.p3(self.stem(image))
+        half = self.stem[0](image)
+        quarter = self.stem[2](self.stem[1](half))
+        p3 = self.p3(quarter)
         p4 = self.p4(p3)
         p5 = self.p5(p4)
 
@@ -93,4 +98,4 @@ class FPNEncoder(nn.Module):
         s0 = self.s0(torch.cat([self.upsample(n4), p3], dim=1))
         s1 = self.s1(torch.cat([self.s0_down(s0), n4], dim=1))
         s2 = self.s2(torch.cat([self.s1_down(s1), p5], dim=1))
-        return s0, s1, s2
+        return (half, quarter), (s0, s1, s2)

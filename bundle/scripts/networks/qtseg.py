@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .blocks import NORMS, use_group_norm
 from .bridge import MLFD, NoBridge
 from .decoder import MaskDecoder
 from .encoder import FPNEncoder
@@ -41,6 +42,9 @@ class QTSeg(nn.Module):
         num_heads: attention heads; must divide half of each of the encoder's widths.
         mlp_dim: hidden width of the tokens' MLP in each block.
         bridge: whether the levels are mixed between encoder and decoder; False is the paper's ablation.
+        norm: how encoder and bridge normalize: "batch", as published, or "group", each image by itself.
+        detail: whether the decoder sees the encoder's maps at 1/2 and 1/4 of the image's size too, which the published
+            one does not.
 
     Raises:
         ValueError: if a setting is out of its range; the message names it, its value and the cure.
@@ -62,12 +66,25 @@ class QTSeg(nn.Module):
         num_heads: int = 8,
         mlp_dim: int = 2048,
         bridge: bool = True,
+        norm: str = "batch",
+        detail: bool = False,
     ) -> None:
         super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}: got {norm!r}.")
         self.encoder = FPNEncoder(in_channels, features=features)
         widths = self.encoder.out_channels
         self.bridge = MLFD(widths) if bridge else NoBridge()
-        self.decoder = MaskDecoder(widths, out_channels, depths=depths, num_heads=num_heads, mlp_dim=mlp_dim)
+        self.decoder = MaskDecoder(
+            widths,
+            out_channels,
+            depths=depths,
+            num_heads=num_heads,
+            mlp_dim=mlp_dim,
+            fine_channels=self.encoder.fine_channels if detail else (),
+        )
+        if norm == "group":
+            use_group_norm(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment images.
@@ -85,7 +102,8 @@ class QTSeg(nn.Module):
             self._check_size(image.shape[-2], image.shape[-1])
         # The decoder reads maps as sequences of pixels, so channels come last in memory from the start.
         x = image.to(self.decoder.tokens.dtype).contiguous(memory_format=torch.channels_last)
-        logits = self.decoder(self.bridge(self.encoder(x))).to(image.dtype)
+        fine, maps = self.encoder(x)
+        logits = self.decoder(self.bridge(maps), fine).to(image.dtype)
         logits = logits.contiguous()  # masks are looked at one by one
         return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
 

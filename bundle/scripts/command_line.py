@@ -1,0 +1,47 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Knobs of a training on the command line of a program that starts trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from .errors import InputError
+
+__all__ = ["knobs_of"]
+
+
+def knobs_of(words: Sequence[str], *, taken: Collection[str], by: str) -> dict[str, str]:
+    """Read ``--name value`` pairs, and ``--name=value``.
+
+    Args:
+        words: of the command line.
+        taken: knobs that the program sets itself.
+        by: what the program is, for messages.
+
+    Returns:
+        Values by name.
+
+    Raises:
+        InputError: if a word is no knob with a value, or the knob is one of ``taken``.
+    """
+    knobs: dict[str, str] = {}
+    waiting = list(words)
+    while waiting:
+        name, equals, value = waiting.pop(0).partition("=")
+        if not name.startswith("--") or not equals and not waiting:
+            raise InputError(f"{name} is no knob with a value; write --name value")
+        knobs[name[2:]] = value if equals else waiting.pop(0)
+    for each in taken:
+        if each in knobs:
+            raise InputError(f"{each} is set for each {by}; leave it out")
+    return knobs

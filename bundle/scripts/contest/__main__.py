@@ -1,0 +1,118 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Train networks against each other on the same images: ``python -m scripts.contest``, from the bundle's folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..benchmark.machine import describe_machine
+from ..benchmark.measure import count, latency, train_step
+from ..command_line import knobs_of
+from ..errors import InputError, explanation
+from ..scored_runs import ScoredRuns, config_files_of
+from ..whole_files import read_json, write_json
+from .contestants import Contestant, build_network
+from .table import read_results, write_contest
+
+_TAKEN = ("network_name", "seed", "ckpt_dir", "run_name", "run_prefix")
+_ROUNDS = 9  # passes of each network, timed in turn
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train and score every network by every recipe with every seed, and print the table.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    asked, rest = parser.parse_known_args(words)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        knobs = knobs_of(rest, taken=_TAKEN, by="training by the contest")
+        print(_hold(asked, knobs, f"python -m scripts.contest {shlex.join(words)}"))
+    except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
+        parser.exit(1, f"{explanation(error) or error}\n")
+
+
+def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> str:
+    """Hold the contest, and write its table after each training, lest an interruption lose it."""
+    files = config_files_of(asked.config_file)
+    runs = ScoredRuns(asked.output_dir.absolute(), {"config_file": asked.config_file, **knobs}, "settings.json")
+    contestants = [Contestant(recipe, network) for recipe, network in product(asked.recipes, asked.networks)]
+    config_files = {each: each.config_files(files) for each in contestants}
+    facts = {"machine": describe_machine(torch.device(asked.device)), "command": command}
+    with runs.locked():
+        runs.remember_settings()
+        speeds = _speeds(runs.folder / "speed.json", config_files, knobs, asked)
+        for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
+            if not runs.has_scores(each.run(seed)):
+                runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
+                write_contest(runs.folder, read_results(runs, contestants, asked.seeds), speeds, facts)
+        return write_contest(runs.folder, read_results(runs, contestants, asked.seeds), speeds, facts)
+
+
+def _speeds(
+    path: Path, config_files: Mapping[Contestant, Sequence[str]], knobs: Mapping[str, str], asked: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Count and time every network once; a recipe changes neither."""
+    builds = {each.network: partial(build_network, files, knobs) for each, files in config_files.items()}
+    if path.is_file():
+        speeds: dict[str, dict[str, Any]] = read_json(path)
+        if all(name in speeds and speeds[name]["size"] == asked.speed_size for name in builds):
+            return speeds
+    size, device = asked.speed_size, torch.device(asked.device)
+    predicting = {name: partial(_evaluating, build) for name, build in builds.items()}
+    passes, steps = latency(predicting, size, 1, device, _ROUNDS), train_step(builds, size, 8, device, 3)
+    speeds = {}
+    for name, build in builds.items():
+        parameters, gmacs = count(build, size)
+        speeds[name] = {"size": size, "parameters": parameters, "gmacs": gmacs}
+        speeds[name] |= {"latency": passes.get(name), "step": steps.get(name)}
+    write_json(path, speeds)
+    return speeds
+
+
+def _evaluating(build: Callable[[], nn.Module]) -> nn.Module:
+    return build().eval()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.contest",
+        allow_abbrev=False,
+        description=f"{__doc__} Every knob of the training can be set too, such as --max_epochs 32, for all alike.",
+    )
+    parser.add_argument("--config_file", default="configs/train.json", help="of every training; or a list")
+    parser.add_argument("--networks", nargs="+", required=True, help="overlays; all are compared with the first")
+    parser.add_argument("--recipes", nargs="+", required=True, help="overlays in configs/recipes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the trainings")
+    parser.add_argument("--output_dir", type=Path, default=Path("eval/contest"), help="folder of models and table")
+    parser.add_argument("--speed_size", type=int, default=256, help="side of the images that networks are timed on")
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu", help="that is timed")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

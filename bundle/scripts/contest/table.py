@@ -1,0 +1,174 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The result of a contest: a table with paired differences, a plot, and the scores of every image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ..errors import InputError
+from ..intervals import interval_text, mean_with_interval
+from ..scored_runs import ScoredRuns
+from ..scores import read_scores
+from ..whole_files import read_json, write_csv, write_json, write_text
+from .contestants import Contestant
+
+__all__ = ["read_results", "write_contest"]
+
+Table = dict[str, dict[str, float]]  # by image its scores
+Results = dict[Contestant, dict[int, Table]]  # by seed
+
+# scores, how they are told, and in what unit
+_SCORES = {"dice": ("Dice, %", 100), "iou": ("IoU, %", 100), "mae": ("MAE, %", 100), "hd95": ("HD95, pixels", 1)}
+_PAPER = tuple(f"paper_{name}" for name in ("dice", "iou", "mae"))
+
+
+def read_results(runs: ScoredRuns, contestants: Sequence[Contestant], seeds: Sequence[int]) -> Results:
+    """Read the scores of all trainings that are done.
+
+    Args:
+        runs: the trainings.
+        contestants: who takes part.
+        seeds: with which.
+
+    Raises:
+        InputError: if they were not scored on the same images.
+    """
+    results: Results = {}
+    for each in contestants:
+        for seed in seeds:
+            if runs.has_scores(each.run(seed)):
+                results.setdefault(each, {})[seed] = _scores_of(runs.scores_dir(each.run(seed)))
+    images = {frozenset(table) for by_seed in results.values() for table in by_seed.values()}
+    if len(images) > 1:
+        raise InputError(f"{runs.folder} holds scores of different images; give another --output_dir")
+    return results
+
+
+def _scores_of(folder: Path) -> Table:
+    root = read_json(folder / "summary.json")["images"]
+    rows = read_scores(folder)
+    return {
+        os.path.relpath(image, root): {name: float(row[name]) for name in (*_SCORES, *_PAPER)}
+        for image, row in rows.items()
+    }
+
+
+def write_contest(
+    folder: Path, results: Results, speeds: Mapping[str, Mapping[str, Any]], facts: Mapping[str, str]
+) -> str:
+    """Write ``contest.md``, ``contest.json``, ``contest.png``, and ``results/`` with a table of images a training.
+
+    Means are over images, each the mean over seeds; differences are to the first network by the same recipe, and only
+    with the seeds that both have. Intervals are by the bootstrap over images: they tell of other images, and the
+    standard deviation over seeds of other trainings.
+
+    Args:
+        folder: where to.
+        results: the scores.
+        speeds: by network, its size, parameters, multiplications and times.
+        facts: machine and command.
+
+    Returns:
+        The text of ``contest.md``.
+    """
+    for each, by_seed in results.items():
+        for seed, table in by_seed.items():
+            rows = [[image, *(f"{value:.6f}" for value in scores.values())] for image, scores in table.items()]
+            path = folder / "results" / f"{each.run(seed).replace('/', '.')}.csv"
+            write_csv(path, ["image", *_SCORES, *_PAPER], rows)
+    first = next(iter(results)).network
+    rows_of = [_row(each, results, first) for each in results]
+    text = _text(rows_of, speeds, facts, first)
+    write_json(folder / "contest.json", {**facts, "trainings": rows_of, "speed": speeds})
+    write_text(folder / "contest.md", text)
+    _plot(rows_of).savefig(folder / "contest.png", dpi=120, bbox_inches="tight")
+    return text
+
+
+def _row(each: Contestant, results: Results, first: str) -> dict[str, Any]:
+    """All that the table tells of a contestant's scores."""
+    by_seed = results[each]
+    reference = results.get(Contestant(each.recipe, first), {})
+    both = [seed for seed in by_seed if seed in reference and each.network != first]
+    row: dict[str, Any] = {"recipe": each.recipe, "network": each.network, "seeds": list(by_seed), "scores": {}}
+    row["num_images"] = len(next(iter(by_seed.values())))
+    for name in (*_SCORES, *_PAPER):
+        found = _mean(_over_seeds(list(by_seed.values()), name))
+        of_seeds = [mean(image[name] for image in table.values()) for table in by_seed.values()]
+        found["sd_of_seeds"] = stdev(of_seeds) if len(of_seeds) > 1 else None
+        if both:
+            ours, theirs = (_over_seeds([tables[seed] for seed in both], name) for tables in (by_seed, reference))
+            found["difference"] = {"seeds": both, **_mean({image: ours[image] - theirs[image] for image in ours})}
+        row["scores"][name] = found
+    return row
+
+
+def _over_seeds(tables: Sequence[Table], name: str) -> dict[str, float]:
+    return {image: mean(table[image][name] for table in tables) for image in tables[0]}
+
+
+def _mean(values: Mapping[str, float]) -> dict[str, Any]:
+    return mean_with_interval(list(values.values()), list(values))
+
+
+def _text(
+    rows: Sequence[Mapping[str, Any]], speeds: Mapping[str, Mapping[str, Any]], facts: Mapping[str, str], first: str
+) -> str:
+    size = next(iter(speeds.values()))["size"]
+    lines = ["# Contest", "", facts["machine"], "", f"    {facts['command']}", ""]
+    lines += [
+        f"Means over {rows[0]['num_images']} images at their original size, each the mean over seeds, with 95 % "
+        f"intervals over images; sd: standard deviation of the mean Dice over seeds; less {first}: the difference in "
+        f"Dice by the same recipe, paired by image and seed. Speed: one image of {size} x {size}, and a training step "
+        "of 8.",
+        "",
+    ]
+    header = ["recipe", "network", "seeds", *(told for told, _ in _SCORES.values()), "sd", f"less {first}"]
+    header += ["parameters, M", "GMACs", "1 image, ms", "step, ms"]
+    lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    for row in rows:
+        cells = [row["recipe"], row["network"], ", ".join(map(str, row["seeds"]))]
+        cells += [_cell(row["scores"][name], unit) for name, (_, unit) in _SCORES.items()]
+        dice, speed = row["scores"]["dice"], speeds[row["network"]]
+        cells.append("-" if dice["sd_of_seeds"] is None else f"{100 * dice['sd_of_seeds']:.2f}")
+        cells.append(_cell(dice["difference"], 100, "+.2f") if "difference" in dice else "-")
+        cells += [f"{speed['parameters'] / 1e6:.2f}", f"{speed['gmacs']:.2f}"]
+        cells += [f"{speed[name]['median']:.0f}" if speed[name] else "-" for name in ("latency", "step")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(found: Mapping[str, Any], unit: float, form: str = ".2f") -> str:
+    scaled = {name: unit * found[name] for name in ("mean", "low", "high")}
+    return f"{scaled['mean']:{form}} ({interval_text(scaled, form)})"
+
+
+def _plot(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    figure = Figure(figsize=(7, 1 + 0.35 * len(rows)))
+    axis = figure.subplots()
+    names = [f"{row['network']}, {row['recipe']}" for row in rows][::-1]
+    dice = [row["scores"]["dice"] for row in rows][::-1]
+    means = [100 * each["mean"] for each in dice]
+    spread = [[100 * abs(each[end] - each["mean"]) for each in dice] for end in ("low", "high")]
+    colors = ["tab:blue" if name.startswith("qtseg") else "tab:gray" for name in names]
+    axis.errorbar(means, names, xerr=spread, fmt="none", ecolor="lightgray")
+    axis.scatter(means, names, c=colors)
+    axis.set_xlabel("Dice, % (mean over images, 95 % interval)")
+    axis.grid(axis="x", alpha=0.3)
+    return figure

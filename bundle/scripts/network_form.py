@@ -1,0 +1,53 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which form of QTSeg a training takes: that of the weights it starts from, or the published one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .checkpoints import read_weights
+from .given_files import given_path
+from .settings import PUBLISHED
+
+__all__ = ["form_of"]
+
+_PARTS = ("norm", "detail")
+
+
+def form_of(
+    weights: str | os.PathLike | None = None,
+    encoder_weights: str | os.PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The settings of a network that weights fit.
+
+    Args:
+        weights: of a whole model, ours or the published release's.
+        encoder_weights: of an encoder.
+        settings: of a model that the training goes on with.
+
+    Returns:
+        ``norm`` and ``detail``, as :py:class:`.networks.qtseg.QTSeg` takes them; without any weights the published ones.
+
+    Raises:
+        InputError: if a file cannot be read, or holds something else.
+    """
+    form = {name: (settings or PUBLISHED)[name] for name in _PARTS}
+    path = weights if weights is not None else encoder_weights
+    if path is not None:
+        names = read_weights(given_path(path))
+        form["norm"] = "batch" if any(name.endswith("running_mean") for name in names) else "group"
+        form["detail"] = any(name.startswith("decoder.stages.0.details.") for name in names)
+    return form

@@ -1,0 +1,190 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Trainings and their scores in one folder, each in processes of its own; what was cut off goes on."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from fire.parser import DefaultParseValue
+
+from .errors import InputError
+from .whole_files import read_json, write_json
+
+__all__ = ["ScoredRuns", "config_files_of"]
+
+
+class ScoredRuns:
+    """A folder of models, each in a folder of its name, with its scores in ``evaluation/`` there.
+
+    Args:
+        folder: the folder; made if it is not there.
+        settings: what all runs share, kept in the folder: it is refused for others.
+        settings_name: of the file that keeps them.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], settings_name: str) -> None:
+        self.folder = folder
+        self._settings = dict(settings)
+        self._settings_file = folder / settings_name
+        self._running: set[subprocess.Popen] = set()
+        self._asked = 0  # to stop, by this signal
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the folder for this process and its runs, and check that it was begun with the same settings.
+
+        SIGTERM is handed on to the runs meanwhile, which save before they end, as they do after Ctrl-C.
+
+        Raises:
+            InputError: if another process has it, or the settings differ.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                used = f"{self.folder} is in use by another such command; wait for it or stop it"
+                raise InputError(used) from error
+            os.set_inheritable(lock.fileno(), True)  # so a run that outlives this process keeps it
+            self._lock = lock.fileno()
+            self._check_settings()
+            before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._asked = number
+        if number == signal.SIGTERM:  # Ctrl-C reaches the runs by itself
+            for process in self._running:
+                process.terminate()
+
+    def _check_settings(self) -> None:
+        if self._settings_file.is_file():
+            begun = read_json(self._settings_file)
+            for name in sorted(begun | self._settings):
+                if begun.get(name) != self._settings.get(name):
+                    raise InputError(
+                        f"{self.folder} was begun with {name} {begun.get(name)}, now it is "
+                        f"{self._settings.get(name)}; set it as it was to go on, or give another --output_dir"
+                    )
+
+    def remember_settings(self) -> None:
+        """Bind the folder to these settings, once they are known to be right."""
+        write_json(self._settings_file, self._settings)
+
+    def model_dir(self, name: str) -> Path:
+        """The folder of a run's model."""
+        return self.folder / name
+
+    def scores_dir(self, name: str) -> Path:
+        """The folder of a run's scores."""
+        return self.model_dir(name) / "evaluation"
+
+    def has_scores(self, name: str) -> bool:
+        """Whether a run is trained and scored."""
+        return (self.model_dir(name) / "done").is_file()
+
+    def train_and_score(
+        self, name: str, config_files: Sequence[str], knobs: Mapping[str, str], *, device: str | None = None
+    ) -> None:
+        """Train a model and score it. What was cut off goes on from its last checkpoint, or with the scores.
+
+        Args:
+            name: of the run, and of its folder.
+            config_files: of the training; its evaluation adds the first one's neighbor ``evaluate.json``.
+            knobs: of the training, by name; those that an evaluation needs are handed on to it.
+            device: number of the GPU; None for what the config says.
+
+        Raises:
+            RuntimeError: if a process fails; its output is in the run's ``log.txt``.
+        """
+        self.model_dir(name).mkdir(parents=True, exist_ok=True)
+        prefix = name.replace("/", "_")
+        common = {"ckpt_dir": str(self.model_dir(name)), "output_dir": str(self.folder)}
+        trained = self.model_dir(name) / "trained"
+        if not trained.is_file():
+            self._monai("training", config_files, {**knobs, **common, "run_prefix": prefix}, name, device)
+            trained.touch()
+        files = [*config_files, str(Path(config_files[0]).parent / "evaluate.json")]
+        kept = {knob: value for knob, value in knobs.items() if knob in _OF_EVALUATION}
+        common["run_name"] = f"{prefix}_scores_{uuid.uuid4().hex[:8]}"
+        self._monai("evaluating", files, {**kept, **common, "scores_dir": str(self.scores_dir(name))}, name, device)
+        (self.model_dir(name) / "done").touch()
+
+    def _monai(
+        self, run_id: str, config_files: Sequence[str], knobs: Mapping[str, str], name: str, device: str | None
+    ) -> None:
+        command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(list(config_files))]
+        command += [word for knob, value in knobs.items() for word in (f"--{knob}", value)]
+        environment = dict(os.environ) if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": device}
+        if self._asked:
+            raise SystemExit(128 + self._asked)
+        told, log = name.replace("_", " "), self.model_dir(name) / "log.txt"
+        with open(log, "a", encoding="utf-8") as file, subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=(self._lock,),
+            preexec_fn=_die_with_parent,
+        ) as process:
+            self._running.add(process)
+            assert process.stdout is not None
+            for line in process.stdout:
+                file.write(line)
+                file.flush()
+                if not _OF_MONAI.match(line):
+                    print(f"{told} | {line}", end="", flush=True)
+        self._running.discard(process)
+        if self._asked:
+            raise SystemExit(128 + self._asked)
+        if process.returncode != 0:
+            raise RuntimeError(f"{told} failed in {run_id}; what it said is in {log}; the same command goes on")
+
+
+def config_files_of(config_file: str) -> list[str]:
+    """The files that ``--config_file`` names: one, or a list in brackets."""
+    files = DefaultParseValue(config_file)
+    return list(files) if isinstance(files, (list, tuple)) else [str(files)]
+
+
+# of the knobs of a training, those that change what an evaluation computes and that models do not remember
+_OF_EVALUATION = (
+    *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images"),
+    *("pixel_size", "tolerance", "parent_run"),
+)
+
+
+# what MONAI logs of its own, such as every word of the command; the log has it
+_OF_MONAI = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ - INFO - ")
+
+
+def _die_with_parent() -> None:
+    """On Linux; elsewhere the lock keeps a second such command from meeting a run that outlives the first."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,0 +1,109 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from scripts.contest.__main__ import main
+from scripts.contest.contestants import Contestant
+from scripts.contest.table import write_contest
+from scripts.errors import InputError
+from workflows import BUNDLE, CONFIGS
+
+TRAIN = str(CONFIGS / "train.json")
+SMALL = ("--spatial_size", "[64,64]", "--batch_size", "4", "--max_epochs", "1", "--speed_size", "64")
+
+
+def arguments(folder: Path, dataset_dir: Path, *words: str) -> list[str]:
+    files = ["--config_file", TRAIN, "--bundle_root", str(BUNDLE), "--networks", "qtseg_without_bridge", "unet"]
+    return [*files, "--output_dir", str(folder), "--dataset_dir", str(dataset_dir), *SMALL, "--device", "cpu", *words]
+
+
+@pytest.fixture(scope="module")
+def held(blobs, tmp_path_factory) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("contest") / "held"
+    main(arguments(folder, blobs, "--recipes", "paper"))
+    return SimpleNamespace(folder=folder, table=json.loads((folder / "contest.json").read_text()))
+
+
+def test_all_networks_are_in_one_table(held):
+    text = (held.folder / "contest.md").read_text()
+    assert "| paper | qtseg_without_bridge | 0 |" in text and "| paper | unet | 0 |" in text
+    assert "python -m scripts.contest --config_file" in text and "| 8.94 |" in text and "| 3.66 |" in text
+    assert [each["network"] for each in held.table["trainings"]] == ["qtseg_without_bridge", "unet"]
+    assert (held.folder / "contest.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("qtseg_without_bridge", "unet"):
+        model = json.loads((held.folder / "paper" / name / "seed_0" / "model.json").read_text())
+        assert model["network_name"] == name and model["learning_rate_step"] == 1
+
+
+def test_the_scores_of_each_image_lie_beside_it(held):
+    (row,) = [each for each in held.table["trainings"] if each["network"] == "unet"]
+    with open(held.folder / "results" / "paper.unet.seed_0.csv", newline="") as file:
+        images = list(csv.DictReader(file))
+    assert len(images) == row["num_images"] and all(each["image"].startswith("images/") for each in images)
+    dice = [float(each["dice"]) for each in images]
+    assert row["scores"]["dice"]["mean"] == pytest.approx(sum(dice) / len(dice))
+    summary = json.loads((held.folder / "paper" / "unet" / "seed_0" / "evaluation" / "summary.json").read_text())
+    assert row["scores"]["dice"]["mean"] == pytest.approx(summary["protocols"][0]["scores"]["dice"]["mean"], abs=1e-5)
+
+
+def test_what_is_done_is_not_done_again(held, blobs, capsys):
+    before = {path: path.stat().st_mtime_ns for path in held.folder.glob("paper/*/*/model.pt")}
+    assert len(before) == 2
+    main(arguments(held.folder, blobs, "--recipes", "paper"))
+    assert "| paper | unet | 0 |" in capsys.readouterr().out
+    assert json.loads((held.folder / "contest.json").read_text()) == held.table  # times are not taken again, either
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_mistakes_are_one_sentence(held, blobs, capsys):
+    for words, told in (
+        (["--recipes", "soup"], "soup.json is not there; the recipes are "),
+        (["--recipes", "paper", "--seed", "1"], "seed is set for each training by the contest; leave it out"),
+        (["--recipes", "paper", "--fold", "1"], "was begun with fold None, now it is 1; set it as it was to go on"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments(held.folder, blobs, *words))
+        said = capsys.readouterr().err
+        assert told in said and len(said.splitlines()) == 1
+
+
+def scores(dice: float) -> dict[str, float]:
+    return {"dice": dice, **dict.fromkeys(("iou", "mae", "hd95", "paper_dice", "paper_iou", "paper_mae"), 0.5)}
+
+
+def test_differences_are_paired_by_image_and_seed(tmp_path):
+    # of images that differ by far more than the networks do
+    level = [i / 10 for i in range(8)]
+    ours = {s: {f"{i}.png": scores(level[i] + 0.02 + s / 100) for i in range(8)} for s in (0, 1)}
+    theirs = {s: {f"{i}.png": scores(level[i] + s / 100) for i in range(8)} for s in (1, 2)}
+    speeds = dict.fromkeys("ab", {"size": 32, "parameters": 1e6, "gmacs": 1.0, "latency": None, "step": {"median": 7}})
+    results = {Contestant("r", "a"): ours, Contestant("r", "b"): theirs}
+    text = write_contest(tmp_path, results, speeds, {"machine": "here", "command": "this"})
+    first, second = json.loads((tmp_path / "contest.json").read_text())["trainings"]
+    assert "difference" not in first["scores"]["dice"]
+    difference = second["scores"]["dice"]["difference"]
+    assert difference["seeds"] == [1]  # which both have
+    assert difference["mean"] == pytest.approx(-0.02) and difference["high"] < -0.019  # images alike in all but that
+    assert first["scores"]["dice"]["sd_of_seeds"] == pytest.approx(0.01 / 2**0.5)
+    assert "| -2.00 (-2.00 to -2.00) | 1.00 | 1.00 | - | 7 |" in text
+
+
+def test_an_overlay_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="networks/none.json is not there; the networks are attention_unet, "):
+        Contestant("paper", "none").config_files([TRAIN])

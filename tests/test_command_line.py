@@ -1,0 +1,35 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.command_line import knobs_of
+from scripts.errors import InputError
+
+
+def knobs(*words: str) -> dict[str, str]:
+    return knobs_of(words, taken=("fold",), by="fold by the cross-validation")
+
+
+def test_words_of_the_command_line():
+    assert knobs("--a", "1", "--b=[2, 3]", "--c", "--d") == {"a": "1", "b": "[2, 3]", "c": "--d"}
+
+
+@pytest.mark.parametrize("word, message", [
+    ("a", "a is no knob with a value; write --name value"),
+    ("--a", "--a is no knob with a value"),
+    ("--fold=1", "fold is set for each fold by the cross-validation; leave it out"),
+])
+def test_words_that_are_no_knobs(word, message):
+    with pytest.raises(InputError, match=message):
+        knobs(word)

@@ -1,0 +1,52 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from scripts.errors import InputError
+from scripts.network_form import form_of
+from scripts.networks.blocks import NORMS
+from scripts.networks.qtseg import QTSeg
+from scripts.settings import PUBLISHED
+from scripts.settings_check import check_settings
+
+SMALL = {"features": 4, "num_heads": 2, "mlp_dim": 16, "depths": (1, 1, 1)}
+
+
+def test_without_weights_it_is_as_published():
+    assert form_of() == {"norm": "batch", "detail": False}
+
+
+@pytest.mark.parametrize("form", [{"norm": "group", "detail": True}, {"norm": "batch", "detail": False}], ids=str)
+def test_weights_tell_their_form(form, tmp_path):
+    network = QTSeg(3, 2, **SMALL, **form)
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    assert form_of(weights=tmp_path / "model.pt") == form
+    encoder = {f"encoder.{name}": value for name, value in network.encoder.state_dict().items()}
+    torch.save(encoder, tmp_path / "encoder.pt")
+    assert form_of(encoder_weights=tmp_path / "encoder.pt") == {"norm": form["norm"], "detail": False}
+
+
+def test_a_model_that_goes_on_keeps_its_form():
+    assert form_of(settings={**PUBLISHED, "norm": "group", "detail": True}) == {"norm": "group", "detail": True}
+
+
+def test_no_weights_no_form(tmp_path):
+    with pytest.raises(InputError, match="nowhere.pt is no file"):
+        form_of(weights=tmp_path / "nowhere.pt")
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_form_is_a_setting(norm, tmp_path):
+    check_settings({**PUBLISHED, "norm": norm, "detail": True}, tmp_path)
