@@ -39,7 +39,7 @@ def form_of(
         settings: of a model that the training goes on with.
 
     Returns:
-        ``norm`` and ``detail``, as :py:class:`.networks.qtseg.QTSeg` takes them; without any weights the published ones.
+        ``norm`` and ``detail``, as :py:class:`.networks.qtseg.QTSeg` takes them; without weights the published ones.
 
     Raises:
         InputError: if a file cannot be read, or holds something else.

@@ -1,0 +1,44 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from trainings import arguments, assert_same_end, read_until, started, train
+
+
+def learning_rates(folder: Path) -> list[float]:
+    with open(folder / "models" / "curves.csv", newline="") as file:
+        return [float(line["learning_rate"]) for line in csv.DictReader(file)]
+
+
+def test_one_cycle_changes_the_learning_rate_by_steps_and_goes_on_where_it_was(blobs, tmp_path):
+    """At the start of an epoch it lies on one curve up and down, also after an interruption within an epoch."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    knobs = {"max_epochs": 4, "learning_rate": 0.002}
+    train(whole, blobs, "recipes/one_cycle", **knobs)
+    rates = learning_rates(whole)
+    assert rates[0] == pytest.approx(0.002 / 25)  # of which it starts with a 25th
+    assert rates[0] < rates[1] > rates[2] > rates[3] > 0 and rates[1] > 0.0015
+    with started(arguments(cut, blobs, "recipes/one_cycle", **knobs)) as process:
+        read_until(process, "epoch   2/4")
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+    assert "going on from epoch" in train(cut, blobs, "recipes/one_cycle", **knobs)
+    assert_same_end(whole, cut)
