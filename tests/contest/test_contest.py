@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,8 +21,9 @@ import pytest
 
 from scripts.contest.__main__ import main
 from scripts.contest.contestants import Contestant
-from scripts.contest.table import write_contest
+from scripts.contest.table import read_results, results_path, write_contest
 from scripts.errors import InputError
+from scripts.whole_files import write_csv
 from workflows import BUNDLE, CONFIGS
 
 TRAIN = str(CONFIGS / "train.json")
@@ -71,6 +73,14 @@ def test_what_is_done_is_not_done_again(held, blobs, capsys):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_the_scores_are_all_that_a_later_contest_needs(held, blobs, tmp_path):
+    for name in ("results", "speed.json"):
+        copy = shutil.copytree if (held.folder / name).is_dir() else shutil.copy
+        copy(held.folder / name, tmp_path / name)
+    main(arguments(tmp_path, blobs, "--recipes", "paper"))
+    assert json.loads((tmp_path / "contest.json").read_text())["trainings"] == held.table["trainings"]
+
+
 def test_mistakes_are_one_sentence(held, blobs, capsys):
     for words, told in (
         (["--recipes", "soup"], "soup.json is not there; the recipes are "),
@@ -102,6 +112,16 @@ def test_differences_are_paired_by_image_and_seed(tmp_path):
     assert difference["mean"] == pytest.approx(-0.02) and difference["high"] < -0.019  # images alike in all but that
     assert first["scores"]["dice"]["sd_of_seeds"] == pytest.approx(0.01 / 2**0.5)
     assert "| -2.00 (-2.00 to -2.00) | 1.00 | 1.00 | - | 7 |" in text
+
+
+def test_scores_of_other_images_do_not_mix(tmp_path):
+    contestants = [Contestant("paper", name) for name in "ab"]
+    for contestant, image in zip(contestants, ("1.png", "2.png")):
+        row = {"image": image, **scores(0.5)}
+        path = results_path(tmp_path, contestant, 0)
+        write_csv(path, list(row), [list(row.values())])
+    with pytest.raises(InputError, match="results holds scores of different images; give another --output_dir"):
+        read_results(tmp_path, contestants, [0])
 
 
 def test_an_overlay_that_is_not_there(tmp_path):

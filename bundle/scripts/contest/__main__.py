@@ -33,7 +33,7 @@ from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns, config_files_of
 from ..whole_files import read_json, write_json
 from .contestants import Contestant, build_network
-from .table import read_results, write_contest
+from .table import read_results, results_path, save_results, write_contest
 
 _TAKEN = ("network_name", "seed", "ckpt_dir", "run_name", "run_prefix")
 _ROUNDS = 9  # passes of each network, timed in turn
@@ -67,10 +67,11 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         runs.remember_settings()
         speeds = _speeds(runs.folder / "speed.json", config_files, knobs, asked)
         for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
-            if not runs.has_scores(each.run(seed)):
+            if not results_path(runs.folder, each, seed).is_file():
                 runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
-                write_contest(runs.folder, read_results(runs, contestants, asked.seeds), speeds, facts)
-        return write_contest(runs.folder, read_results(runs, contestants, asked.seeds), speeds, facts)
+                save_results(results_path(runs.folder, each, seed), runs.scores_dir(each.run(seed)))
+                write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speeds, facts)
+        return write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speeds, facts)
 
 
 def _speeds(

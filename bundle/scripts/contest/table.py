@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,26 +24,45 @@ from matplotlib.figure import Figure
 
 from ..errors import InputError
 from ..intervals import interval_text, mean_with_interval
-from ..scored_runs import ScoredRuns
 from ..scores import read_scores
 from ..whole_files import read_json, write_csv, write_json, write_text
 from .contestants import Contestant
 
-__all__ = ["read_results", "write_contest"]
+__all__ = ["read_results", "results_path", "save_results", "write_contest"]
 
 Table = dict[str, dict[str, float]]  # by image its scores
 Results = dict[Contestant, dict[int, Table]]  # by seed
 
 # scores, how they are told, and in what unit
 _SCORES = {"dice": ("Dice, %", 100), "iou": ("IoU, %", 100), "mae": ("MAE, %", 100), "hd95": ("HD95, pixels", 1)}
-_PAPER = tuple(f"paper_{name}" for name in ("dice", "iou", "mae"))
+_COLUMNS = (*_SCORES, "paper_dice", "paper_iou", "paper_mae")
 
 
-def read_results(runs: ScoredRuns, contestants: Sequence[Contestant], seeds: Sequence[int]) -> Results:
+def results_path(folder: Path, contestant: Contestant, seed: int) -> Path:
+    """Where the scores of a training lie: a line an image, which is all that a table needs of it."""
+    return folder / "results" / f"{contestant.run(seed).replace('/', '.')}.csv"
+
+
+def save_results(path: Path, evaluation: Path) -> None:
+    """Save the scores that the table tells, by image, from an evaluation.
+
+    Args:
+        path: to write.
+        evaluation: its folder.
+    """
+    root = read_json(evaluation / "summary.json")["images"]
+    rows = [
+        [os.path.relpath(image, root), *(row[name] for name in _COLUMNS)]
+        for image, row in read_scores(evaluation).items()
+    ]
+    write_csv(path, ["image", *_COLUMNS], rows)
+
+
+def read_results(folder: Path, contestants: Sequence[Contestant], seeds: Sequence[int]) -> Results:
     """Read the scores of all trainings that are done.
 
     Args:
-        runs: the trainings.
+        folder: of the contest.
         contestants: who takes part.
         seeds: with which.
 
@@ -52,27 +72,22 @@ def read_results(runs: ScoredRuns, contestants: Sequence[Contestant], seeds: Seq
     results: Results = {}
     for each in contestants:
         for seed in seeds:
-            if runs.has_scores(each.run(seed)):
-                results.setdefault(each, {})[seed] = _scores_of(runs.scores_dir(each.run(seed)))
+            path = results_path(folder, each, seed)
+            if path.is_file():
+                with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+                    rows = list(csv.DictReader(file))
+                table = {row["image"]: {name: float(row[name]) for name in _COLUMNS} for row in rows}
+                results.setdefault(each, {})[seed] = table
     images = {frozenset(table) for by_seed in results.values() for table in by_seed.values()}
     if len(images) > 1:
-        raise InputError(f"{runs.folder} holds scores of different images; give another --output_dir")
+        raise InputError(f"{folder / 'results'} holds scores of different images; give another --output_dir")
     return results
-
-
-def _scores_of(folder: Path) -> Table:
-    root = read_json(folder / "summary.json")["images"]
-    rows = read_scores(folder)
-    return {
-        os.path.relpath(image, root): {name: float(row[name]) for name in (*_SCORES, *_PAPER)}
-        for image, row in rows.items()
-    }
 
 
 def write_contest(
     folder: Path, results: Results, speeds: Mapping[str, Mapping[str, Any]], facts: Mapping[str, str]
 ) -> str:
-    """Write ``contest.md``, ``contest.json``, ``contest.png``, and ``results/`` with a table of images a training.
+    """Write ``contest.md``, ``contest.json`` and ``contest.png``.
 
     Means are over images, each the mean over seeds; differences are to the first network by the same recipe, and only
     with the seeds that both have. Intervals are by the bootstrap over images: they tell of other images, and the
@@ -87,11 +102,6 @@ def write_contest(
     Returns:
         The text of ``contest.md``.
     """
-    for each, by_seed in results.items():
-        for seed, table in by_seed.items():
-            rows = [[image, *(f"{value:.6f}" for value in scores.values())] for image, scores in table.items()]
-            path = folder / "results" / f"{each.run(seed).replace('/', '.')}.csv"
-            write_csv(path, ["image", *_SCORES, *_PAPER], rows)
     first = next(iter(results)).network
     rows_of = [_row(each, results, first) for each in results]
     text = _text(rows_of, speeds, facts, first)
@@ -108,7 +118,7 @@ def _row(each: Contestant, results: Results, first: str) -> dict[str, Any]:
     both = [seed for seed in by_seed if seed in reference and each.network != first]
     row: dict[str, Any] = {"recipe": each.recipe, "network": each.network, "seeds": list(by_seed), "scores": {}}
     row["num_images"] = len(next(iter(by_seed.values())))
-    for name in (*_SCORES, *_PAPER):
+    for name in _COLUMNS:
         found = _mean(_over_seeds(list(by_seed.values()), name))
         of_seeds = [mean(image[name] for image in table.values()) for table in by_seed.values()]
         found["sd_of_seeds"] = stdev(of_seeds) if len(of_seeds) > 1 else None
