@@ -24,6 +24,7 @@ from scripts.benchmark import measure
 from scripts.benchmark.__main__ import main
 from scripts.benchmark.contenders import inferring, training
 from scripts.benchmark.end_to_end import epoch, files_to_masks
+from scripts.networks.qtseg import QTSeg
 
 CPU = torch.device("cpu")
 
@@ -46,6 +47,16 @@ def test_all_forms_of_qtseg_predict_the_same():
     for name, values in logits.items():
         tolerance = 0.2 if "bfloat16" in name else 1e-4
         torch.testing.assert_close(values, expected, atol=tolerance, rtol=0, msg=name)
+
+
+def test_weights_of_another_form_are_measured_as_they_are(tmp_path: Path):
+    torch.manual_seed(0)
+    network, image = QTSeg(3, 2, norm="group", detail=True).eval(), torch.rand(1, 3, 64, 64) * 2 - 1
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    built = inferring(str(tmp_path / "model.pt"), CPU, compiles=False)
+    with torch.no_grad():
+        for name in ("QTSeg, reference", "QTSeg, folded"):
+            torch.testing.assert_close(built[name]()(image), network(image), atol=1e-4, rtol=0)
 
 
 def test_peers_give_masks_of_the_images_size():

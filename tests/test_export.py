@@ -29,6 +29,7 @@ from scripts.errors import InputError
 from scripts.export import ImageToMask, export, main
 from scripts.image_reader import ImageFileReader
 from scripts.networks.qtseg import QTSeg
+from scripts.settings import PUBLISHED, file_digest
 from scripts.transforms import MinMax
 from scripts.weights import load_trained
 from workflows import BUNDLE, run, run_command
@@ -45,6 +46,19 @@ def test_torchscript_is_checked_and_needs_no_python_of_ours(trained, network, tm
     with caplog.at_level(logging.INFO, logger="qtseg"):
         (path,) = export(trained.ckpt_dir, tmp_path, ["torchscript"])
     assert "model.ts: logits differ by at most" in caplog.text
+    image = torch.rand(2, 3, 64, 32) * 2 - 1
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.jit.load(path)(image), network(image), atol=1e-4, rtol=0)
+
+
+def test_a_model_of_another_form_is_exported_as_it_is(tmp_path):
+    form = {"norm": "group", "detail": True}
+    torch.manual_seed(0)
+    network = QTSeg(3, 2, **form).eval()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    settings = {**PUBLISHED, **form, "spatial_size": [64, 96], "sha256": file_digest(tmp_path / "model.pt")}
+    (tmp_path / "model.json").write_text(json.dumps(settings))
+    (path,) = export(tmp_path, tmp_path / "export", ["torchscript"])
     image = torch.rand(2, 3, 64, 32) * 2 - 1
     with torch.inference_mode():
         torch.testing.assert_close(torch.jit.load(path)(image), network(image), atol=1e-4, rtol=0)

@@ -109,7 +109,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -
     settings = read_settings(ckpt_dir)
     parser = ConfigParser()
     parser.read_config(_BUNDLE / "configs" / "inference.json")
-    parser.update({"out_channels": settings["out_channels"]})
+    parser.update({"ckpt_dir": str(ckpt_dir)})  # whose settings the network has
     network: nn.Module = parser.get_parsed_content("network_def")
     load_trained(network, ckpt_dir / "model.pt")
     network.eval()

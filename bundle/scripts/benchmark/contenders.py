@@ -24,6 +24,7 @@ from monai.inferers import SimpleInferer
 from monai.networks.nets import AttentionUnet, FlexibleUNet, SegResNet, SwinUNETR, UNet
 from torch import Tensor, nn
 
+from ..network_form import form_of
 from ..networks.qtseg import QTSeg
 from ..networks.unet_plus_plus import UNetPlusPlus
 from ..precision import AutocastInferer
@@ -86,7 +87,7 @@ def _reference(weights: str | None, device: torch.device, *, native: bool) -> nn
 
 def _qtseg(weights: str | None, device: torch.device) -> QTSeg:
     torch.manual_seed(0)
-    network = QTSeg(3, 2)
+    network = QTSeg(3, 2, **form_of(weights))
     if weights is not None:
         load_trained(network, weights)
     return network.to(device)

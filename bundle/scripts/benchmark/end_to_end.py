@@ -24,6 +24,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 
+from ..network_form import form_of
 from .measure import in_turn, seconds
 
 __all__ = ["epoch", "files_to_masks"]
@@ -48,7 +49,7 @@ def files_to_masks(
         ``images``, ``images_per_second``, ``images_per_second_of_the_network`` alone, and the ``ratio`` of both times.
     """
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"dataset_dir": dataset_dir, "spatial_size": [size, size], "out_channels": 2}
+        settings = {"dataset_dir": dataset_dir, "spatial_size": [size, size], "out_channels": 2, **form_of(weights)}
         parser = _parser("inference", folder, device, **settings)
         parser["run"] = [item for item in parser["run"] if _target(item) in _PREPARES]
         if weights is not None:
