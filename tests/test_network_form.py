@@ -11,15 +11,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
-from scripts.errors import InputError
-from scripts.network_form import form_of
+from scripts.errors import InputError, explanation
+from scripts.network_form import check_norm, form_of
 from scripts.networks.blocks import NORMS
 from scripts.networks.qtseg import QTSeg
 from scripts.settings import PUBLISHED
 from scripts.settings_check import check_settings
+from workflows import CONFIGS
 
 SMALL = {"features": 4, "num_heads": 2, "mlp_dim": 16, "depths": (1, 1, 1)}
 
@@ -47,6 +51,20 @@ def test_no_weights_no_form(tmp_path):
         form_of(weights=tmp_path / "nowhere.pt")
 
 
+def test_a_model_of_another_network_is_told_before_a_qtseg_is_built(tmp_path):
+    settings = {**PUBLISHED, "network_name": "unet", "norm": None, "sha256": ""}
+    (tmp_path / "model.json").write_text(json.dumps(settings))
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / "inference.json"))
+    parser["ckpt_dir"] = str(tmp_path)
+    with pytest.raises(RuntimeError) as error:
+        parser.get_parsed_content("network_def")
+    assert "such as configs/networks/unet.json, to --config_file" in explanation(error.value)
+    with pytest.raises(InputError, match="norm is 'layer'; use one of batch, group"):
+        check_norm("layer")
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_form_is_a_setting(norm, tmp_path):
+    assert check_norm(norm) == norm
     check_settings({**PUBLISHED, "norm": norm, "detail": True}, tmp_path)

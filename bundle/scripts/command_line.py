@@ -13,11 +13,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from fire.parser import DefaultParseValue
+from monai.bundle import ConfigParser
 
 from .errors import InputError
 
-__all__ = ["knobs_of"]
+__all__ = ["config_of", "knobs_of"]
 
 
 def knobs_of(words: Sequence[str], *, taken: Collection[str], by: str) -> dict[str, str]:
@@ -45,3 +49,17 @@ def knobs_of(words: Sequence[str], *, taken: Collection[str], by: str) -> dict[s
         if each in knobs:
             raise InputError(f"{each} is set for each {by}; leave it out")
     return knobs
+
+
+def config_of(files: Sequence[str], knobs: Mapping[str, str]) -> ConfigParser:
+    """The config that a training would have.
+
+    Args:
+        files: of the config.
+        knobs: names and values, as on the command line.
+    """
+    parser = ConfigParser()
+    parser.read_config(list(files))
+    values: dict[str, Any] = {name: DefaultParseValue(value) for name, value in knobs.items()}
+    parser.update(values)
+    return parser

@@ -23,11 +23,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 
-from fire.parser import DefaultParseValue
-from monai.bundle import ConfigParser
-
 from .checks import check_knobs, check_names
-from .command_line import knobs_of
+from .command_line import config_of, knobs_of
 from .data_check import report_check
 from .errors import InputError, explanation
 from .fold_runs import FoldRuns
@@ -64,7 +61,8 @@ def cross_validate(
     """
     runs = FoldRuns(output_dir, config_file, knobs)
     with runs.locked():
-        config = _config(runs)
+        knobs_here = {**runs.knobs, "output_dir": str(runs.folder), "run_dir": str(runs.folder)}
+        config = config_of(runs.config_files, knobs_here)
         check_names(config.get())
         check_knobs(config.get_parsed_content("hyperparameters"))
         report = config.get_parsed_content("data_check")
@@ -122,14 +120,6 @@ def _run_folds(runs: FoldRuns, todo: Sequence[int], devices: Sequence[str], pare
 def _digest_in(split_file: Path) -> str:
     digest: str = json.loads(split_file.read_text(encoding="utf-8"))["digest"]
     return digest
-
-
-def _config(runs: FoldRuns) -> ConfigParser:
-    parser = ConfigParser()
-    parser.read_config(runs.config_files)
-    values = {name: DefaultParseValue(value) for name, value in runs.knobs.items()}
-    parser.update({**values, "output_dir": str(runs.folder), "run_dir": str(runs.folder)})
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

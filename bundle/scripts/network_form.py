@@ -18,12 +18,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from .checkpoints import read_weights
+from .errors import InputError
 from .given_files import given_path
 from .settings import PUBLISHED
 
-__all__ = ["form_of"]
+__all__ = ["check_norm", "form_of"]
 
 _PARTS = ("norm", "detail")
+_NORMS = ("batch", "group")
 
 
 def form_of(
@@ -51,3 +53,22 @@ def form_of(
         form["norm"] = "batch" if any(name.endswith("running_mean") for name in names) else "group"
         form["detail"] = any(name.startswith("decoder.stages.0.details.") for name in names)
     return form
+
+
+def check_norm(norm: str | None) -> str:
+    """The knob ``norm``, checked before a QTSeg is built.
+
+    Args:
+        norm: the knob; None in the settings of a model that is of another network.
+
+    Raises:
+        InputError: if there is no such normalization.
+    """
+    if norm is None:
+        raise InputError(
+            "norm is null, as in models of other networks than QTSeg; add the overlay that the model was trained with, "
+            "such as configs/networks/unet.json, to --config_file"
+        )
+    if norm not in _NORMS:
+        raise InputError(f"norm is {norm!r}; use one of {', '.join(_NORMS)}")
+    return norm

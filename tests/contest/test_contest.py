@@ -28,11 +28,12 @@ from workflows import BUNDLE, CONFIGS
 
 TRAIN = str(CONFIGS / "train.json")
 SMALL = ("--spatial_size", "[64,64]", "--batch_size", "4", "--max_epochs", "1", "--speed_size", "64")
+SMALL += ("--speed_device", "cpu")
 
 
 def arguments(folder: Path, dataset_dir: Path, *words: str) -> list[str]:
     files = ["--config_file", TRAIN, "--bundle_root", str(BUNDLE), "--networks", "qtseg_without_bridge", "unet"]
-    return [*files, "--output_dir", str(folder), "--dataset_dir", str(dataset_dir), *SMALL, "--device", "cpu", *words]
+    return [*files, "--output_dir", str(folder), "--dataset_dir", str(dataset_dir), *SMALL, *words]
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +86,22 @@ def test_mistakes_are_one_sentence(held, blobs, capsys):
     for words, told in (
         (["--recipes", "soup"], "soup.json is not there; the recipes are "),
         (["--recipes", "paper", "--seed", "1"], "seed is set for each training by the contest; leave it out"),
+        (["--recipes", "paper", "--norm", "group"], "norm is set for each training by the contest; leave it out"),
+        (["--recipes", "paper", "--max_epoch", "3"], "max_epoch"),
         (["--recipes", "paper", "--fold", "1"], "was begun with fold None, now it is 1; set it as it was to go on"),
     ):
         with pytest.raises(SystemExit):
             main(arguments(held.folder, blobs, *words))
         said = capsys.readouterr().err
         assert told in said and len(said.splitlines()) == 1
+
+
+def test_a_wrong_knob_binds_no_folder(blobs, tmp_path, capsys):
+    for words in (["--val_interval", "0"], ["--val_intervals", "1"]):
+        with pytest.raises(SystemExit):
+            main(arguments(tmp_path, blobs, "--recipes", "paper", *words))
+        assert words[0][2:] in capsys.readouterr().err
+    assert not (tmp_path / "settings.json").exists() and not (tmp_path / "speed.json").exists()
 
 
 def scores(dice: float) -> dict[str, float]:

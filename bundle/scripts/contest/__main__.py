@@ -28,14 +28,19 @@ from torch import nn
 
 from ..benchmark.machine import describe_machine
 from ..benchmark.measure import count, latency, train_step
-from ..command_line import knobs_of
+from ..checks import check_knobs, check_names
+from ..command_line import config_of, knobs_of
 from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns, config_files_of
 from ..whole_files import read_json, write_json
 from .contestants import Contestant, build_network
 from .table import read_results, results_path, save_results, write_contest
 
-_TAKEN = ("network_name", "seed", "ckpt_dir", "run_name", "run_prefix")
+# what the contest or its overlays set for each training
+_TAKEN = (
+    *("seed", "ckpt_dir", "run_name", "run_prefix", "parent_run", "scores_dir"),
+    *("network_name", "norm", "detail", "weights", "encoder_weights"),
+)
 _ROUNDS = 9  # passes of each network, timed in turn
 
 
@@ -59,11 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> str:
     """Hold the contest, and write its table after each training, lest an interruption lose it."""
     files = config_files_of(asked.config_file)
-    runs = ScoredRuns(asked.output_dir.absolute(), {"config_file": asked.config_file, **knobs}, "settings.json")
+    settings = {"config_file": asked.config_file, **{k: value for k, value in knobs.items() if k != "resume"}}
+    runs = ScoredRuns(asked.output_dir.absolute(), settings, "settings.json")
     contestants = [Contestant(recipe, network) for recipe, network in product(asked.recipes, asked.networks)]
     config_files = {each: each.config_files(files) for each in contestants}
-    facts = {"machine": describe_machine(torch.device(asked.device)), "command": command}
+    facts = {"machine": describe_machine(torch.device(asked.speed_device)), "command": command}
     with runs.locked():
+        for overlaid in config_files.values():
+            config = config_of(overlaid, {**knobs, "output_dir": str(runs.folder)})
+            check_names(config.get())
+            check_knobs(config.get_parsed_content("hyperparameters"))
         runs.remember_settings()
         speeds = _speeds(runs.folder / "speed.json", config_files, knobs, asked)
         for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
@@ -83,7 +93,7 @@ def _speeds(
         speeds: dict[str, dict[str, Any]] = read_json(path)
         if all(name in speeds and speeds[name]["size"] == asked.speed_size for name in builds):
             return speeds
-    size, device = asked.speed_size, torch.device(asked.device)
+    size, device = asked.speed_size, torch.device(asked.speed_device)
     predicting = {name: partial(_evaluating, build) for name, build in builds.items()}
     passes, steps = latency(predicting, size, 1, device, _ROUNDS), train_step(builds, size, 8, device, 3)
     speeds = {}
@@ -111,7 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the trainings")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/contest"), help="folder of models and table")
     parser.add_argument("--speed_size", type=int, default=256, help="side of the images that networks are timed on")
-    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu", help="that is timed")
+    default = "cuda:0" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--speed_device", default=default, help="that they are timed on")
     return parser
 
 

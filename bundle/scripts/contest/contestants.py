@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fire.parser import DefaultParseValue
-from monai.bundle import ConfigParser
 from torch import nn
 
+from ..command_line import config_of
 from ..errors import InputError
 
 __all__ = ["Contestant", "build_network"]
@@ -61,9 +60,5 @@ def build_network(files: Sequence[str], knobs: Mapping[str, str]) -> nn.Module:
         files: of the config.
         knobs: names and values, as on the command line.
     """
-    parser = ConfigParser()
-    parser.read_config(list(files))
-    values: dict[str, Any] = {name: DefaultParseValue(value) for name, value in knobs.items()}
-    parser.update(values)
-    network: nn.Module = parser.get_parsed_content("network_def")
+    network: nn.Module = config_of(files, knobs).get_parsed_content("network_def")
     return network
