@@ -26,8 +26,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scripts.networks.attention import ChannelAttention, CrossAttention, DualMixAttention, SpatialAttention
-from scripts.networks.decoder import DecoderStage, Upsample
+from scripts.networks.decoder import DecoderStage
 from scripts.networks.qtseg import QTSeg
+from scripts.networks.upsampling import Upsample
 
 __all__ = ["ReferenceQTSeg"]
 

@@ -20,12 +20,12 @@ from typing import Any
 from .checkpoints import read_weights
 from .errors import InputError
 from .given_files import given_path
+from .networks.blocks import NORMS
 from .settings import PUBLISHED
 
 __all__ = ["check_norm", "form_of"]
 
 _PARTS = ("norm", "detail")
-_NORMS = ("batch", "group")
 
 
 def form_of(
@@ -69,6 +69,6 @@ def check_norm(norm: str | None) -> str:
             "norm is null, as in models of other networks than QTSeg; add the overlay that the model was trained with, "
             "such as configs/networks/unet.json, to --config_file"
         )
-    if norm not in _NORMS:
-        raise InputError(f"norm is {norm!r}; use one of {', '.join(_NORMS)}")
+    if norm not in NORMS:
+        raise InputError(f"norm is {norm!r}; use one of {', '.join(NORMS)}")
     return norm

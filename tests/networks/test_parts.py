@@ -16,8 +16,9 @@ import torch
 
 from scripts.networks.blocks import SPPF, Bottleneck, C2f, ConvNormAct, ConvTransposeNormAct, use_group_norm
 from scripts.networks.bridge import MLFD, NoBridge
-from scripts.networks.decoder import MaskDecoder, to_map, to_parts
+from scripts.networks.decoder import MaskDecoder
 from scripts.networks.encoder import FPNEncoder
+from scripts.networks.upsampling import to_map, to_parts
 
 
 def test_a_shortcut_adds_the_input():

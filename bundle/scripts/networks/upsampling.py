@@ -1,0 +1,88 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How features grow in the decoder: each pixel is split in four, which lie side by side until a map is wanted."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Upsample", "to_map", "to_parts"]
+
+# Shapes: B batch, C channels, H x W feature map.
+
+
+class Upsample(nn.Module):
+    """Double the size of a map: transposed convolution, layer normalization over channels, GELU.
+
+    A 2x2 transposed convolution with stride 2 makes four pixels of each one, alone: a linear layer. Neither it nor
+    what follows looks at neighbors, so the four stay side by side until ``to_map`` lays them out.
+
+    Args:
+        in_channels: width of the input.
+        out_channels: width of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+        self.norm = nn.LayerNorm(out_channels, eps=1e-6)
+
+    def forward(self, x: Tensor, detail: Tensor | None = None) -> Tensor:
+        """Upsample pixels (B, ..., in_channels) to their four parts (B, ..., 4, out_channels), row by row.
+
+        Args:
+            x: the pixels.
+            detail: what is added to the parts before they are normalized.
+        """
+        bias = self.conv.bias
+        assert bias is not None  # ConvTranspose2d has one unless told otherwise
+        weight = self.conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # CxOx2x2 -> 4OxC
+        parts = F.linear(x, weight, bias.repeat(4)).unflatten(-1, (4, -1))
+        if detail is not None:
+            parts = parts + detail
+        return F.gelu(self.norm(parts))
+
+
+def to_map(sequence: Tensor, like: Tensor) -> Tensor:
+    """Lay out pixels, once or more split in four, as a map.
+
+    Args:
+        sequence: (B, H*W, C), or (B, H*W, 4, ..., 4, C) with k fours.
+        like: a map (B, any, H, W).
+
+    Returns:
+        (B, C, H*2^k, W*2^k), channels last in memory.
+    """
+    height, width = like.shape[-2], like.shape[-1]
+    for _ in range(sequence.dim() - 3):
+        parts = sequence.unflatten(1, (height, width)).unflatten(3, (2, 2))  # BxHxWx2x2x...
+        sequence = parts.transpose(2, 3).flatten(1, 4)  # Bx2Hx2Wx... -> Bx4HWx...
+        height, width = 2 * height, 2 * width
+    return sequence.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+def to_parts(x: Tensor, twice: bool = False) -> Tensor:
+    """Do the opposite of ``to_map``: of each pixel of a map of half the size, lay its four parts side by side.
+
+    Args:
+        x: a map (B, C, 2H, 2W), or (B, C, 4H, 4W).
+        twice: split each pixel of a map of a quarter of the size in four, and those in four again.
+
+    Returns:
+        (B, H*W, 4, C), or (B, H*W, 4, 4, C).
+    """
+    x = x.permute(0, 2, 3, 1)
+    if not twice:
+        return x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    x = x.unflatten(2, (-1, 2, 2)).unflatten(1, (-1, 2, 2))  # BxHx2x2xWx2x2xC
+    return x.permute(0, 1, 4, 2, 5, 3, 6, 7).flatten(5, 6).flatten(3, 4).flatten(1, 2)
