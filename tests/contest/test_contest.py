@@ -23,6 +23,7 @@ from scripts.contest.__main__ import main
 from scripts.contest.contestants import Contestant
 from scripts.contest.table import read_results, results_path, write_contest
 from scripts.errors import InputError
+from scripts.scored_runs import ScoredRuns
 from scripts.whole_files import write_csv
 from workflows import BUNDLE, CONFIGS
 
@@ -74,6 +75,15 @@ def test_what_is_done_is_not_done_again(held, blobs, capsys):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_what_was_scored_is_not_scored_again(held, blobs, monkeypatch):
+    path = held.folder / "results" / "paper.unet.seed_0.csv"
+    before = path.read_text()
+    path.unlink()
+    monkeypatch.setattr(ScoredRuns, "train_and_score", None)
+    main(arguments(held.folder, blobs, "--recipes", "paper"))
+    assert path.read_text() == before
+
+
 def test_the_scores_are_all_that_a_later_contest_needs(held, blobs, tmp_path):
     for name in ("results", "speed.json"):
         copy = shutil.copytree if (held.folder / name).is_dir() else shutil.copy
@@ -104,15 +114,16 @@ def test_a_wrong_knob_binds_no_folder(blobs, tmp_path, capsys):
     assert not (tmp_path / "settings.json").exists() and not (tmp_path / "speed.json").exists()
 
 
-def scores(dice: float) -> dict[str, float]:
-    return {"dice": dice, **dict.fromkeys(("iou", "mae", "hd95", "paper_dice", "paper_iou", "paper_mae"), 0.5)}
+def scores(dice: float, group: str = "") -> dict[str, float | str]:
+    others = dict.fromkeys(("iou", "mae", "hd95", "paper_dice", "paper_iou", "paper_mae"), 0.5)
+    return {"group": group, "dice": dice, **others}
 
 
 def test_differences_are_paired_by_image_and_seed(tmp_path):
     # of images that differ by far more than the networks do
     level = [i / 10 for i in range(8)]
-    ours = {s: {f"{i}.png": scores(level[i] + 0.02 + s / 100) for i in range(8)} for s in (0, 1)}
-    theirs = {s: {f"{i}.png": scores(level[i] + s / 100) for i in range(8)} for s in (1, 2)}
+    ours = {s: {f"{i}.png": scores(level[i] + 0.02 + s / 100, f"{i}") for i in range(8)} for s in (0, 1)}
+    theirs = {s: {f"{i}.png": scores(level[i] + s / 100, f"{i}") for i in range(8)} for s in (1, 2)}
     speeds = dict.fromkeys("ab", {"size": 32, "parameters": 1e6, "gmacs": 1.0, "latency": None, "step": {"median": 7}})
     results = {Contestant("r", "a"): ours, Contestant("r", "b"): theirs}
     text = write_contest(tmp_path, results, speeds, {"machine": "here", "command": "this"})
@@ -123,6 +134,19 @@ def test_differences_are_paired_by_image_and_seed(tmp_path):
     assert difference["mean"] == pytest.approx(-0.02) and difference["high"] < -0.019  # images alike in all but that
     assert first["scores"]["dice"]["sd_of_seeds"] == pytest.approx(0.01 / 2**0.5)
     assert "| -2.00 (-2.00 to -2.00) | 1.00 | 1.00 | - | 7 |" in text
+
+
+def test_intervals_are_over_groups_of_images(tmp_path):
+    speeds = {"a": {"size": 32, "parameters": 1e6, "gmacs": 1.0, "latency": None, "step": None}}
+    facts, widths = {"machine": "here", "command": "this"}, []
+    for groups in (range(40), [i // 20 for i in range(40)], [0] * 40):
+        table = {f"{i:02}.png": scores(0.9 if i < 20 else 0.5, f"{group}") for i, group in enumerate(groups)}
+        text = write_contest(tmp_path, {Contestant("r", "a"): {0: table}}, speeds, facts)
+        (row,) = json.loads((tmp_path / "contest.json").read_text())["trainings"]
+        dice = row["scores"]["dice"]
+        widths.append(None if dice["low"] is None else dice["high"] - dice["low"])
+    assert widths[0] < 0.15 and widths[1] == pytest.approx(0.4)  # two patients tell little of others
+    assert widths[2] is None and "| 70.00 (one group: no interval) |" in text
 
 
 def test_scores_of_other_images_do_not_mix(tmp_path):

@@ -77,9 +77,11 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         runs.remember_settings()
         speeds = _speeds(runs.folder / "speed.json", config_files, knobs, asked)
         for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
-            if not results_path(runs.folder, each, seed).is_file():
-                runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
-                save_results(results_path(runs.folder, each, seed), runs.scores_dir(each.run(seed)))
+            path = results_path(runs.folder, each, seed)
+            if not path.is_file():
+                if not runs.has_scores(each.run(seed)):  # else it was cut off between the two
+                    runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
+                save_results(path, runs.scores_dir(each.run(seed)))
                 write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speeds, facts)
         return write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speeds, facts)
 

@@ -13,9 +13,8 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -30,7 +29,7 @@ from .contestants import Contestant
 
 __all__ = ["read_results", "results_path", "save_results", "write_contest"]
 
-Table = dict[str, dict[str, float]]  # by image its scores
+Table = dict[str, dict[str, Any]]  # by image its group and scores
 Results = dict[Contestant, dict[int, Table]]  # by seed
 
 # scores, how they are told, and in what unit
@@ -52,10 +51,10 @@ def save_results(path: Path, evaluation: Path) -> None:
     """
     root = read_json(evaluation / "summary.json")["images"]
     rows = [
-        [os.path.relpath(image, root), *(row[name] for name in _COLUMNS)]
+        [os.path.relpath(image, root), row["group"], *(row[name] for name in _COLUMNS)]
         for image, row in read_scores(evaluation).items()
     ]
-    write_csv(path, ["image", *_COLUMNS], rows)
+    write_csv(path, ["image", "group", *_COLUMNS], rows)
 
 
 def read_results(folder: Path, contestants: Sequence[Contestant], seeds: Sequence[int]) -> Results:
@@ -74,10 +73,10 @@ def read_results(folder: Path, contestants: Sequence[Contestant], seeds: Sequenc
         for seed in seeds:
             path = results_path(folder, each, seed)
             if path.is_file():
-                with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-                    rows = list(csv.DictReader(file))
-                table = {row["image"]: {name: float(row[name]) for name in _COLUMNS} for row in rows}
-                results.setdefault(each, {})[seed] = table
+                results.setdefault(each, {})[seed] = {
+                    image: {"group": row["group"], **{name: float(row[name]) for name in _COLUMNS}}
+                    for image, row in read_scores(path).items()
+                }
     images = {frozenset(table) for by_seed in results.values() for table in by_seed.values()}
     if len(images) > 1:
         raise InputError(f"{folder / 'results'} holds scores of different images; give another --output_dir")
@@ -90,8 +89,8 @@ def write_contest(
     """Write ``contest.md``, ``contest.json`` and ``contest.png``.
 
     Means are over images, each the mean over seeds; differences are to the first network by the same recipe, and only
-    with the seeds that both have. Intervals are by the bootstrap over images: they tell of other images, and the
-    standard deviation over seeds of other trainings.
+    with the seeds that both have. Intervals are by the bootstrap over groups of images: they tell of other images, and
+    the standard deviation over seeds of other trainings.
 
     Args:
         folder: where to.
@@ -117,24 +116,25 @@ def _row(each: Contestant, results: Results, first: str) -> dict[str, Any]:
     reference = results.get(Contestant(each.recipe, first), {})
     both = [seed for seed in by_seed if seed in reference and each.network != first]
     row: dict[str, Any] = {"recipe": each.recipe, "network": each.network, "seeds": list(by_seed), "scores": {}}
-    row["num_images"] = len(next(iter(by_seed.values())))
+    first_table = next(iter(by_seed.values()))
+    groups = [image["group"] for image in first_table.values()]
+    row["num_images"] = len(groups)
     for name in _COLUMNS:
-        found = _mean(_over_seeds(list(by_seed.values()), name))
+        found = mean_with_interval(_over_seeds(by_seed, first_table, by_seed, name), groups)
         of_seeds = [mean(image[name] for image in table.values()) for table in by_seed.values()]
         found["sd_of_seeds"] = stdev(of_seeds) if len(of_seeds) > 1 else None
         if both:
-            ours, theirs = (_over_seeds([tables[seed] for seed in both], name) for tables in (by_seed, reference))
-            found["difference"] = {"seeds": both, **_mean({image: ours[image] - theirs[image] for image in ours})}
+            ours, theirs = (_over_seeds(tables, first_table, both, name) for tables in (by_seed, reference))
+            differences = [a - b for a, b in zip(ours, theirs)]
+            found["difference"] = {"seeds": both, **mean_with_interval(differences, groups)}
         row["scores"][name] = found
     return row
 
 
-def _over_seeds(tables: Sequence[Table], name: str) -> dict[str, float]:
-    return {image: mean(table[image][name] for table in tables) for image in tables[0]}
-
-
-def _mean(values: Mapping[str, float]) -> dict[str, Any]:
-    return mean_with_interval(list(values.values()), list(values))
+def _over_seeds(tables: Mapping[int, Table], images: Iterable[str], seeds: Iterable[int], name: str) -> list[float]:
+    """The mean score of each image over some seeds."""
+    chosen = [tables[seed] for seed in seeds]
+    return [mean(table[image][name] for table in chosen) for image in images]
 
 
 def _text(
@@ -144,9 +144,9 @@ def _text(
     lines = ["# Contest", "", facts["machine"], "", f"    {facts['command']}", ""]
     lines += [
         f"Means over {rows[0]['num_images']} images at their original size, each the mean over seeds, with 95 % "
-        f"intervals over images; sd: standard deviation of the mean Dice over seeds; less {first}: the difference in "
-        f"Dice by the same recipe, paired by image and seed. Speed: one image of {size} x {size}, and a training step "
-        "of 8.",
+        "intervals over groups of them; sd: standard deviation of the mean Dice over seeds; "
+        f"less {first}: the difference in Dice by the same recipe, paired by image and seed. "
+        f"Speed: one image of {size} x {size}, and a training step of 8.",
         "",
     ]
     header = ["recipe", "network", "seeds", *(told for told, _ in _SCORES.values()), "sd", f"less {first}"]
@@ -165,7 +165,8 @@ def _text(
 
 
 def _cell(found: Mapping[str, Any], unit: float, form: str = ".2f") -> str:
-    scaled = {name: unit * found[name] for name in ("mean", "low", "high")}
+    ends = ("mean", "low", "high")
+    scaled = {end: None if found[end] is None else unit * found[end] for end in ends}  # one group has no interval
     return f"{scaled['mean']:{form}} ({interval_text(scaled, form)})"
 
 
@@ -175,7 +176,9 @@ def _plot(rows: Sequence[Mapping[str, Any]]) -> Figure:
     names = [f"{row['network']}, {row['recipe']}" for row in rows][::-1]
     dice = [row["scores"]["dice"] for row in rows][::-1]
     means = [100 * each["mean"] for each in dice]
-    spread = [[100 * abs(each[end] - each["mean"]) for each in dice] for end in ("low", "high")]
+    spread = [
+        [0 if each[end] is None else 100 * abs(each[end] - each["mean"]) for each in dice] for end in ("low", "high")
+    ]
     colors = ["tab:blue" if name.startswith("qtseg") else "tab:gray" for name in names]
     axis.errorbar(means, names, xerr=spread, fmt="none", ecolor="lightgray")
     axis.scatter(means, names, c=colors)
