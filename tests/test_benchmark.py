@@ -99,10 +99,12 @@ def test_memory_of_a_step_grows_with_the_batch():
     assert many > 2 * few > 0
 
 
-@pytest.mark.parametrize("name", ["_huge", "_killed"])
-def test_what_does_not_fit_into_memory_is_left_out_and_said(name: str, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize(
+    "name, cause", [("_huge", "CUDA out of memory"), ("_killed", "its process ended, as where memory is short")]
+)
+def test_what_does_not_fit_into_memory_is_left_out_and_said(name: str, cause: str, caplog: pytest.LogCaptureFixture):
     assert set(measure._in_turn({"small": _prepare_nothing, "huge": globals()[name]}, CPU, 2)) == {"small"}
-    assert "huge is left out: it does not fit into memory" in caplog.text
+    assert f"huge is left out: {cause}; if it does not fit, name a smaller --batch" in caplog.text
 
 
 def test_an_error_in_a_first_pass_ends_the_measurement():

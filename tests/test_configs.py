@@ -104,6 +104,7 @@ def test_every_knob_is_listed_and_nothing_else():
         "max_epochs": "@train#trainer#max_epochs",
         "precision": "@used_precision",
         "detail": "@has_detail",
+        "schedule_by_step": "@is_by_step",
     }
     for name, value in train["hyperparameters"].items():
         assert value == resolved.get(name, f"@{name}")

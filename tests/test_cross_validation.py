@@ -98,7 +98,7 @@ def test_the_check_of_all_folds_lies_beside_them(validated):
 def test_what_monai_says_of_itself_stays_in_the_log(validated):
     assert "input summary" in (validated.folder / "fold_0" / "log.txt").read_text()
     assert "input summary" not in validated.output
-    assert "fold 1 | " in validated.output and "epoch   2/2" in validated.output
+    assert "fold_1 | " in validated.output and "epoch   2/2" in validated.output
 
 
 def test_a_run_that_was_deleted_is_begun_anew(validated, blobs, tmp_path):

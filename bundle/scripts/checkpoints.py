@@ -186,7 +186,10 @@ def _read_state_dict(path: PathLike, names: Collection[str] = ()) -> dict[str, T
     else:
         check_tensors(weights, path)
         return dict(weights)
-    raise InputError(f"{path} holds {held}; expected the weights of this bundle's QTSeg or of the published one.")
+    raise InputError(
+        f"{path} holds {held}; expected the weights of this bundle's QTSeg or of the published one, or those of another "
+        "network with its overlay of configs/networks"
+    )
 
 
 def _converted(weights: Mapping[str, Tensor], path: PathLike) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -108,6 +109,19 @@ class ScoredRuns:
         """Whether a run is trained and scored."""
         return (self.model_dir(name) / "done").is_file()
 
+    def hours(self, name: str) -> float:
+        """What a run has taken so far; of what was cut off, only what ended by itself or was stopped counts."""
+        path = self.model_dir(name) / "hours.json"
+        return float(read_json(path)["hours"]) if path.is_file() else 0.0
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        before, start = self.hours(name), time.monotonic()
+        try:
+            yield
+        finally:
+            write_json(self.model_dir(name) / "hours.json", {"hours": before + (time.monotonic() - start) / 3600})
+
     def train_and_score(
         self, name: str, config_files: Sequence[str], knobs: Mapping[str, str], *, device: str | None = None
     ) -> None:
@@ -143,8 +157,8 @@ class ScoredRuns:
         environment = dict(os.environ) if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": device}
         if self._asked:
             raise SystemExit(128 + self._asked)
-        told, log = name.replace("_", " "), self.model_dir(name) / "log.txt"
-        with open(log, "a", encoding="utf-8") as file, subprocess.Popen(
+        log = self.model_dir(name) / "log.txt"
+        with self._timed(name), open(log, "a", encoding="utf-8") as file, subprocess.Popen(
             command,
             env=environment,
             stdout=subprocess.PIPE,
@@ -159,12 +173,12 @@ class ScoredRuns:
                 file.write(line)
                 file.flush()
                 if not _OF_MONAI.match(line):
-                    print(f"{told} | {line}", end="", flush=True)
+                    print(f"{name} | {line}", end="", flush=True)
         self._running.discard(process)
         if self._asked:
             raise SystemExit(128 + self._asked)
         if process.returncode != 0:
-            raise RuntimeError(f"{told} failed in {run_id}; what it said is in {log}; the same command goes on")
+            raise RuntimeError(f"{name} failed in {run_id}; what it said is in {log}; the same command goes on")
 
 
 def config_files_of(config_file: str) -> list[str]:

@@ -183,7 +183,8 @@ def _ask(name: str, process: ProcessPoolExecutor, device: torch.device) -> float
 
 
 def _leave_out(name: str, error: Exception) -> None:
-    _logger.warning(f"{name} is left out: it does not fit into memory ({error}); name a smaller --batch")
+    cause = "its process ended, as where memory is short" if isinstance(error, BrokenProcessPool) else f"{error}"
+    _logger.warning(f"{name} is left out: {cause}; if it does not fit, name a smaller --batch")
 
 
 def _timed(device: torch.device) -> float:

@@ -17,23 +17,20 @@ import argparse
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
 from ..benchmark.machine import describe_machine
-from ..benchmark.measure import count, latency, train_step
 from ..checks import check_knobs, check_names
 from ..command_line import config_of, knobs_of
 from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns, config_files_of
-from ..whole_files import read_json, write_json
 from .contestants import Contestant, build_network
+from .speed import measured
 from .table import read_results, results_path, save_results, write_contest
 
 # what the contest or its overlays set for each training
@@ -41,7 +38,6 @@ _TAKEN = (
     *("seed", "ckpt_dir", "run_name", "run_prefix", "parent_run", "scores_dir"),
     *("network_name", "norm", "detail", "weights", "encoder_weights"),
 )
-_ROUNDS = 9  # passes of each network, timed in turn
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,47 +64,23 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
     runs = ScoredRuns(asked.output_dir.absolute(), settings, "settings.json")
     contestants = [Contestant(recipe, network) for recipe, network in product(asked.recipes, asked.networks)]
     config_files = {each: each.config_files(files) for each in contestants}
-    facts = {"machine": describe_machine(torch.device(asked.speed_device)), "command": command}
     with runs.locked():
         for overlaid in config_files.values():
             config = config_of(overlaid, {**knobs, "output_dir": str(runs.folder)})
             check_names(config.get())
             check_knobs(config.get_parsed_content("hyperparameters"))
         runs.remember_settings()
-        speeds = _speeds(runs.folder / "speed.json", config_files, knobs, asked)
+        builds = {each.network: partial(build_network, files, knobs) for each, files in config_files.items()}
+        speed = measured(runs.folder / "speed.json", builds, asked.speed_size, torch.device(asked.speed_device))
         for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
             path = results_path(runs.folder, each, seed)
             if not path.is_file():
                 if not runs.has_scores(each.run(seed)):  # else it was cut off between the two
                     runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
-                save_results(path, runs.scores_dir(each.run(seed)))
-                write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speeds, facts)
-        return write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speeds, facts)
-
-
-def _speeds(
-    path: Path, config_files: Mapping[Contestant, Sequence[str]], knobs: Mapping[str, str], asked: argparse.Namespace
-) -> dict[str, dict[str, Any]]:
-    """Count and time every network once; a recipe changes neither."""
-    builds = {each.network: partial(build_network, files, knobs) for each, files in config_files.items()}
-    if path.is_file():
-        speeds: dict[str, dict[str, Any]] = read_json(path)
-        if all(name in speeds and speeds[name]["size"] == asked.speed_size for name in builds):
-            return speeds
-    size, device = asked.speed_size, torch.device(asked.speed_device)
-    predicting = {name: partial(_evaluating, build) for name, build in builds.items()}
-    passes, steps = latency(predicting, size, 1, device, _ROUNDS), train_step(builds, size, 8, device, 3)
-    speeds = {}
-    for name, build in builds.items():
-        parameters, gmacs = count(build, size)
-        speeds[name] = {"size": size, "parameters": parameters, "gmacs": gmacs}
-        speeds[name] |= {"latency": passes.get(name), "step": steps.get(name)}
-    write_json(path, speeds)
-    return speeds
-
-
-def _evaluating(build: Callable[[], nn.Module]) -> nn.Module:
-    return build().eval()
+                machine = describe_machine(torch.device(asked.speed_device))
+                save_results(path, runs.scores_dir(each.run(seed)), machine, runs.hours(each.run(seed)))
+                write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
+        return write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,17 +38,20 @@ _COLUMNS = (*_SCORES, "paper_dice", "paper_iou", "paper_mae")
 
 
 def results_path(folder: Path, contestant: Contestant, seed: int) -> Path:
-    """Where the scores of a training lie: a line an image, which is all that a table needs of it."""
+    """Where the scores of a training lie, a line an image; what it took lies beside it, as JSON."""
     return folder / "results" / f"{contestant.run(seed).replace('/', '.')}.csv"
 
 
-def save_results(path: Path, evaluation: Path) -> None:
+def save_results(path: Path, evaluation: Path, machine: str, hours: float) -> None:
     """Save the scores that the table tells, by image, from an evaluation.
 
     Args:
         path: to write.
         evaluation: its folder.
+        machine: that trained, in words.
+        hours: that training and evaluation took.
     """
+    write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours})
     root = read_json(evaluation / "summary.json")["images"]
     rows = [
         [os.path.relpath(image, root), row["group"], *(row[name] for name in _COLUMNS)]
@@ -83,9 +86,7 @@ def read_results(folder: Path, contestants: Sequence[Contestant], seeds: Sequenc
     return results
 
 
-def write_contest(
-    folder: Path, results: Results, speeds: Mapping[str, Mapping[str, Any]], facts: Mapping[str, str]
-) -> str:
+def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], command: str) -> str:
     """Write ``contest.md``, ``contest.json`` and ``contest.png``.
 
     Means are over images, each the mean over seeds; differences are to the first network by the same recipe, and only
@@ -95,16 +96,18 @@ def write_contest(
     Args:
         folder: where to.
         results: the scores.
-        speeds: by network, its size, parameters, multiplications and times.
-        facts: machine and command.
+        speed: what the networks cost.
+        command: that repeats the contest.
 
     Returns:
         The text of ``contest.md``.
     """
     first = next(iter(results)).network
     rows_of = [_row(each, results, first) for each in results]
-    text = _text(rows_of, speeds, facts, first)
-    write_json(folder / "contest.json", {**facts, "trainings": rows_of, "speed": speeds})
+    paths = [results_path(folder, each, seed) for each, by_seed in results.items() for seed in by_seed]
+    trainings = [read_json(path.with_suffix(".json")) for path in paths]
+    text = _text(rows_of, trainings, speed, command)
+    write_json(folder / "contest.json", {"command": command, "trainings": rows_of, "speed": speed})
     write_text(folder / "contest.md", text)
     _plot(rows_of).savefig(folder / "contest.png", dpi=120, bbox_inches="tight")
     return text
@@ -138,15 +141,16 @@ def _over_seeds(tables: Mapping[int, Table], images: Iterable[str], seeds: Itera
 
 
 def _text(
-    rows: Sequence[Mapping[str, Any]], speeds: Mapping[str, Mapping[str, Any]], facts: Mapping[str, str], first: str
+    rows: Sequence[Mapping[str, Any]], trainings: Sequence[Mapping[str, Any]], speed: Mapping[str, Any], command: str
 ) -> str:
-    size = next(iter(speeds.values()))["size"]
-    lines = ["# Contest", "", facts["machine"], "", f"    {facts['command']}", ""]
+    first, size = rows[0]["network"], speed["size"]
+    lines = ["# Contest", "", f"    {command}", ""]
+    lines += [f"{_hours(trainings)}:", *sorted({f"- {each['machine']}" for each in trainings}), ""]
     lines += [
         f"Means over {rows[0]['num_images']} images at their original size, each the mean over seeds, with 95 % "
         "intervals over groups of them; sd: standard deviation of the mean Dice over seeds; "
         f"less {first}: the difference in Dice by the same recipe, paired by image and seed. "
-        f"Speed: one image of {size} x {size}, and a training step of 8.",
+        f"Speed: one image of {size} x {size}, and a training step of 8; {speed['machine']}",
         "",
     ]
     header = ["recipe", "network", "seeds", *(told for told, _ in _SCORES.values()), "sd", f"less {first}"]
@@ -155,13 +159,18 @@ def _text(
     for row in rows:
         cells = [row["recipe"], row["network"], ", ".join(map(str, row["seeds"]))]
         cells += [_cell(row["scores"][name], unit) for name, (_, unit) in _SCORES.items()]
-        dice, speed = row["scores"]["dice"], speeds[row["network"]]
+        dice, cost = row["scores"]["dice"], speed["networks"][row["network"]]
         cells.append("-" if dice["sd_of_seeds"] is None else f"{100 * dice['sd_of_seeds']:.2f}")
         cells.append(_cell(dice["difference"], 100, "+.2f") if "difference" in dice else "-")
-        cells += [f"{speed['parameters'] / 1e6:.2f}", f"{speed['gmacs']:.2f}"]
-        cells += [f"{speed[name]['median']:.0f}" if speed[name] else "-" for name in ("latency", "step")]
+        cells += [f"{cost['parameters'] / 1e6:.2f}", f"{cost['gmacs']:.2f}"]
+        cells += [f"{cost[name]['median']:.0f}" if cost[name] else "-" for name in ("latency", "step")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _hours(trainings: Sequence[Mapping[str, Any]]) -> str:
+    taken = sum(each["hours"] for each in trainings)
+    return f"{len(trainings)} training{'s' * (len(trainings) > 1)} in {taken:.1f} hours, evaluations counted"
 
 
 def _cell(found: Mapping[str, Any], unit: float, form: str = ".2f") -> str:
