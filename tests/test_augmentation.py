@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from scripts.augmentation import Augment, AugmentBatch, collate
+from scripts.errors import InputError
 from scripts.transforms import MinMax
 
 CPU = torch.device("cpu")
@@ -85,6 +86,20 @@ def test_a_flip_is_exact_and_undone_by_itself(monkeypatch):
     image, label = torch.rand(4, 3, 32, 48) * 255, torch.rand(4, 1, 32, 48).round()
     flipped, flipped_label = only(monkeypatch, "flip_rows", "flip_columns")(image, label)
     assert torch.equal(flipped, image.flip(2, 3)) and torch.equal(flipped_label, label.flip(2, 3))
+
+
+@pytest.mark.parametrize("padding, darkest", [("zeros", 0), ("reflection", 200)])
+def test_what_moves_in_from_outside(padding, darkest, monkeypatch):
+    image, label = torch.full((64, 3, 32, 48), 200.0), torch.ones(64, 1, 32, 48)
+    augment = only(monkeypatch, *Augment.changes[5:])  # moves alone
+    augment.padding = padding
+    moved, moved_label = augment(image, label)
+    assert moved.min().item() == pytest.approx(darkest, abs=0.01) and moved_label.min().item() == (darkest > 0)
+
+
+def test_no_such_padding():
+    with pytest.raises(InputError, match="padding of the augmentation is 'border'; use one of zeros, reflection"):
+        Augment(padding="border")
 
 
 def test_from_none_to_max_changes():

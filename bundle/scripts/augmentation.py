@@ -23,7 +23,12 @@ from monai.data import list_data_collate
 from monai.networks.layers import GaussianFilter
 from torch import Tensor
 
-__all__ = ["Augment", "AugmentBatch", "collate"]
+from .errors import InputError
+
+__all__ = ["PADDINGS", "Augment", "AugmentBatch", "collate"]
+
+#: what may move in from outside
+PADDINGS = ("zeros", "reflection")
 
 # Shapes: B batch, N images of it that one change was drawn for, C channels, H x W image.
 
@@ -70,12 +75,20 @@ class Augment:
 
     Args:
         max_changes: most changes of one image; none to this many are equally likely.
+        padding: what moves in from outside: "zeros", as published, or "reflection", the image mirrored at its sides,
+            which leaves bright images without dark borders that no image has later.
+
+    Raises:
+        InputError: if there is no such padding.
     """
 
     changes = ("flip_rows", "flip_columns", "noise", "blur", "contrast", "scale", "rotate", "shear", "bend", "shift")
 
-    def __init__(self, max_changes: int = 4) -> None:
+    def __init__(self, max_changes: int = 4, padding: str = "zeros") -> None:
+        if padding not in PADDINGS:
+            raise InputError(f"padding of the augmentation is {padding!r}; use one of {', '.join(PADDINGS)}")
         self.max_changes = max_changes
+        self.padding = padding
         self.blur = GaussianFilter(2, sigma=1.0)
 
     def __call__(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +99,7 @@ class Augment:
             label: (B, 1, H, W), ids.
 
         Returns:
-            Image and label of the same shapes, ranges and types; what moves in from outside is 0.
+            Image and label of the same shapes, ranges and types.
         """
         order = torch.rand(len(image), len(self.changes)).argsort(dim=1).argsort(dim=1)  # rank of each change
         count = torch.randint(self.max_changes + 1, (len(image), 1))
@@ -107,7 +120,9 @@ class Augment:
             grid = _grid(moves, ranks, height, width, image.device)
             moved = _indices(chosen, image.device)
             for tensor, mode in ((image, "bilinear"), (label, "nearest")):
-                tensor[moved] = F.grid_sample(tensor[moved], grid, mode=mode, align_corners=False)
+                tensor[moved] = F.grid_sample(
+                    tensor[moved], grid, mode=mode, padding_mode=self.padding, align_corners=False
+                )
         return image, label
 
 

@@ -187,8 +187,8 @@ def _read_state_dict(path: PathLike, names: Collection[str] = ()) -> dict[str, T
         check_tensors(weights, path)
         return dict(weights)
     raise InputError(
-        f"{path} holds {held}; expected the weights of this bundle's QTSeg or of the published one, or those of another "
-        "network with its overlay of configs/networks"
+        f"{path} holds {held}; expected the weights of this bundle's QTSeg or of the published one, or those of "
+        "another network with its overlay of configs/networks"
     )
 
 
