@@ -54,10 +54,6 @@ class ReferenceQTSeg(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Segment images (B, in_channels, H, W); returns logits (B, T, H, W)."""
         fine, maps = self.network.encoder(image.contiguous())
-        if self.network.fine_neck is not None:
-            half, quarter = fine
-            quarter = self.network.fine_neck.at_quarter(torch.cat([_doubled(maps[0]), quarter], dim=1))
-            fine = self.network.fine_neck.at_half(torch.cat([_doubled(quarter), half], dim=1)), quarter
         s0, s1, s2 = self.network.bridge(maps)
         stages = self.network.decoder.stages
         tokens = self.network.decoder.tokens.unsqueeze(0).repeat(len(image), 1, 1)
@@ -150,10 +146,6 @@ class ReferenceQTSeg(nn.Module):
         centers = torch.stack([(x + 0.5) / width, (y + 0.5) / height], dim=-1)  # HxWx2
         phase = 2 * math.pi * ((2 * centers - 1) @ frequencies)  # HxWxC/2
         return torch.cat([phase.sin(), phase.cos()], dim=-1).permute(2, 0, 1).unsqueeze(0)
-
-
-def _doubled(features: Tensor) -> Tensor:
-    return features.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
 
 
 def _to_sequence(features: Tensor) -> Tensor:

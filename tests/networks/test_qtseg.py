@@ -139,7 +139,7 @@ def test_published_parameter_counts():
     assert count() == 9_214_850
     assert count(bridge=False) == 8_935_426
     assert count(out_channels=3) - count() == 218_496
-    assert count(detail=True) - count() == 13_952
+    assert count(detail=True) - count() == 2_144
     assert count(norm="group") == count()
     network = QTSeg(3, 2)
     parts = [sum(p.numel() for p in part.parameters()) for part in (network.encoder, network.bridge, network.decoder)]

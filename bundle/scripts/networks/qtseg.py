@@ -23,7 +23,6 @@ from .blocks import NORMS, use_group_norm
 from .bridge import MLFD, NoBridge
 from .decoder import MaskDecoder
 from .encoder import FPNEncoder
-from .fine_neck import FineNeck
 
 __all__ = ["QTSeg"]
 
@@ -44,7 +43,8 @@ class QTSeg(nn.Module):
         mlp_dim: hidden width of the tokens' MLP in each block.
         bridge: whether the levels are mixed between encoder and decoder; False is the paper's ablation.
         norm: how encoder and bridge normalize: "batch", as published, or "group", each image by itself.
-        detail: whether the decoder sees maps at 1/2 and 1/4 of the image's size too, which the published one does not.
+        detail: whether the decoder sees the encoder's maps at 1/2 and 1/4 of the image's size too, which the published
+            one does not.
 
     Raises:
         ValueError: if a setting is out of its range; the message names it, its value and the cure.
@@ -73,7 +73,6 @@ class QTSeg(nn.Module):
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}: got {norm!r}.")
         self.encoder = FPNEncoder(in_channels, features=features)
-        self.fine_neck = FineNeck(features) if detail else None
         widths = self.encoder.out_channels
         self.bridge = MLFD(widths) if bridge else NoBridge()
         self.decoder = MaskDecoder(
@@ -104,8 +103,6 @@ class QTSeg(nn.Module):
         # The decoder reads maps as sequences of pixels, so channels come last in memory from the start.
         x = image.to(self.decoder.tokens.dtype).contiguous(memory_format=torch.channels_last)
         fine, maps = self.encoder(x)
-        if self.fine_neck is not None:
-            fine = self.fine_neck(fine, maps[0])
         logits = self.decoder(self.bridge(maps), fine).to(image.dtype)
         logits = logits.contiguous()  # masks are looked at one by one
         return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
