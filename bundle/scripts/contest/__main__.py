@@ -69,6 +69,7 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
             config = config_of(overlaid, {**knobs, "output_dir": str(runs.folder)})
             check_names(config.get())
             check_knobs(config.get_parsed_content("hyperparameters"))
+            device = torch.device(config.get_parsed_content("device"))
         runs.remember_settings()
         builds = {each.network: partial(build_network, files, knobs) for each, files in config_files.items()}
         speed = measured(runs.folder / "speed.json", builds, asked.speed_size, torch.device(asked.speed_device))
@@ -77,8 +78,8 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
             if not path.is_file():
                 if not runs.has_scores(each.run(seed)):  # else it was cut off between the two
                     runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
-                machine = describe_machine(torch.device(asked.speed_device))
-                save_results(path, runs.scores_dir(each.run(seed)), machine, runs.hours(each.run(seed)))
+                hours = runs.hours(each.run(seed))
+                save_results(path, runs.scores_dir(each.run(seed)), describe_machine(device), hours)
                 write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
         return write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
 
