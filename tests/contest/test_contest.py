@@ -68,6 +68,9 @@ def test_the_scores_of_each_image_lie_beside_it(held):
     with open(held.folder / "results" / "paper.unet.seed_0.csv", newline="") as file:
         images = list(csv.DictReader(file))
     assert len(images) == row["num_images"] and all(each["image"].startswith("images/") for each in images)
+    (by_seed,) = read_results(held.folder, [Contestant("paper", "unet")], [0]).values()
+    alone = [each["image"] for each in images if not each["group"]]  # which the table need not say twice
+    assert alone and all(by_seed[0][image]["group"] == image for image in alone)
     dice = [float(each["dice"]) for each in images]
     assert row["scores"]["dice"]["mean"] == pytest.approx(sum(dice) / len(dice))
     summary = json.loads((held.folder / "paper" / "unet" / "seed_0" / "evaluation" / "summary.json").read_text())

@@ -43,7 +43,7 @@ def results_path(folder: Path, contestant: Contestant, seed: int) -> Path:
 
 
 def save_results(path: Path, evaluation: Path, machine: str, hours: float) -> None:
-    """Save the scores that the table tells, by image, from an evaluation.
+    """Save the scores that the table tells, by image, from an evaluation; an image that is its own group has none.
 
     Args:
         path: to write.
@@ -53,10 +53,10 @@ def save_results(path: Path, evaluation: Path, machine: str, hours: float) -> No
     """
     write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours})
     root = read_json(evaluation / "summary.json")["images"]
-    rows = [
-        [os.path.relpath(image, root), row["group"], *(row[name] for name in _COLUMNS)]
-        for image, row in read_scores(evaluation).items()
-    ]
+    rows = []
+    for path_of_image, row in read_scores(evaluation).items():
+        image = os.path.relpath(path_of_image, root)
+        rows.append([image, "" if row["group"] == image else row["group"], *(row[name] for name in _COLUMNS)])
     write_csv(path, ["image", "group", *_COLUMNS], rows)
 
 
@@ -77,7 +77,7 @@ def read_results(folder: Path, contestants: Sequence[Contestant], seeds: Sequenc
             path = results_path(folder, each, seed)
             if path.is_file():
                 results.setdefault(each, {})[seed] = {
-                    image: {"group": row["group"], **{name: float(row[name]) for name in _COLUMNS}}
+                    image: {"group": row["group"] or image, **{name: float(row[name]) for name in _COLUMNS}}
                     for image, row in read_scores(path).items()
                 }
     images = {frozenset(table) for by_seed in results.values() for table in by_seed.values()}
