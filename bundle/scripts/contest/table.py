@@ -53,10 +53,11 @@ def save_results(path: Path, evaluation: Path, machine: str, hours: float) -> No
     """
     write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours})
     root = read_json(evaluation / "summary.json")["images"]
-    rows = []
-    for path_of_image, row in read_scores(evaluation).items():
-        image = os.path.relpath(path_of_image, root)
-        rows.append([image, "" if row["group"] == image else row["group"], *(row[name] for name in _COLUMNS)])
+    images = {os.path.relpath(image, root): row for image, row in read_scores(evaluation).items()}
+    rows = [
+        [image, "" if row["group"] == image else row["group"], *(row[name] for name in _COLUMNS)]
+        for image, row in images.items()
+    ]
     write_csv(path, ["image", "group", *_COLUMNS], rows)
 
 
