@@ -72,6 +72,12 @@ def test_a_written_split_is_read_back(tmp_path):
     assert moved.digest == split.digest  # in spite of another order and place
 
 
+def test_a_split_of_all_images_is_read_back(tmp_path):
+    split = split_of(split="all")
+    assert not split.folds[0].test
+    assert split_of(split=write_split(split, tmp_path / "split.json")).folds == split.folds
+
+
 def test_the_digest_changes_with_any_fold():
     assert split_of().digest == split_of().digest
     assert len({split.digest for split in (split_of(), split_of(seed=1), split_of(num_folds=2))}) == 3
@@ -132,7 +138,7 @@ def test_images_in_no_fold_are_left_out_and_counted(tmp_path, caplog):
     ({"folds": []}, r'folds.json holds no folds; expected is \[{"train"'),
     ("[1]", "holds no folds"),
     ([{"train": ["images/none.png"], "test": NAMES[:1]}], "fold 0, names images/none.png, which is no image of the"),
-    ([{"train": NAMES[:1]}], "fold 0, has nothing to score; name images in its test"),
+    ([{"train": NAMES[:1]}], "fold 0, has nothing to score; name images in its val or test"),
     ([{"test": NAMES[:1]}], "fold 0, has nothing to train on; name images in its train"),
     ([{"train": NAMES[:2], "test": NAMES[1:2]}], "fold 0, has images/p0_1.png in two parts; keep it in one"),
     ([{"train": NAMES[:2], "validate": NAMES[:1], "test": NAMES[4:]}], "fold 0, has images/p0_0.png in two parts"),

@@ -100,6 +100,18 @@ def test_without_test_images_those_of_val_are_scored():
     assert fold.test == [*range(20, 26)] and len(fold.validate) == 2
 
 
+# all images
+
+
+def test_all_images_are_trained_on_but_those_that_choose_the_epoch():
+    items = [*numbered(20, part="train"), *numbered(6, part="test")]
+    groups = [i // 2 for i in range(26)]
+    (fold,) = folds_of(items, split="all", groups=groups)
+    assert fold.test == [] and sorted(fold.train + fold.validate) == [*range(26)]
+    assert len(fold.validate) == 2 and len({groups[i] for i in fold.validate}) == 1
+    assert len(folds_of(numbered(3), split="all")) == 1
+
+
 # groups
 
 
@@ -149,9 +161,10 @@ def test_what_is_set_aside_is_no_test_image_in_any_protocol():
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"split": "random"}, "split is 'random'; use one of 'grouped', 'slices', 'official', or the path of a split file"),
+    ({"split": "random"}, "split is 'random'; use one of 'grouped', 'slices', 'official', 'all', or the path of"),
     ({"split": "official"}, "split is 'official', but the dataset has no train/ and test/; use 'grouped'"),
     ({"protocol": "best"}, "protocol is 'best'; use one of 'held-out', 'paper'"),
+    ({"split": "all", "protocol": "paper"}, "but fold 0 scores none; set --protocol held-out"),
     ({"num_folds": 1}, "num_folds is 1; use 2 or more"),
     ({"num_folds": 8}, r"num_folds is 8 for 7 image\(s\); add images, or use fewer folds"),
     ({"split": "slices", "remainder": "drop"}, "remainder is 'drop'; use \"spread\" or \"train\""),

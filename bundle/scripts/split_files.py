@@ -196,8 +196,8 @@ def _fold(where: str, entry: dict[str, Any], position: dict[str, int], images: S
     train, validate, test = (_part(where, part, named.get(part), position) for part in ("train", "validate", "test"))
     if not train:
         raise InputError(f"{where} has nothing to train on; name images in its train")
-    if not test:
-        raise InputError(f"{where} has nothing to score; name images in its test (or val)")
+    if not test and "test" not in entry:
+        raise InputError(f"{where} has nothing to score; name images in its val or test, or set its test to []")
     chosen_on_test = set(validate) in (set(), set(test))
     both = set(train) & set(test)
     if not chosen_on_test:

@@ -33,7 +33,7 @@ Item = dict[str, Any]
 #: what is trained on, what the epoch is chosen on, and what is scored, by position
 Outer = tuple[list[int], list[int], list[int]]
 
-_SPLITS = ("grouped", "slices", "official")
+_SPLITS = ("grouped", "slices", "official", "all")
 
 _logger = logging.getLogger("qtseg")
 
@@ -56,10 +56,11 @@ def divide(
         datalist: all images; with ``"part"`` and ``"stratum"`` where the layout gives them.
         split: "grouped": random folds of about equal size that never part a group. "slices": contiguous slices in the
             order given, within each stratum, as in the paper's benchmarks. "official": the parts that the dataset came
-            with, one fold. None: official if there are parts, else grouped.
+            with, one fold. "all": one fold that trains on all images and scores none. None: official if there are
+            parts, else grouped.
         groups: of every image; those of one group stay together, in the inner validation part too.
         strata: of every image, to be spread evenly over grouped folds; None for no such wish.
-        num_folds: number of folds, 2 or more; an official split has one.
+        num_folds: number of folds, 2 or more, where the images are cut into folds.
         remainder: for slices, what becomes of the images left over by the division. "spread": the first slices get one
             more each. "train": they are in every training part and scored in none.
         protocol: "held-out": a part of each fold's training images is set aside, to choose the epoch on. "paper": the
@@ -79,6 +80,8 @@ def divide(
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     if split == "official":
         outer = [_official(datalist)]
+    elif split == "all":
+        outer = [(list(range(len(datalist))), [], [])]
     elif split == "slices":
         outer = _slices(datalist, num_folds, remainder)
     else:
@@ -109,11 +112,17 @@ def set_aside(
         The folds.
 
     Raises:
-        InputError: if a fold has one group only to train on.
+        InputError: if a fold has one group only to train on, or scores none where the protocol wants to choose the
+            epoch on those.
     """
     folds = []
     for number, (train, validate, test) in enumerate(outer):
         if protocol == "paper":
+            if not test:
+                raise InputError(
+                    f"protocol is 'paper', which chooses the epoch on the scored images, but fold {number} scores "
+                    "none; set --protocol held-out"
+                )
             validate = test
         elif not validate:
             count = max(2, round(1 / validation_share))
@@ -147,7 +156,7 @@ def _check(
         raise InputError(f"protocol is {protocol!r}; use one of {', '.join(map(repr, TRAINING_PROTOCOLS))}")
     if num_folds < 2:
         raise InputError(f"num_folds is {num_folds}; use 2 or more, so that there is a part to train on")
-    if split != "official" and len(datalist) < num_folds:
+    if split in ("grouped", "slices") and len(datalist) < num_folds:
         raise InputError(f"num_folds is {num_folds} for {len(datalist)} image(s); add images, or use fewer folds")
     if remainder not in ("spread", "train"):
         raise InputError(f'remainder is {remainder!r}; use "spread" or "train"')
