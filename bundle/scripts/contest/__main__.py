@@ -73,6 +73,7 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         runs.remember_settings()
         builds = {each.network: partial(build_network, files, knobs) for each, files in config_files.items()}
         speed = measured(runs.folder / "speed.json", builds, asked.speed_size, torch.device(asked.speed_device))
+        text = ""
         for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
             path = results_path(runs.folder, each, seed)
             if not path.is_file():
@@ -80,8 +81,8 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
                     runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
                 hours = runs.hours(each.run(seed))
                 save_results(path, runs.scores_dir(each.run(seed)), describe_machine(device), hours)
-                write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
-        return write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
+            text = write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
+        return text
 
 
 def _parser() -> argparse.ArgumentParser:
