@@ -117,6 +117,32 @@ def test_a_zip_runs_elsewhere_and_names_no_patient(trained, blobs, tmp_path):
     assert (tmp_path / "masks" / "case 01.png").is_file()
 
 
+def test_a_model_is_packed_in_half_of_its_size(trained, blobs, tmp_path):
+    (path,) = export(trained.ckpt_dir, tmp_path, ["zip"], half=True)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path)
+    packed = tmp_path / "qtseg" / "models"
+    size, before = ((folder / "model.pt").stat().st_size for folder in (packed, trained.ckpt_dir))
+    assert size < 0.55 * before
+    common = {"dataset_dir": str(blobs / "images"), "precision": "float32"}
+    for name, folder in (("whole", trained.ckpt_dir), ("half", packed)):
+        run("inference", ckpt_dir=str(folder), output_dir=str(tmp_path / name), **common)
+    masks = [
+        np.concatenate([np.asarray(Image.open(file)).ravel() for file in sorted((tmp_path / name).glob("*.png"))])
+        for name in ("whole", "half")
+    ]
+    assert masks[0].any() and (masks[0] == masks[1]).mean() > 0.999
+
+
+def test_a_model_with_weights_beyond_half_precision_is_not_halved(tmp_path):
+    network = QTSeg(3, 2)
+    with torch.no_grad():
+        network.decoder.tokens[0, 0] = 1e5
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    with pytest.raises(InputError, match="holds 'decoder.tokens' beyond what half precision holds; leave out --half"):
+        export(tmp_path, tmp_path, ["zip"], half=True)
+
+
 def test_what_differs_is_refused(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "_CLOSE", -1.0)
     with pytest.raises(InputError, match="model.ts gives logits that differ by up to .* from PyTorch's; do not use it"):

@@ -16,6 +16,7 @@ import argparse
 import json
 import logging
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,9 +28,11 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 from torch.export import Dim
 
+from .checkpoints import read_weights
 from .errors import InputError, explanation
 from .networks.folding import fold_batch_norm
-from .settings import read_settings
+from .release import listed
+from .settings import file_digest, read_settings
 from .speed import freeze_script
 from .transforms import MinMax
 from .weights import load_trained
@@ -45,6 +48,7 @@ _STRIDE, _LARGEST = 32, 128  # pixels; times so many of them
 _MAY_NAME = {"dataset_dir", "split", "group", "weights", "encoder_weights"}  # settings
 _CLOSE = 1e-4  # of logits
 _EQUAL = 0.9999  # of pixels
+_EQUAL_BY_HALF = 0.999
 
 _logger = logging.getLogger("qtseg")
 
@@ -80,7 +84,7 @@ class ImageToMask(nn.Module):
         return self.network(self.normalize(values)).argmax(dim=1, keepdim=True).to(torch.uint8)
 
 
-def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *, half: bool = False) -> list[Path]:
     """Export a model, and check that each file computes what PyTorch does.
 
     - torchscript, ``model.ts``: images (N, 3, H, W) in [-1, 1] to logits (N, T, H, W); no Python is needed.
@@ -96,6 +100,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -
         ckpt_dir: folder of ``model.pt`` and ``model.json``.
         output_dir: folder for the files.
         formats: some of :py:data:`FORMATS`.
+        half: whether the model in the zip is stored in half precision, which halves its size. It computes as before.
 
     Returns:
         The files.
@@ -107,13 +112,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -
     if unknown:
         raise InputError(f"formats has {unknown[0]!r}; use some of {', '.join(FORMATS)}")
     settings = read_settings(ckpt_dir)
-    parser = ConfigParser()
-    parser.read_config(_BUNDLE / "configs" / "inference.json")
-    parser.update({"ckpt_dir": str(ckpt_dir)})  # whose settings the network has
-    network: nn.Module = parser.get_parsed_content("network_def")
-    load_trained(network, ckpt_dir / "model.pt")
-    network.eval()
-    fold_batch_norm(network)
+    network = _network(ckpt_dir, ckpt_dir / "model.pt")
     whole = ImageToMask(network, settings["color_space"]).eval()
     facts = {name: settings[name] for name in ("spatial_size", "geometry", "color_space", "out_channels")}
     height, width = settings["spatial_size"]
@@ -137,9 +136,39 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS) -
             _check_masks(path, whole, _onnx(path), images)
         else:
             path = output_dir / "qtseg.zip"
-            _save(path, lambda file: _pack(ckpt_dir, file))
+            with tempfile.TemporaryDirectory() as folder:
+                model = ckpt_dir / "model.pt"
+                if half:
+                    model = _halved(model, Path(folder))
+                    halved = ImageToMask(_network(ckpt_dir, model), settings["color_space"]).eval()
+                    _check_masks(path, whole, halved, images, _EQUAL_BY_HALF)
+                _save(path, lambda file: _pack(ckpt_dir, model, file))
         files.append(path)
     return files
+
+
+def _network(ckpt_dir: Path, model: Path) -> nn.Module:
+    """The network of a model, as its settings in ``ckpt_dir`` say, ready to predict."""
+    parser = ConfigParser()
+    parser.read_config(_BUNDLE / "configs" / "inference.json")
+    parser.update({"ckpt_dir": str(ckpt_dir)})
+    network: nn.Module = parser.get_parsed_content("network_def")
+    load_trained(network, model)
+    network.eval()
+    fold_batch_norm(network)
+    return network
+
+
+def _halved(model: Path, folder: Path) -> Path:
+    """Write the model's weights in half precision, as a file in ``folder``."""
+    weights = {
+        name: value.half() if value.is_floating_point() else value for name, value in read_weights(model).items()
+    }
+    too_large = [name for name, value in weights.items() if not value.isfinite().all()]
+    if too_large:
+        raise InputError(f"{model} holds {listed(too_large)} beyond what half precision holds; leave out --half")
+    torch.save(weights, folder / "half.pt")
+    return folder / "half.pt"
 
 
 def _picture(height: int, width: int) -> Tensor:
@@ -196,25 +225,31 @@ def _check_logits(path: Path, ours: nn.Module, exported: Callable[[Tensor], Tens
 
 
 @torch.inference_mode()
-def _check_masks(path: Path, ours: nn.Module, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> None:
+def _check_masks(
+    path: Path,
+    ours: nn.Module,
+    exported: Callable[[Tensor], Tensor],
+    images: Sequence[Tensor],
+    wanted: float = _EQUAL,
+) -> None:
     equal = min(float(np.mean((ours(image) == exported(image)).numpy())) for image in images)
-    if not equal >= _EQUAL:
+    if not equal >= wanted:
         raise InputError(f"{path} gives masks of which only {equal:.2%} of the pixels are PyTorch's; do not use it")
     _logger.info(f"{path}: {equal:.4%} of the pixels of masks are PyTorch's")
 
 
-def _pack(ckpt_dir: Path, file: str) -> None:
-    """Zip the bundle with a model, all in one folder."""
+def _pack(ckpt_dir: Path, model: Path, file: str) -> None:
+    """Zip the bundle with a model, all in one folder, and the settings that ``ckpt_dir`` has of it."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in _PACKED:
             root = _BUNDLE / name
             for path in sorted(root.rglob("*") if root.is_dir() else [root]):
                 if path.is_file() and "__pycache__" not in path.parts:
                     archive.write(path, Path("qtseg") / path.relative_to(_BUNDLE))
-        archive.write(ckpt_dir / "model.pt", Path("qtseg", "models", "model.pt"))
+        archive.write(model, Path("qtseg", "models", "model.pt"))
         if (ckpt_dir / "model.json").is_file():
-            settings = json.dumps(_without_names(read_settings(ckpt_dir)), indent=2)
-            archive.writestr("qtseg/models/model.json", settings)
+            settings = {**_without_names(read_settings(ckpt_dir)), "sha256": file_digest(model)}
+            archive.writestr("qtseg/models/model.json", json.dumps(settings, indent=2))
 
 
 def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
@@ -236,11 +271,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ckpt_dir", type=Path, default=Path("models"), help="folder of model.pt and model.json")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/export"), help="folder for the files")
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), help=f"some of {', '.join(FORMATS)}")
+    parser.add_argument("--half", action="store_true", help="store the model of the zip in half precision")
     asked = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     _logger.setLevel(logging.INFO)
     try:
-        export(asked.ckpt_dir, asked.output_dir, asked.formats)
+        export(asked.ckpt_dir, asked.output_dir, asked.formats, half=asked.half)
     except (InputError, RuntimeError, OSError) as error:
         parser.exit(1, f"error: {explanation(error) or error}\n")
 
