@@ -89,7 +89,7 @@ def test_the_search_finds_what_pays_on_the_images_that_chose_the_epoch(trained, 
     ckpt_dir = shutil.copytree(trained.ckpt_dir, tmp_path / "models")
     asked = []
 
-    def predict(folder, images, _):  # the true masks with holes and specks
+    def predict(folder, network_name, images, _):  # the true masks with holes and specks
         asked.extend(images)
         masks = []
         for image in images:

@@ -149,6 +149,8 @@ def test_what_differs_is_refused(trained, tmp_path, monkeypatch, capsys):
         export(trained.ckpt_dir, tmp_path, ["torchscript"])
     with pytest.raises(InputError, match="formats has 'tensorrt'; use some of torchscript, onnx"):
         export(trained.ckpt_dir, tmp_path, ["tensorrt"])
+    with pytest.raises(InputError, match="--half is of the zip alone, and formats are torchscript; add zip"):
+        export(trained.ckpt_dir, tmp_path, ["torchscript"], half=True)
     with pytest.raises(SystemExit):
         main(["--ckpt_dir", str(tmp_path / "none"), "--output_dir", str(tmp_path), "--formats", "zip"])
     assert "error: " in capsys.readouterr().err

@@ -17,6 +17,7 @@ from ignite.engine import Engine, Events
 from monai.engines import SupervisedEvaluator
 from torch import nn
 
+from scripts.errors import InputError
 from scripts.handlers import FreezeEncoder, ValidationHandler
 
 
@@ -65,6 +66,12 @@ def test_zero_epochs_freeze_nothing():
     network = nn.Sequential(encoder(), nn.Conv2d(2, 1, 1))
     start = {k: v.clone() for k, v in network[0].state_dict().items()}
     assert "0.weight" in changed(start, train(network, epochs=1, frozen_epochs=0)[0])
+
+
+def test_without_an_encoder_none_is_frozen():
+    FreezeEncoder(None, 0).attach(Engine(lambda engine, batch: None))
+    with pytest.raises(InputError, match="freeze_epochs is 5, but the network has no encoder to freeze; leave it out"):
+        FreezeEncoder(None, 5)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ def test_an_epoch_without_validation_repeats_no_old_score(log):
 def test_the_end_says_where_everything_is_and_how_to_look_at_it(log):
     validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.912, best_metric_epoch=7))
     places = {
+        "network_name": "qtseg",
+        "test_data": [{}],
         "ckpt_dir": "the_models",
         "output_dir": "the results",
         "run_dir": "the results/run",
@@ -109,10 +111,14 @@ def test_the_end_says_where_everything_is_and_how_to_look_at_it(log):
     assert "Otsu" not in log.text
     describe_end(validator=validator, otsu_dice=0.701, **places)
     assert "0.7010" in log.text and "synthetic" in log.text
+    log.clear()
+    describe_end(validator=validator, **{**places, "network_name": "unet", "test_data": []})
+    assert "scores:" not in log.text  # of what was held out
+    assert "inferring --config_file \"['configs/inference.json', 'configs/networks/unet.json']\"" in log.text
 
 
 def test_a_server_is_shown_as_it_is(log):
     validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.9, best_metric_epoch=7))
     places = {"ckpt_dir": "m", "output_dir": "o", "run_dir": "o/r", "tracking_uri": "http://127.0.0.1:5000"}
-    describe_end(validator=validator, **places)
+    describe_end(validator=validator, network_name="qtseg", test_data=[{}], **places)
     assert "http://127.0.0.1:5000" in log.text and "mlflow ui" not in log.text

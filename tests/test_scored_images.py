@@ -64,6 +64,16 @@ def test_a_dataset_that_has_moved_is_known_by_its_pixels():
     assert choose("/elsewhere", "bx") == ({"b": "p2", "x": "images/b.png"}, "all", 1)  # one that chose the epoch
 
 
+def test_where_nothing_was_held_out_its_own_images_are_scored_on_demand_only():
+    images = {name: {**image, "part": "train"} for name, image in SETTINGS["images"].items()}
+    settings = {**SETTINGS, "images": images}
+    for root in ("/data", "/elsewhere"):
+        with pytest.raises(InputError, match=f"the images of {root} and none was held out to score; name others by"):
+            choose(root, "abcd", settings)
+    assert choose("/data", "abcd", settings, part="all") == (EVERY, "all", 4)
+    assert choose("/other", "xy", settings)[1:] == ("external", 0)
+
+
 def test_images_that_chose_the_epoch_are_counted_under_the_papers_protocol():
     paper = {**SETTINGS, "protocol": "paper"}
     assert choose("/data", "abcd", paper) == (HELD_OUT, "paper", 2)

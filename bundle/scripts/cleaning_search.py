@@ -32,12 +32,12 @@ from .folds import relative_names
 from .image_reader import MaskFileReader
 from .masks import MAX_CLASSES
 from .metrics import mean_dice
-from .settings import read_settings, settings_path
+from .settings import overlays_of, read_settings, settings_path
 from .whole_files import read_json, write_csv, write_json
 
 __all__ = ["main", "search_cleaning"]
 
-_CONFIG = Path(__file__).parents[1] / "configs" / "inference.json"
+_CONFIGS = Path(__file__).parents[1] / "configs"
 _QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the areas of predicted objects: candidates for the smallest
 _PAYS = 0.001  # of Dice: less is chance
 
@@ -72,7 +72,7 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
     if len(items) < len(validate):
         raise InputError(f"{root} lacks {len(validate) - len(items)} image(s) that chose the epoch; put them back")
     with tempfile.TemporaryDirectory() as folder:
-        masks = _predict(ckpt_dir, [item["image"] for item in items], Path(folder))
+        masks = _predict(ckpt_dir, settings["network_name"], [item["image"] for item in items], Path(folder))
     reader = MaskFileReader(settings["out_channels"], colors=settings["label_colors"])
     labels = [reader.get_data(reader.read(item["label"]))[0] for item in items]
     scores = {
@@ -87,14 +87,15 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
     return {**dict(zip(NO_CLEANING, best)), "dice": scores[best], "dice_before": before, **counts}
 
 
-def _predict(ckpt_dir: Path, images: Sequence[str], folder: Path) -> list[NDArray[np.uint8]]:
+def _predict(ckpt_dir: Path, network_name: str, images: Sequence[str], folder: Path) -> list[NDArray[np.uint8]]:
     """Masks without any cleaning, in the order of the images."""
     listed, output_dir = folder / "images.csv", folder / "masks"
+    files = [str(_CONFIGS / f"{name}.json") for name in ("inference", *overlays_of(network_name))]
     write_csv(listed, ["image"], [[str(Path(image).absolute())] for image in images])
     monai.bundle.run(
         run_id="inferring",
-        config_file=str(_CONFIG),
-        bundle_root=str(_CONFIG.parents[1]),
+        config_file=files,
+        bundle_root=str(_CONFIGS.parent),
         ckpt_dir=str(ckpt_dir),
         dataset_dir=str(listed),
         output_dir=str(output_dir),

@@ -21,7 +21,7 @@ from monai.bundle import ConfigParser
 
 from .errors import InputError
 
-__all__ = ["config_of", "knobs_of"]
+__all__ = ["config_files_of", "config_of", "knobs_of"]
 
 
 def knobs_of(words: Sequence[str], *, taken: Collection[str], by: str) -> dict[str, str]:
@@ -49,6 +49,12 @@ def knobs_of(words: Sequence[str], *, taken: Collection[str], by: str) -> dict[s
         if each in knobs:
             raise InputError(f"{each} is set for each {by}; leave it out")
     return knobs
+
+
+def config_files_of(config_file: str) -> list[str]:
+    """The files that ``--config_file`` names: one, or a list in brackets."""
+    files = DefaultParseValue(config_file)
+    return list(files) if isinstance(files, (list, tuple)) else [str(files)]
 
 
 def config_of(files: Sequence[str], knobs: Mapping[str, str]) -> ConfigParser:

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,14 +23,13 @@ from queue import SimpleQueue
 from threading import Event
 
 from .checks import check_knobs, check_names
-from .command_line import config_of, knobs_of
+from .command_line import knobs_of
 from .data_check import report_check
 from .errors import InputError, explanation
 from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
 from .folds import Split
 from .parent_run import ParentRun
-from .split_files import write_split
 
 __all__ = ["cross_validate", "main"]
 
@@ -61,8 +59,7 @@ def cross_validate(
     """
     runs = FoldRuns(output_dir, config_file, knobs)
     with runs.locked():
-        knobs_here = {**runs.knobs, "output_dir": str(runs.folder), "run_dir": str(runs.folder)}
-        config = config_of(runs.config_files, knobs_here)
+        config = runs.config()
         check_names(config.get())
         check_knobs(config.get_parsed_content("hyperparameters"))
         report = config.get_parsed_content("data_check")
@@ -71,11 +68,8 @@ def cross_validate(
             raise InputError(f"folds has {unknown[0]}, but the split has the folds 0 to {len(split.folds) - 1}")
         if len(split.folds) < 2:
             raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
-        if runs.split_file.is_file() and _digest_in(runs.split_file) != split.digest:
-            raise InputError(f"{runs.folder} was begun with other images or groups; give another --output_dir")
-        runs.remember_settings()
+        runs.remember(split, range(len(split.folds)))
         report_check(report, config.get_parsed_content("leaks"), runs.folder / "data_check.json")
-        write_split(split, runs.split_file)
         wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
         todo = [fold for fold in wanted if not runs.is_done(fold)]
         _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")
@@ -115,11 +109,6 @@ def _run_folds(runs: FoldRuns, todo: Sequence[int], devices: Sequence[str], pare
                 pass
         finally:
             stopped.set()
-
-
-def _digest_in(split_file: Path) -> str:
-    digest: str = json.loads(split_file.read_text(encoding="utf-8"))["digest"]
-    return digest
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

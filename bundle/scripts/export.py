@@ -32,7 +32,7 @@ from .checkpoints import read_weights
 from .errors import InputError, explanation
 from .networks.folding import fold_batch_norm
 from .release import listed
-from .settings import file_digest, read_settings
+from .settings import file_digest, overlays_of, read_settings
 from .speed import freeze_script
 from .transforms import MinMax
 from .weights import load_trained
@@ -106,12 +106,17 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
         The files.
 
     Raises:
-        InputError: if there is no such format, the model cannot be read, or a file computes something else.
+        InputError: if there is no such format, the model cannot be read or is of another network, or a file computes
+            something else.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise InputError(f"formats has {unknown[0]!r}; use some of {', '.join(FORMATS)}")
     settings = read_settings(ckpt_dir)
+    if overlays_of(settings["network_name"]):
+        raise InputError(f"{ckpt_dir} has a model of {settings['network_name']}; only QTSeg can be exported")
+    if half and "zip" not in formats:
+        raise InputError(f"--half is of the zip alone, and formats are {', '.join(formats)}; add zip, or leave it out")
     network = _network(ckpt_dir, ckpt_dir / "model.pt")
     whole = ImageToMask(network, settings["color_space"]).eval()
     facts = {name: settings[name] for name in ("spatial_size", "geometry", "color_space", "out_channels")}
@@ -141,7 +146,11 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
                 if half:
                     model = _halved(model, Path(folder))
                     halved = ImageToMask(_network(ckpt_dir, model), settings["color_space"]).eval()
-                    _check_masks(path, whole, halved, images, _EQUAL_BY_HALF)
+                    equal = _equal(whole, halved, images)
+                    if not equal >= _EQUAL_BY_HALF:
+                        changed = f"{1 - equal:.2%} of the pixels of masks"
+                        raise InputError(f"{changed} are others by weights in half precision; leave out --half")
+                    _logger.info(f"{path}: {equal:.4%} of the pixels of masks are those by weights in full precision")
                 _save(path, lambda file: _pack(ckpt_dir, model, file))
         files.append(path)
     return files
@@ -224,18 +233,17 @@ def _check_logits(path: Path, ours: nn.Module, exported: Callable[[Tensor], Tens
     _logger.info(f"{path}: logits differ by at most {largest:.1e} from PyTorch's")
 
 
-@torch.inference_mode()
-def _check_masks(
-    path: Path,
-    ours: nn.Module,
-    exported: Callable[[Tensor], Tensor],
-    images: Sequence[Tensor],
-    wanted: float = _EQUAL,
-) -> None:
-    equal = min(float(np.mean((ours(image) == exported(image)).numpy())) for image in images)
-    if not equal >= wanted:
+def _check_masks(path: Path, ours: nn.Module, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> None:
+    equal = _equal(ours, exported, images)
+    if not equal >= _EQUAL:
         raise InputError(f"{path} gives masks of which only {equal:.2%} of the pixels are PyTorch's; do not use it")
     _logger.info(f"{path}: {equal:.4%} of the pixels of masks are PyTorch's")
+
+
+@torch.inference_mode()
+def _equal(ours: nn.Module, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> float:
+    """The share of the pixels that are equal in the masks of both, of the image that has fewest."""
+    return min(float(np.mean((ours(image) == exported(image)).numpy())) for image in images)
 
 
 def _pack(ckpt_dir: Path, model: Path, file: str) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .scored_runs import ScoredRuns, config_files_of
+from .scored_runs import ScoredRuns
 
 __all__ = ["FoldRuns"]
 
@@ -24,8 +24,8 @@ __all__ = ["FoldRuns"]
 class FoldRuns(ScoredRuns):
     """A folder with everything of a cross-validation.
 
-    ``fold_<i>/`` holds a fold's model and ``fold_<i>/evaluation/`` its scores, ``split.json`` the split that all use,
-    ``cross_validation.json`` the settings it was begun with.
+    ``fold_<i>/`` holds a fold's model and ``fold_<i>/evaluation/`` its scores, ``cross_validation.json`` the settings
+    that it was begun with.
 
     Args:
         folder: the folder; made if it is not there.
@@ -34,11 +34,7 @@ class FoldRuns(ScoredRuns):
     """
 
     def __init__(self, folder: Path, config_file: str, knobs: Mapping[str, str]) -> None:
-        settings = {"config_file": config_file, **{k: value for k, value in knobs.items() if k != "resume"}}
-        super().__init__(folder, settings, "cross_validation.json")
-        self.config_files = config_files_of(config_file)
-        self.knobs = dict(knobs)
-        self.split_file = folder / "split.json"
+        super().__init__(folder, config_file, knobs, "cross_validation.json")
 
     def model(self, fold: int) -> Path:
         """The folder of a fold's model."""
@@ -63,5 +59,4 @@ class FoldRuns(ScoredRuns):
         Raises:
             RuntimeError: if a process fails; its output is in the fold's ``log.txt``.
         """
-        knobs = {**self.knobs, "fold": str(fold), "split": str(self.split_file), "parent_run": parent_run}
-        self.train_and_score(f"fold_{fold}", self.config_files, knobs, device=device)
+        self.train_and_score(f"fold_{fold}", {"fold": str(fold), "parent_run": parent_run}, device=device)

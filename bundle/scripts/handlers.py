@@ -24,6 +24,7 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch import nn
 
+from .errors import InputError
 from .whole_files import read_json, write_json
 
 __all__ = ["BestScores", "EarlyStopping", "FreezeEncoder", "ValidationHandler"]
@@ -37,11 +38,16 @@ class FreezeEncoder:
     The published run freezes an encoder that starts from pretrained weights for 50 epochs (paper, section on training).
 
     Args:
-        encoder: the part of the network to freeze.
+        encoder: the part of the network to freeze; None where it has none.
         epochs: number of epochs at the start of training in which it is frozen; 0 never freezes.
+
+    Raises:
+        InputError: if there is nothing to freeze, but epochs to freeze it in.
     """
 
-    def __init__(self, encoder: nn.Module, epochs: int) -> None:
+    def __init__(self, encoder: nn.Module | None, epochs: int) -> None:
+        if encoder is None and epochs:
+            raise InputError(f"freeze_epochs is {epochs}, but the network has no encoder to freeze; leave it out")
         self.encoder = encoder
         self.epochs = epochs
         self.hook: Any = None
@@ -52,9 +58,11 @@ class FreezeEncoder:
         Args:
             engine: the trainer.
         """
-        engine.add_event_handler(Events.EPOCH_STARTED, self)
+        if self.encoder is not None:
+            engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
+        assert self.encoder is not None
         frozen = engine.state.epoch <= self.epochs
         if frozen and self.hook is None:
             # the trainer calls network.train() before every step, so the mode is set where the encoder is entered

@@ -29,6 +29,7 @@ from torch.optim import Optimizer
 
 from .folds import Split
 from .protocols import PROTOCOLS
+from .settings import overlays_of
 
 __all__ = ["DataTime", "EpochLine", "describe_end", "describe_start"]
 
@@ -75,6 +76,8 @@ def describe_start(
 def describe_end(
     *,
     validator: Evaluator,
+    network_name: str,
+    test_data: Sequence[Mapping[str, Any]],
     ckpt_dir: str | os.PathLike,
     output_dir: str | os.PathLike,
     run_dir: str | os.PathLike,
@@ -85,6 +88,8 @@ def describe_end(
 
     Args:
         validator: the evaluator used for validation.
+        network_name: what the config calls the network; that of an overlay, unless it is "qtseg".
+        test_data: what an evaluation will score.
         ckpt_dir: folder of the best model.
         output_dir: folder of everything else.
         run_dir: folder of this run in it.
@@ -99,14 +104,20 @@ def describe_end(
         _logger.info(f"for comparison, Otsu's threshold reaches {otsu_dice:.4f} on them (the images are synthetic)")
     local = f"mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(tracking_uri)}"
     folder = f"--ckpt_dir {shlex.quote(str(ckpt_dir))}"
-    evaluating = "evaluating --config_file \"['configs/train.json','configs/evaluate.json']\""
-    inferring = "inferring --config_file configs/inference.json --dataset_dir IMAGES --output_dir MASKS"
+    evaluating = _command("evaluating", "train", "evaluate", *overlays_of(network_name))
+    inferring = _command("inferring", "inference", *overlays_of(network_name))
     _logger.info(f"best model:  {os.path.join(ckpt_dir, 'model.pt')}")
     _logger.info(f"this run:    {run_dir}")
     _logger.info(f"curves:      {local if tracking_uri.startswith('sqlite:') else tracking_uri}")
     _logger.info(f"       or:   tensorboard --logdir {shlex.quote(str(output_dir))}")
-    _logger.info(f"scores:      python -m monai.bundle run {evaluating} {folder}")
-    _logger.info(f"masks:       python -m monai.bundle run {inferring} {folder}")
+    if test_data:
+        _logger.info(f"scores:      {evaluating} {folder}")
+    _logger.info(f"masks:       {inferring} --dataset_dir IMAGES --output_dir MASKS {folder}")
+
+
+def _command(run_id: str, *configs: str) -> str:
+    files = [f"configs/{name}.json" for name in configs]
+    return f"python -m monai.bundle run {run_id} --config_file " + (files[0] if len(files) == 1 else f'"{files}"')
 
 
 class DataTime:

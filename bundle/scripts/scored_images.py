@@ -63,8 +63,8 @@ def images_to_score(
         trained on or chose the epoch, None where that is not on record.
 
     Raises:
-        InputError: if ``part`` is neither, the fold is another, an image that was held out is not there or another, or
-            there are fewer images than processes.
+        InputError: if ``part`` is neither, the fold is another, an image that was held out is not there or another,
+            none of the training's images was held out, or there are fewer images than processes.
     """
     if part not in ("test", "all"):
         raise InputError(f'part is {part!r}; use "test" for the images that were held out, or "all"')
@@ -89,6 +89,12 @@ def images_to_score(
         raise InputError(
             f"{name} {what} when it was held out in training ({len(missing)} such image(s)); put it back, or set "
             "--part all"
+        )
+    trained_on_all = {image["digest"] for image in known.values()} <= {each.digest for each in facts}
+    if part == "test" and known and not held_out and trained_on_all:
+        raise InputError(
+            f"the model was trained on the images of {root} and none was held out to score; name others by "
+            "--dataset_dir, or set --part all, for scores that are too good"
         )
     as_trained = part == "test" and bool(held_out) and not missing
     positions = [

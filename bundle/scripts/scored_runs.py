@@ -22,31 +22,40 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from fire.parser import DefaultParseValue
+from monai.bundle import ConfigParser
 
+from .command_line import config_files_of, config_of
 from .errors import InputError
+from .folds import Split
+from .split_files import write_split
 from .whole_files import read_json, write_json
 
-__all__ = ["ScoredRuns", "config_files_of"]
+__all__ = ["ScoredRuns"]
 
 
 class ScoredRuns:
     """A folder of models, each in a folder of its name, with its scores in ``evaluation/`` there.
 
+    ``split.json`` holds the split that all use. The folder is bound to it and to the settings that it was begun with.
+
     Args:
         folder: the folder; made if it is not there.
-        settings: what all runs share, kept in the folder: it is refused for others.
-        settings_name: of the file that keeps them.
+        config_file: of the trainings, as for ``monai.bundle run``.
+        knobs: names and values that all of them share, as on its command line.
+        settings_name: of the file in the folder that keeps these settings.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], settings_name: str) -> None:
+    def __init__(self, folder: Path, config_file: str, knobs: Mapping[str, str], settings_name: str) -> None:
         self.folder = folder
-        self._settings = dict(settings)
+        self.config_files = config_files_of(config_file)
+        self.knobs = dict(knobs)
+        self.split_file = folder / "split.json"
+        self._settings = {"config_file": config_file, **{k: value for k, value in knobs.items() if k != "resume"}}
         self._settings_file = folder / settings_name
         self._running: set[subprocess.Popen] = set()
         self._asked = 0  # to stop, by this signal
@@ -83,6 +92,11 @@ class ScoredRuns:
             for process in self._running:
                 process.terminate()
 
+    def stop_if_asked(self) -> None:
+        """End this process if it was asked to: what follows would not be whole."""
+        if self._asked:
+            raise SystemExit(128 + self._asked)
+
     def _check_settings(self) -> None:
         if self._settings_file.is_file():
             begun = read_json(self._settings_file)
@@ -93,9 +107,28 @@ class ScoredRuns:
                         f"{self._settings.get(name)}; set it as it was to go on, or give another --output_dir"
                     )
 
-    def remember_settings(self) -> None:
-        """Bind the folder to these settings, once they are known to be right."""
+    def config(self, overlays: Sequence[str] = ()) -> ConfigParser:
+        """The config that a training here would have, with what its overlays add."""
+        folder = str(self.folder)
+        return config_of([*self.config_files, *overlays], {**self.knobs, "output_dir": folder, "run_dir": folder})
+
+    def remember(self, split: Split, folds: Iterable[int]) -> None:
+        """Bind the folder to its settings and to a split, once they are known to be right.
+
+        Args:
+            split: that all trainings use.
+            folds: that are to be scored.
+
+        Raises:
+            InputError: if the folder was begun with another split, or there is nothing to score in a fold.
+        """
+        if self.split_file.is_file() and read_json(self.split_file)["digest"] != split.digest:
+            raise InputError(f"{self.folder} was begun with other images or groups; give another --output_dir")
+        for fold in folds:
+            if not split.folds[fold].test:
+                raise InputError(f"fold {fold} of the split holds no image out to score; set another --split")
         write_json(self._settings_file, self._settings)
+        write_split(split, self.split_file)
 
     def model_dir(self, name: str) -> Path:
         """The folder of a run's model."""
@@ -123,14 +156,14 @@ class ScoredRuns:
             write_json(self.model_dir(name) / "hours.json", {"hours": before + (time.monotonic() - start) / 3600})
 
     def train_and_score(
-        self, name: str, config_files: Sequence[str], knobs: Mapping[str, str], *, device: str | None = None
+        self, name: str, knobs: Mapping[str, str], *, overlays: Sequence[str] = (), device: str | None = None
     ) -> None:
         """Train a model and score it. What was cut off goes on from its last checkpoint, or with the scores.
 
         Args:
             name: of the run, and of its folder.
-            config_files: of the training; its evaluation adds the first one's neighbor ``evaluate.json``.
-            knobs: of the training, by name; those that an evaluation needs are handed on to it.
+            knobs: of this training, by name, beside those that all share; an evaluation is told those that it needs.
+            overlays: config files of this training, beside those that all share.
             device: number of the GPU; None for what the config says.
 
         Raises:
@@ -138,12 +171,14 @@ class ScoredRuns:
         """
         self.model_dir(name).mkdir(parents=True, exist_ok=True)
         prefix = name.replace("/", "_")
+        config_files = [*self.config_files, *overlays]
+        knobs = {**self.knobs, "split": str(self.split_file), **knobs}
         common = {"ckpt_dir": str(self.model_dir(name)), "output_dir": str(self.folder)}
         trained = self.model_dir(name) / "trained"
         if not trained.is_file():
             self._monai("training", config_files, {**knobs, **common, "run_prefix": prefix}, name, device)
             trained.touch()
-        files = [*config_files, str(Path(config_files[0]).parent / "evaluate.json")]
+        files = [*config_files, str(Path(self.config_files[0]).parent / "evaluate.json")]  # its neighbor
         kept = {knob: value for knob, value in knobs.items() if knob in _OF_EVALUATION}
         common["run_name"] = f"{prefix}_scores_{uuid.uuid4().hex[:8]}"
         self._monai("evaluating", files, {**kept, **common, "scores_dir": str(self.scores_dir(name))}, name, device)
@@ -155,8 +190,7 @@ class ScoredRuns:
         command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(list(config_files))]
         command += [word for knob, value in knobs.items() for word in (f"--{knob}", value)]
         environment = dict(os.environ) if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": device}
-        if self._asked:
-            raise SystemExit(128 + self._asked)
+        self.stop_if_asked()
         log = self.model_dir(name) / "log.txt"
         with self._timed(name), open(log, "a", encoding="utf-8") as file, subprocess.Popen(
             command,
@@ -175,16 +209,9 @@ class ScoredRuns:
                 if not _OF_MONAI.match(line):
                     print(f"{name} | {line}", end="", flush=True)
         self._running.discard(process)
-        if self._asked:
-            raise SystemExit(128 + self._asked)
+        self.stop_if_asked()
         if process.returncode != 0:
             raise RuntimeError(f"{name} failed in {run_id}; what it said is in {log}; the same command goes on")
-
-
-def config_files_of(config_file: str) -> list[str]:
-    """The files that ``--config_file`` names: one, or a list in brackets."""
-    files = DefaultParseValue(config_file)
-    return list(files) if isinstance(files, (list, tuple)) else [str(files)]
 
 
 # of the knobs of a training, those that change what an evaluation computes and that models do not remember

@@ -39,6 +39,7 @@ __all__ = [
     "file_digest",
     "keep_previous_model",
     "model_digest",
+    "overlays_of",
     "pending_model",
     "put_pending_model",
     "read_settings",
@@ -73,6 +74,15 @@ PUBLISHED: dict[str, Any] = {
     "seen_before": [],
     "leaks": [],
 }
+
+
+def overlays_of(network_name: str) -> list[str]:
+    """The overlays in ``configs/`` that a config needs for a network, without ``.json``.
+
+    Args:
+        network_name: as models remember it.
+    """
+    return [] if network_name == PUBLISHED["network_name"] else [f"networks/{network_name}"]
 
 
 def settings_path(ckpt_dir: str | os.PathLike) -> Path:

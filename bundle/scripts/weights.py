@@ -22,7 +22,7 @@ from torch import nn
 from .checkpoints import load_encoder, load_weights
 from .errors import InputError
 from .given_files import given_path
-from .settings import settings_of
+from .settings import overlays_of, settings_of
 
 __all__ = ["load_trained", "start_from"]
 
@@ -71,6 +71,7 @@ def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str 
     trained = settings_of(path)["network_name"]
     if trained != network_name:
         cure = "add" if network_name == "qtseg" else "leave out" if trained == "qtseg" else "exchange the overlay for"
-        overlay = f"configs/networks/{network_name if cure == 'leave out' else trained}.json"
-        raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure} {overlay} in --config_file")
+        (overlay,) = overlays_of(network_name if cure == "leave out" else trained)
+        cure += f" configs/{overlay}.json in --config_file"
+        raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure}")
     load_weights(network, path, any_classes=False)

@@ -16,16 +16,24 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from PIL import Image
 
+from scripts.cleaning_search import search_cleaning
+from scripts.contest import __main__ as program
+from scripts.contest import speed
 from scripts.contest.__main__ import main
-from scripts.contest.contestants import Contestant
-from scripts.contest.table import read_results, results_path, write_contest
+from scripts.contest.contestants import Contestant, build_network
+from scripts.contest.results import read_results, results_path
+from scripts.contest.table import write_contest
 from scripts.errors import InputError
+from scripts.export import export
 from scripts.scored_runs import ScoredRuns
 from scripts.whole_files import write_csv, write_json
 from workflows import BUNDLE, CONFIGS
@@ -53,8 +61,9 @@ def held(blobs, tmp_path_factory) -> SimpleNamespace:
 def test_all_networks_are_in_one_table(held):
     text = (held.folder / "contest.md").read_text()
     assert "| paper | qtseg_without_bridge | 0 |" in text and "| paper | unet | 0 |" in text
+    assert "The held-out protocol: the epoch was chosen on other images. Means over" in text
     assert "python -m scripts.contest --config_file" in text and "| 8.94 |" in text and "| 3.66 |" in text
-    assert [each["network"] for each in held.table["trainings"]] == ["qtseg_without_bridge", "unet"]
+    assert [each["network"] for each in held.table["contestants"]] == ["qtseg_without_bridge", "unet"]
     assert (held.folder / "contest.png").read_bytes().startswith(b"\x89PNG")
     for name in ("qtseg_without_bridge", "unet"):
         cost = held.table["speed"]["networks"][name]
@@ -64,11 +73,12 @@ def test_all_networks_are_in_one_table(held):
 
 
 def test_the_scores_of_each_image_lie_beside_it(held):
-    (row,) = [each for each in held.table["trainings"] if each["network"] == "unet"]
+    (row,) = [each for each in held.table["contestants"] if each["network"] == "unet"]
     with open(held.folder / "results" / "paper.unet.seed_0.csv", newline="") as file:
         images = list(csv.DictReader(file))
     assert len(images) == row["num_images"] and all(each["image"].startswith("images/") for each in images)
-    (by_seed,) = read_results(held.folder, [Contestant("paper", "unet")], [0]).values()
+    terms = json.loads((held.folder / "results" / "paper.unet.seed_0.json").read_text())["training"]
+    (by_seed,) = read_results(held.folder, {Contestant("paper", "unet"): terms}, [0]).values()
     alone = [each["image"] for each in images if not each["group"]]  # which the table need not say twice
     assert alone and all(by_seed[0][image]["group"] == image for image in alone)
     dice = [float(each["dice"]) for each in images]
@@ -95,12 +105,86 @@ def test_what_was_scored_is_not_scored_again(held, blobs, monkeypatch):
     assert path.read_text() == before
 
 
-def test_the_scores_are_all_that_a_later_contest_needs(held, blobs, tmp_path):
+def test_the_scores_are_all_that_a_later_contest_needs(held, blobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(ScoredRuns, "train_and_score", None)
     for name in ("results", "speed.json"):
         copy = shutil.copytree if (held.folder / name).is_dir() else shutil.copy
         copy(held.folder / name, tmp_path / name)
     main(arguments(tmp_path, blobs, "--recipes", "paper"))
-    assert json.loads((tmp_path / "contest.json").read_text())["trainings"] == held.table["trainings"]
+    assert json.loads((tmp_path / "contest.json").read_text())["contestants"] == held.table["contestants"]
+
+
+def test_a_model_of_another_network_can_be_cleaned_but_not_exported(held, tmp_path):
+    model = held.folder / "paper" / "unet" / "seed_0"
+    assert 0 <= search_cleaning(model)["dice"] <= 1
+    with pytest.raises(InputError, match="has a model of unet; only QTSeg can be exported"):
+        export(model, tmp_path)
+
+
+def test_all_seeds_are_scored_on_the_same_images(blobs, tmp_path, monkeypatch):
+    told = []
+
+    class Stopped(Exception):
+        pass
+
+    def monai(self: ScoredRuns, run_id: str, files: list[str], knobs: dict[str, str], *_: object) -> None:
+        told.append(knobs)
+        raise Stopped
+
+    monkeypatch.setattr(ScoredRuns, "_monai", monai)
+    monkeypatch.setattr(program, "measured", lambda *_: {})
+    for seed in ("0", "1"):
+        with pytest.raises(Stopped):
+            main(arguments(tmp_path, blobs, "--recipes", "paper", "--seeds", seed))
+    first, second = told
+    assert (first["seed"], second["seed"]) == ("0", "1")
+    assert first["split"] == second["split"] == str(tmp_path / "split.json") and (tmp_path / "split.json").is_file()
+
+
+def test_scores_of_another_training_are_refused(held, blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(ScoredRuns, "train_and_score", None)
+    monkeypatch.setattr(program, "measured", None)
+
+    def refusal(*words: str) -> str:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        shutil.copytree(held.folder / "results", folder / "results")
+        with pytest.raises(SystemExit):
+            main(arguments(folder, blobs, "--recipes", "paper", *words))
+        return capsys.readouterr().err
+
+    assert "is of another training (learning_rate was 0.001 and is 0.01); set" in refusal("--learning_rate", "0.01")
+    configs = shutil.copytree(CONFIGS, tmp_path / "configs")
+    overlay = configs / "networks" / "unet.json"
+    overlay.write_text(overlay.read_text().replace("[24, 48, 96, 192, 384]", "[8, 16, 32, 64, 128]"))
+    told = refusal("--config_file", str(configs / "train.json"))
+    assert "paper.unet.seed_0.csv is of another training (config_digest was " in told
+    images = shutil.copytree(blobs, tmp_path / "blobs")
+    mask = Image.open(images / "masks" / "case 00.png").transpose(Image.Transpose.ROTATE_180)
+    mask.save(images / "masks" / "case 00.png")
+    assert "(images_digest was " in refusal("--dataset_dir", str(images))
+
+
+def test_networks_are_timed_again_when_they_or_the_device_change(tmp_path, monkeypatch):
+    times = {"median": 1.0}
+    monkeypatch.setattr(speed, "latency", lambda builds, *_: dict.fromkeys(builds, times))
+    monkeypatch.setattr(speed, "train_step", lambda builds, *_: {name: times for name in builds if name != "large"})
+    counted = []
+    monkeypatch.setattr(speed, "count", lambda build, size: counted.append(build) or (1, 1.0))
+
+    def timed(definition: str = "a", device: str = "cpu", name: str = "net") -> int:
+        counted.clear()
+        found = speed.measured(tmp_path / "s.json", {name: None}, {name: definition}, 64, torch.device(device))
+        write_json(tmp_path / "s.json", found)
+        return len(counted)
+
+    assert [timed(), timed(), timed("b"), timed("b"), timed("b", "meta"), timed("b", "meta")] == [1, 0, 1, 0, 1, 0]
+    assert [timed(name="large"), timed(name="large")] == [1, 1]  # what was not timed for want of memory is tried again
+
+
+def test_networks_are_built_where_they_are_timed():
+    files = [TRAIN, str(CONFIGS / "networks" / "unet.json")]
+    network = build_network(files, {"bundle_root": str(BUNDLE)}, torch.device("meta"))
+    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
 
 
 def test_mistakes_are_one_sentence(held, blobs, capsys):
@@ -108,6 +192,10 @@ def test_mistakes_are_one_sentence(held, blobs, capsys):
         (["--recipes", "soup"], "soup.json is not there; the recipes are "),
         (["--recipes", "paper", "--seed", "1"], "seed is set for each training by the contest; leave it out"),
         (["--recipes", "paper", "--norm", "group"], "norm is set for each training by the contest; leave it out"),
+        (["--recipes", "paper", "--learning_rate_step", "3"], "learning_rate_step is set by "),
+        (["--recipes", "paper", "--augment", "None"], "recipes/paper.json; leave it out, or write an overlay"),
+        (["--recipes", "paper", "--speed_size", "100"], "speed_size is 100; it must be divisible by 32"),
+        (["--recipes", "paper", "--seeds", "0", "-1"], "seed is -1"),
         (["--recipes", "paper", "--max_epoch", "3"], "max_epoch"),
         (["--recipes", "paper", "--fold", "1"], "was begun with fold None, now it is 1; set it as it was to go on"),
     ):
@@ -118,10 +206,15 @@ def test_mistakes_are_one_sentence(held, blobs, capsys):
 
 
 def test_a_wrong_knob_binds_no_folder(blobs, tmp_path, capsys):
-    for words in (["--val_interval", "0"], ["--val_intervals", "1"]):
+    for *words, told in (
+        ("--val_interval", "0", "val_interval"),
+        ("--val_intervals", "1", "val_intervals"),
+        ("--fold", "7", "fold is 7, but the split has 5 fold(s)"),
+        ("--split", "all", "fold 0 of the split holds no image out to score; set another --split"),
+    ):
         with pytest.raises(SystemExit):
             main(arguments(tmp_path, blobs, "--recipes", "paper", *words))
-        assert words[0][2:] in capsys.readouterr().err
+        assert told in capsys.readouterr().err
     assert not (tmp_path / "settings.json").exists() and not (tmp_path / "speed.json").exists()
 
 
@@ -135,15 +228,17 @@ def table_of(folder: Path, results: dict) -> str:
         for seed in by_seed:
             write_json(results_path(folder, each, seed).with_suffix(".json"), {"machine": "there", "hours": 1.0})
     cost = {"parameters": 1e6, "gmacs": 1.0, "latency": None, "step": {"median": 7}}
-    return write_contest(folder, results, {"machine": "here", "size": 32, "networks": {"a": cost, "b": cost}}, "this")
+    costs = {"machine": "here", "size": 32, "networks": {"a": cost, "b": cost}}
+    return write_contest(folder, results, costs, "this", "paper")
 
 
 def test_what_trained_and_what_was_timed_may_be_two_machines(held, blobs, tmp_path, capsys):
     shutil.copytree(held.folder / "results", tmp_path / "results")
     for file in (tmp_path / "results").glob("*.json"):
-        file.write_text(json.dumps({"machine": "2020-02-20: a cluster.", "hours": 1.25}))
-    speed = json.loads((held.folder / "speed.json").read_text())
-    (tmp_path / "speed.json").write_text(json.dumps({**speed, "machine": "2021-01-21: a laptop."}))
+        taken = {"machine": "2020-02-20: a cluster.", "hours": 1.25}
+        file.write_text(json.dumps({**json.loads(file.read_text()), **taken}))
+    times = json.loads((held.folder / "speed.json").read_text())
+    (tmp_path / "speed.json").write_text(json.dumps({**times, "machine": "2021-01-21: a laptop."}))
     main(arguments(tmp_path, blobs, "--recipes", "paper"))
     text = capsys.readouterr().out
     assert "2 trainings in 2.5 hours, evaluations counted:\n- 2020-02-20: a cluster.\n\n" in text
@@ -151,7 +246,7 @@ def test_what_trained_and_what_was_timed_may_be_two_machines(held, blobs, tmp_pa
 
 
 def test_hours_add_up_over_interruptions(tmp_path):
-    runs = ScoredRuns(tmp_path, {}, "settings.json")
+    runs = ScoredRuns(tmp_path, "train.json", {}, "settings.json")
     (tmp_path / "run").mkdir()
     assert runs.hours("run") == 0
     for _ in range(2):
@@ -168,7 +263,7 @@ def test_differences_are_paired_by_image_and_seed(tmp_path):
     theirs = {s: {f"{i}.png": scores(level[i] + s / 100, f"{i}") for i in range(8)} for s in (1, 2)}
     results = {Contestant("r", "a"): ours, Contestant("r", "b"): theirs}
     text = table_of(tmp_path, results)
-    first, second = json.loads((tmp_path / "contest.json").read_text())["trainings"]
+    first, second = json.loads((tmp_path / "contest.json").read_text())["contestants"]
     assert "difference" not in first["scores"]["dice"]
     difference = second["scores"]["dice"]["difference"]
     assert difference["seeds"] == [1]  # which both have
@@ -182,7 +277,7 @@ def test_intervals_are_over_groups_of_images(tmp_path):
     for groups in (range(40), [i // 20 for i in range(40)], [0] * 40):
         table = {f"{i:02}.png": scores(0.9 if i < 20 else 0.5, f"{group}") for i, group in enumerate(groups)}
         text = table_of(tmp_path, {Contestant("r", "a"): {0: table}})
-        (row,) = json.loads((tmp_path / "contest.json").read_text())["trainings"]
+        (row,) = json.loads((tmp_path / "contest.json").read_text())["contestants"]
         dice = row["scores"]["dice"]
         widths.append(None if dice["low"] is None else dice["high"] - dice["low"])
     assert widths[0] < 0.15 and widths[1] == pytest.approx(0.4)  # two patients tell little of others
@@ -195,10 +290,11 @@ def test_scores_of_other_images_do_not_mix(tmp_path):
         row = {"image": image, **scores(0.5)}
         path = results_path(tmp_path, contestant, 0)
         write_csv(path, list(row), [list(row.values())])
+        write_json(path.with_suffix(".json"), {"training": {}})
     with pytest.raises(InputError, match="results holds scores of different images; give another --output_dir"):
-        read_results(tmp_path, contestants, [0])
+        read_results(tmp_path, dict.fromkeys(contestants, {}), [0])
 
 
 def test_an_overlay_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="networks/none.json is not there; the networks are attention_unet, "):
-        Contestant("paper", "none").config_files([TRAIN])
+        Contestant("paper", "none").overlays(CONFIGS)

@@ -31,12 +31,21 @@ from ..precision import AutocastInferer
 from ..speed import compile_network, freeze_script, speed_up
 from ..weights import load_trained
 
-__all__ = ["inferring", "training"]
+__all__ = ["Contender", "evaluating", "inferring", "training"]
 
 Contender = Callable[[], nn.Module]
 
 _logger = logging.getLogger("qtseg")
 _REFERENCE = Path(__file__).parents[3] / "tests" / "reference.py"
+
+
+def evaluating(build: Contender) -> nn.Module:
+    """A network in evaluation mode.
+
+    Args:
+        build: what builds it.
+    """
+    return build().eval()
 
 
 def inferring(weights: str | None, device: torch.device, *, compiles: bool) -> dict[str, Contender]:
@@ -50,13 +59,13 @@ def inferring(weights: str | None, device: torch.device, *, compiles: bool) -> d
     Returns:
         By name, what builds the network, in this process or, pickled, in another.
     """
-    forms = {name: partial(_evaluating, build) for name, build in _forms(weights, device).items()}
+    forms = {name: partial(evaluating, build) for name, build in _forms(weights, device).items()}
     for name, precision in (("QTSeg, folded", "float32"), ("QTSeg, bfloat16", "bfloat16")):
         forms[name] = partial(_quick, weights, device, precision)
         if compiles:
             forms[f"{name}, compiled"] = partial(_compiled, weights, device, precision)
         forms[f"{name}, TorchScript"] = partial(_scripted, weights, device, precision)
-    return {**forms, **{name: partial(_evaluating, build) for name, build in _peers(device).items()}}
+    return {**forms, **{name: partial(evaluating, build) for name, build in _peers(device).items()}}
 
 
 def training(weights: str | None, device: torch.device) -> dict[str, Contender]:
@@ -111,10 +120,6 @@ def _compiled(weights: str | None, device: torch.device, precision: str) -> nn.M
     network = _quick(weights, device, precision)
     compile_network(network, "reduce-overhead")
     return network
-
-
-def _evaluating(build: Contender) -> nn.Module:
-    return build().eval()
 
 
 def _peers(device: torch.device) -> dict[str, Contender]:

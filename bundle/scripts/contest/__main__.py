@@ -21,17 +21,21 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
+from monai.bundle import ConfigParser
 
 from ..benchmark.machine import describe_machine
-from ..checks import check_knobs, check_names
-from ..command_line import config_of, knobs_of
+from ..checks import STRIDE, check_knobs, check_names
+from ..command_line import knobs_of
 from ..errors import InputError, explanation
-from ..scored_runs import ScoredRuns, config_files_of
-from .contestants import Contestant, build_network
+from ..scored_runs import ScoredRuns
+from ..whole_files import write_json
+from .contestants import Contestant, build_network, check_free, definition_of
+from .results import bind, read_results, results_path, save_results, terms_of
 from .speed import measured
-from .table import read_results, results_path, save_results, write_contest
+from .table import write_contest
 
 # what the contest or its overlays set for each training
 _TAKEN = (
@@ -59,30 +63,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> str:
     """Hold the contest, and write its table after each training, lest an interruption lose it."""
-    files = config_files_of(asked.config_file)
-    settings = {"config_file": asked.config_file, **{k: value for k, value in knobs.items() if k != "resume"}}
-    runs = ScoredRuns(asked.output_dir.absolute(), settings, "settings.json")
+    runs = ScoredRuns(asked.output_dir.absolute(), asked.config_file, knobs, "settings.json")
     contestants = [Contestant(recipe, network) for recipe, network in product(asked.recipes, asked.networks)]
-    config_files = {each: each.config_files(files) for each in contestants}
+    overlays = {each: each.overlays(Path(runs.config_files[0]).parent) for each in contestants}
+    for paths in overlays.values():
+        check_free(knobs, paths)
+    if asked.speed_size < 1 or asked.speed_size % STRIDE:
+        raise InputError(f"speed_size is {asked.speed_size}; it must be divisible by {STRIDE}, such as 256")
     with runs.locked():
-        for overlaid in config_files.values():
-            config = config_of(overlaid, {**knobs, "output_dir": str(runs.folder)})
+        configs = {each: runs.config(paths) for each, paths in overlays.items()}
+        for config in configs.values():
             check_names(config.get())
-            check_knobs(config.get_parsed_content("hyperparameters"))
-            device = torch.device(config.get_parsed_content("device"))
-        runs.remember_settings()
-        builds = {each.network: partial(build_network, files, knobs) for each, files in config_files.items()}
-        speed = measured(runs.folder / "speed.json", builds, asked.speed_size, torch.device(asked.speed_device))
+            for seed in asked.seeds:
+                check_knobs({**config.get_parsed_content("hyperparameters"), "seed": seed})
+        config = configs[contestants[0]]
+        config.get_parsed_content("folds")  # which says so, if there is none of that number
+        runs.remember(config.get_parsed_content("divided"), [config.get_parsed_content("fold")])
+        terms = {each: terms_of(config) for each, config in configs.items()}
+        results = partial(read_results, runs.folder, terms, asked.seeds)
+        results()  # before anything is measured or trained, for what it refuses
+        speed = _speed(runs, asked, overlays, configs)
+        protocol = config.get_parsed_content("hyperparameters")["protocol"]
+        device = torch.device(config.get_parsed_content("device"))
         text = ""
         for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
-            path = results_path(runs.folder, each, seed)
+            name, path = each.run(seed), results_path(runs.folder, each, seed)
             if not path.is_file():
-                if not runs.has_scores(each.run(seed)):  # else it was cut off between the two
-                    runs.train_and_score(each.run(seed), config_files[each], {**knobs, "seed": str(seed)})
-                hours = runs.hours(each.run(seed))
-                save_results(path, runs.scores_dir(each.run(seed)), describe_machine(device), hours)
-            text = write_contest(runs.folder, read_results(runs.folder, contestants, asked.seeds), speed, command)
+                bind(runs.model_dir(name) / "training.json", terms[each])
+                if not runs.has_scores(name):  # else it was cut off between the two
+                    runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[each])
+                machine, hours = describe_machine(device), runs.hours(name)
+                save_results(path, runs.scores_dir(name), terms=terms[each], machine=machine, hours=hours)
+            text = write_contest(runs.folder, results(), speed, command, protocol)
         return text
+
+
+def _speed(
+    runs: ScoredRuns,
+    asked: argparse.Namespace,
+    overlays: Mapping[Contestant, Sequence[str]],
+    configs: Mapping[Contestant, ConfigParser],
+) -> dict[str, Any]:
+    """What the networks cost; kept in ``speed.json``, unless it was cut short."""
+    device, path = torch.device(asked.speed_device), runs.folder / "speed.json"
+    builds = {
+        each.network: partial(build_network, [*runs.config_files, *paths], runs.knobs, device)
+        for each, paths in overlays.items()
+    }
+    definitions = {each.network: definition_of(config) for each, config in configs.items()}
+    speed = measured(path, builds, definitions, asked.speed_size, device)
+    runs.stop_if_asked()
+    write_json(path, speed)
+    return speed
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,11 +9,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The result of a contest: a table with paired differences, a plot, and the scores of every image."""
+"""The result of a contest: a table with paired differences, and a plot."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -21,73 +20,19 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..errors import InputError
 from ..intervals import interval_text, mean_with_interval
-from ..scores import read_scores
-from ..whole_files import read_json, write_csv, write_json, write_text
+from ..protocols import PROTOCOLS
+from ..whole_files import read_json, write_json, write_text
 from .contestants import Contestant
+from .results import COLUMNS, Results, Table, results_path
 
-__all__ = ["read_results", "results_path", "save_results", "write_contest"]
-
-Table = dict[str, dict[str, Any]]  # by image its group and scores
-Results = dict[Contestant, dict[int, Table]]  # by seed
+__all__ = ["write_contest"]
 
 # scores, how they are told, and in what unit
 _SCORES = {"dice": ("Dice, %", 100), "iou": ("IoU, %", 100), "mae": ("MAE, %", 100), "hd95": ("HD95, pixels", 1)}
-_COLUMNS = (*_SCORES, "paper_dice", "paper_iou", "paper_mae")
 
 
-def results_path(folder: Path, contestant: Contestant, seed: int) -> Path:
-    """Where the scores of a training lie, a line an image; what it took lies beside it, as JSON."""
-    return folder / "results" / f"{contestant.run(seed).replace('/', '.')}.csv"
-
-
-def save_results(path: Path, evaluation: Path, machine: str, hours: float) -> None:
-    """Save the scores that the table tells, by image, from an evaluation; an image that is its own group has none.
-
-    Args:
-        path: to write.
-        evaluation: its folder.
-        machine: that trained, in words.
-        hours: that training and evaluation took.
-    """
-    write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours})
-    root = read_json(evaluation / "summary.json")["images"]
-    images = {os.path.relpath(image, root): row for image, row in read_scores(evaluation).items()}
-    rows = [
-        [image, "" if row["group"] == image else row["group"], *(row[name] for name in _COLUMNS)]
-        for image, row in images.items()
-    ]
-    write_csv(path, ["image", "group", *_COLUMNS], rows)
-
-
-def read_results(folder: Path, contestants: Sequence[Contestant], seeds: Sequence[int]) -> Results:
-    """Read the scores of all trainings that are done.
-
-    Args:
-        folder: of the contest.
-        contestants: who takes part.
-        seeds: with which.
-
-    Raises:
-        InputError: if they were not scored on the same images.
-    """
-    results: Results = {}
-    for each in contestants:
-        for seed in seeds:
-            path = results_path(folder, each, seed)
-            if path.is_file():
-                results.setdefault(each, {})[seed] = {
-                    image: {"group": row["group"] or image, **{name: float(row[name]) for name in _COLUMNS}}
-                    for image, row in read_scores(path).items()
-                }
-    images = {frozenset(table) for by_seed in results.values() for table in by_seed.values()}
-    if len(images) > 1:
-        raise InputError(f"{folder / 'results'} holds scores of different images; give another --output_dir")
-    return results
-
-
-def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], command: str) -> str:
+def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], command: str, protocol: str) -> str:
     """Write ``contest.md``, ``contest.json`` and ``contest.png``.
 
     Means are over images, each the mean over seeds; differences are to the first network by the same recipe, and only
@@ -99,6 +44,7 @@ def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], comm
         results: the scores.
         speed: what the networks cost.
         command: that repeats the contest.
+        protocol: of the trainings, by which the scores are to be read.
 
     Returns:
         The text of ``contest.md``.
@@ -107,8 +53,9 @@ def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], comm
     rows_of = [_row(each, results, first) for each in results]
     paths = [results_path(folder, each, seed) for each, by_seed in results.items() for seed in by_seed]
     trainings = [read_json(path.with_suffix(".json")) for path in paths]
-    text = _text(rows_of, trainings, speed, command)
-    write_json(folder / "contest.json", {"command": command, "trainings": rows_of, "speed": speed})
+    text = _text(rows_of, trainings, speed, command, PROTOCOLS[protocol].text)
+    found = {"command": command, "protocol": protocol, "contestants": rows_of, "speed": speed}
+    write_json(folder / "contest.json", found)
     write_text(folder / "contest.md", text)
     _plot(rows_of).savefig(folder / "contest.png", dpi=120, bbox_inches="tight")
     return text
@@ -123,7 +70,7 @@ def _row(each: Contestant, results: Results, first: str) -> dict[str, Any]:
     first_table = next(iter(by_seed.values()))
     groups = [image["group"] for image in first_table.values()]
     row["num_images"] = len(groups)
-    for name in _COLUMNS:
+    for name in COLUMNS:
         found = mean_with_interval(_over_seeds(by_seed, first_table, by_seed, name), groups)
         of_seeds = [mean(image[name] for image in table.values()) for table in by_seed.values()]
         found["sd_of_seeds"] = stdev(of_seeds) if len(of_seeds) > 1 else None
@@ -142,14 +89,18 @@ def _over_seeds(tables: Mapping[int, Table], images: Iterable[str], seeds: Itera
 
 
 def _text(
-    rows: Sequence[Mapping[str, Any]], trainings: Sequence[Mapping[str, Any]], speed: Mapping[str, Any], command: str
+    rows: Sequence[Mapping[str, Any]],
+    trainings: Sequence[Mapping[str, Any]],
+    speed: Mapping[str, Any],
+    command: str,
+    protocol: str,
 ) -> str:
     first, size = rows[0]["network"], speed["size"]
     lines = ["# Contest", "", f"    {command}", ""]
     lines += [f"{_hours(trainings)}:", *sorted({f"- {each['machine']}" for each in trainings}), ""]
     lines += [
-        f"Means over {rows[0]['num_images']} images at their original size, each the mean over seeds, with 95 % "
-        "intervals over groups of them; sd: standard deviation of the mean Dice over seeds; "
+        f"The {protocol}. Means over {rows[0]['num_images']} images at their original size, each the mean over seeds, "
+        "with 95 % intervals over groups of them; sd: standard deviation of the mean Dice over seeds; "
         f"less {first}: the difference in Dice by the same recipe, paired by image and seed. "
         f"Speed: one image of {size} x {size}, and a training step of 8; {speed['machine']}",
         "",
