@@ -31,8 +31,9 @@ __all__ = ["SaveCurves"]
 class SaveCurves:
     """Write a CSV file with a line an epoch: ``epoch``, ``train_loss``, ``learning_rate`` and the validation's scores.
 
-    The learning rate is the one that the epoch was trained with. Scores are blank where an epoch was not validated. The
-    file is written anew after each epoch, under another name first, so that a reader never meets half of it.
+    The learning rate is the one that the epoch's first step was trained with. Scores are blank where an epoch was not
+    validated. The file is written anew after each epoch, under another name first, so that a reader never meets half of
+    it.
 
     Args:
         path: the file; its folder is made if missing. Only the first process of a job writes.
@@ -60,8 +61,11 @@ class SaveCurves:
     def _clear(self) -> None:
         self.lines = []
 
-    def _note_learning_rate(self) -> None:
-        self.learning_rate = self.optimizer.param_groups[0]["lr"]  # a scheduler changes it when the epoch is complete
+    def _note_learning_rate(self, engine: Engine) -> None:
+        state = engine.state
+        assert state.epoch_length is not None
+        if state.iteration == (state.epoch - 1) * state.epoch_length:  # else a training goes on within the epoch
+            self.learning_rate = self.optimizer.param_groups[0]["lr"]
 
     def __call__(self, engine: Engine) -> None:
         """
@@ -78,9 +82,10 @@ class SaveCurves:
         write_csv(self.path, list(columns), [[line.get(name, "") for name in columns] for line in self.lines])
 
     def state_dict(self) -> dict[str, Any]:
-        """The lines so far."""
-        return {"lines": self.lines}
+        """The lines so far, and the learning rate that the next one will tell."""
+        return {"lines": self.lines, "learning_rate": self.learning_rate}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.lines = [dict(line) for line in state["lines"]]
+        self.learning_rate = state["learning_rate"]

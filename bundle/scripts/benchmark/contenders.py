@@ -31,7 +31,7 @@ from ..precision import AutocastInferer
 from ..speed import compile_network, freeze_script, speed_up
 from ..weights import load_trained
 
-__all__ = ["Contender", "evaluating", "inferring", "training"]
+__all__ = ["evaluating", "inferring", "training"]
 
 Contender = Callable[[], nn.Module]
 
