@@ -71,7 +71,7 @@ def test_every_target_resolves(path):
         ("train", "multi_gpu_train"),
         ("train", "evaluate", "multi_gpu_evaluate"),
         ("train", "datasets/dsb2018", "evaluate"),
-        ("train", "datasets/fives", "paper_protocol"),
+        ("train", "datasets/fives", "recipes/paper_fives", "paper_protocol"),
         ("inference", "ensemble"),
         ("train", "networks/unet", "recipes/paper"),
         ("train", "networks/unet", "recipes/paper", "evaluate"),
@@ -203,7 +203,7 @@ def test_every_network_takes_the_place_of_the_bundles_own(base, path):
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / f"{base}.json"), str(path)])
     parser["out_channels"] = 3
-    of_qtseg = ("qtseg", "qtseg_detail")  # a model.json remembers by itself which of them it is
+    of_qtseg = ("qtseg", "qtseg_detail", "qtseg_group")  # a model.json remembers by itself which of them it is
     assert parser.get_parsed_content("network_name") == ("qtseg" if path.stem in of_qtseg else path.stem)
     network = parser.get_parsed_content("network_def").eval()
     assert parser["network_def"]["in_channels"] == 3  # the check of the memory asks for it

@@ -220,7 +220,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_training(blobs, t
 
 
 def test_early_stopping(blobs, tmp_path):
-    knobs = {"max_epochs": 30, "early_stopping": 2, "learning_rate": 1e-9, "min_learning_rate": 1e-9}
+    knobs = {"max_epochs": 30, "early_stopping": 2, "learning_rate": 1e-9}
     train_small(tmp_path, blobs, **knobs)
     curves = tmp_path / "models" / "curves.csv"
     before = curves.read_text()

@@ -159,8 +159,9 @@ def test_masks_come_back_unflipped_and_untransposed(suffix, size, tmp_path):
 
 
 def test_fine_tuning_never_keeps_a_worse_model_than_it_started_from(trained, blobs, tmp_path):
-    # a learning rate that ruins the model
-    train_small(tmp_path, blobs, weights=str(trained.ckpt_dir / "model.pt"), learning_rate=1.0)
+    # a learning rate that ruins the model: of the first epoch, a 25th of this
+    ruin = {"learning_rate": 25.0, "schedule_by_step": False}
+    train_small(tmp_path, blobs, weights=str(trained.ckpt_dir / "model.pt"), **ruin)
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'eval' / 'mlruns.db'}")
     (run_,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
     before, after = client.get_metric_history(run_.info.run_id, "val_dice")
