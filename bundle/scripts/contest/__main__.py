@@ -74,28 +74,32 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         configs = {each: runs.config(paths) for each, paths in overlays.items()}
         for config in configs.values():
             check_names(config.get())
+            values = config.get_parsed_content("hyperparameters")
             for seed in asked.seeds:
-                check_knobs({**config.get_parsed_content("hyperparameters"), "seed": seed})
+                check_knobs({**values, "seed": seed})
         config = configs[contestants[0]]
         config.get_parsed_content("folds")  # which says so, if there is none of that number
         runs.remember(config.get_parsed_content("divided"), [config.get_parsed_content("fold")])
         terms = {each: terms_of(config) for each, config in configs.items()}
-        results = partial(read_results, runs.folder, terms, asked.seeds)
-        results()  # before anything is measured or trained, for what it refuses
+        read_results(runs.folder, terms, asked.seeds)  # before anything is measured or trained, for what it refuses
         speed = _speed(runs, asked, overlays, configs)
         protocol = config.get_parsed_content("hyperparameters")["protocol"]
         device = torch.device(config.get_parsed_content("device"))
-        text = ""
+
+        def table() -> str:
+            return write_contest(runs.folder, read_results(runs.folder, terms, asked.seeds), speed, command, protocol)
+
         for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
             name, path = each.run(seed), results_path(runs.folder, each, seed)
-            if not path.is_file():
-                bind(runs.model_dir(name) / "training.json", terms[each])
-                if not runs.has_scores(name):  # else it was cut off between the two
-                    runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[each])
-                machine, hours = describe_machine(device), runs.hours(name)
-                save_results(path, runs.scores_dir(name), terms=terms[each], machine=machine, hours=hours)
-            text = write_contest(runs.folder, results(), speed, command, protocol)
-        return text
+            if path.is_file():
+                continue
+            bind(runs.model_dir(name) / "training.json", terms[each])
+            if not runs.has_scores(name):  # else it was cut off between the two
+                runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[each])
+            machine, hours = describe_machine(device), runs.hours(name)
+            save_results(path, runs.scores_dir(name), terms=terms[each], machine=machine, hours=hours)
+            table()
+        return table()
 
 
 def _speed(
