@@ -227,12 +227,12 @@ class LastStage(DecoderStage):
             return tokens, to_map(self._masks(tokens, sequence, details), features)
         # The finest features are the largest tensor by far. Made and used in parts, they do not leave a CPU's cache:
         # 512 pixels, each split in 16, are 2 MB in float32 at the published width.
+        # Split at once, as the gradient of each slice by itself would be as large as the whole.
+        owners, pixels, seen = tokens.split(1), _pieces(sequence), [_pieces(detail) for detail in details]
         parts = []
-        for item in range(sequence.shape[0]):
-            for start in range(0, sequence.shape[1], 512):
-                seen = [detail[item : item + 1, start : start + 512] for detail in details]
-                pixels = sequence[item : item + 1, start : start + 512]
-                parts.append(self._masks(tokens[item : item + 1], pixels, seen))
+        for place, piece in enumerate(pixels):
+            owner = owners[place * len(owners) // len(pixels)]
+            parts.append(self._masks(owner, piece, [pieces[place] for pieces in seen]))
         masks = torch.cat(parts, dim=1).unflatten(1, (sequence.shape[0], -1)).squeeze(0)
         return tokens, to_map(masks, features)
 
@@ -245,6 +245,14 @@ class LastStage(DecoderStage):
         else:
             sequence = self.upsample(sequence)  # BxHWx4x4xC
         return (sequence.flatten(1, 3) @ tokens.transpose(1, 2)).unflatten(1, (-1, 4, 4))
+
+
+def _pieces(x: Tensor) -> list[Tensor]:
+    """Cut what pixels hold (B, H*W, ...) into pieces of one image and at most 512 pixels each, in order."""
+    pieces: list[Tensor] = []
+    for image in x.split(1):
+        pieces.extend(image.split(512, dim=1))
+    return pieces
 
 
 class TokenMLP(nn.Module):
