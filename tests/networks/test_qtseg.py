@@ -91,6 +91,20 @@ def test_every_parameter_learns(built):
             assert parameter.grad.abs().max() > 0, name
 
 
+def test_more_pieces_do_not_make_more_gradients_as_large_as_the_whole():
+    network = QTSeg(3, 2, **SMALL, depths=(1, 1, 1), detail=True)
+
+    def count(size: int) -> int:
+        logits = network(torch.rand(1, 3, size, size))
+        with torch.profiler.profile() as profile:
+            logits.sum().backward()
+        calls = {event.key: event.count for event in profile.key_averages()}
+        assert calls["aten::convolution_backward"] > 0
+        return calls.get("aten::slice_backward", 0)
+
+    assert count(512) == count(128)  # 8 pieces and 1
+
+
 def test_torchscript(built):
     network, image, _ = built
     network.eval()
