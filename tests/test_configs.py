@@ -138,6 +138,16 @@ def test_the_best_model_and_the_training_state_lie_apart():
     assert train["run_dir"]["output_dir"] == "@output_dir"
 
 
+def test_a_training_on_synthetic_images_leaves_the_model_of_your_own_alone(blobs):
+    parser = ConfigParser()
+    parser.read_config(CONFIGS / "train.json")
+    parser.update({"bundle_root": "b", "output_dir": "o"})
+    assert parser.get_parsed_content("ckpt_dir") == "o"
+    parser["dataset_dir"] = str(blobs)
+    parser.parse(reset=True)
+    assert parser.get_parsed_content("ckpt_dir") == "b/models"
+
+
 def test_handlers_of_one_process_are_off_in_the_others():
     train = read("train")
     for place, component in components(train):

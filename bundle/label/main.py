@@ -51,7 +51,7 @@ class QTSegApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         ckpt_dir = Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute()
-        self.model = TrainedModel(BUNDLE, ckpt_dir, int(conf.get("out_channels", "2")))
+        self.model = TrainedModel(BUNDLE, ckpt_dir, int(conf["out_channels"]) if "out_channels" in conf else None)
         unknown = set(conf) - _CONF
         if unknown:
             raise InputError(f"--conf {sorted(unknown)[0]} is not known here; use {', '.join(sorted(_CONF))}")

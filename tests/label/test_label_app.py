@@ -86,6 +86,12 @@ def test_conf_that_is_not_known_is_told(tmp_path):
             pass
 
 
+def test_a_model_of_another_number_of_classes_is_told(trained, tmp_path):
+    with pytest.raises(AssertionError, match="out_channels is 4, but .*model.pt is a model of 2 classes; give the fol"):
+        with serve_bundle(tmp_path, tmp_path, trained.ckpt_dir, out_channels=4):
+            pass
+
+
 def test_masks_are_those_of_the_bundles_own_inference(server, masks):
     for name, expected in masks.items():
         answer = server.infer(name)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from scripts.decision import FULL_SCALE
 from scripts.errors import InputError, explanation
+from scripts.settings import read_settings
 from scripts.speed import speed_up
 from scripts.weights import load_trained
 from scripts.whole_files import read_json
@@ -36,16 +37,26 @@ class TrainedModel:
     Args:
         bundle: the bundle's folder.
         ckpt_dir: folder of ``model.pt`` and ``model.json``.
-        out_channels: number of classes, the background counted, until there is a model.
+        out_channels: number of classes, the background counted, until there is a model: by default 2.
+
+    Raises:
+        InputError: if there is a model that cannot be read, or one of another number of classes than was asked for.
     """
 
-    def __init__(self, bundle: Path, ckpt_dir: Path, out_channels: int = 2) -> None:
+    def __init__(self, bundle: Path, ckpt_dir: Path, out_channels: int | None = None) -> None:
         self.bundle = bundle
         self.ckpt_dir = ckpt_dir
-        self.out_channels = out_channels
+        self.out_channels = out_channels or 2
         self.version = str(read_json(bundle / "configs" / "metadata.json")["version"])
         self.lock = threading.RLock()  # the network serves one request at a time
         self.stamp: list[int] | None = None
+        if self.is_there and out_channels is not None:
+            classes = read_settings(ckpt_dir)["out_channels"]
+            if classes != out_channels:
+                raise InputError(
+                    f"--conf out_channels is {out_channels}, but {ckpt_dir / 'model.pt'} is a model of {classes} "
+                    "classes; give the folder of another model, or one for a model to come, by --conf ckpt_dir"
+                )
 
     @property
     def is_there(self) -> bool:
