@@ -13,11 +13,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ _SMEARED = 0.0005  # share of a mask's pixels; JPEG leaves more, a few soft edge
 _NEARLY_ALL = 0.9  # of an image's pixels in one mask
 _SIDES = (128, 512)  # smallest and largest suggestion
 _TALL = 0.9  # quantile of the images that a suggested size holds without more padding than a square has
+_SMALL = 32  # pixels wide, at a suggested size; such objects gain by detail and group normalization (docs/contests.md)
 _STEPS = 8  # an epoch should have so many
 _LISTED = 1000  # near-duplicates in a report
 
@@ -162,7 +165,7 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
     for leak in leaks:
         example = " and ".join(f"{Path(image).name} ({part})" for part, image in leak["groups"][0].items())
         _logger.warning(f"check:    {leak_text(leak)}, such as {example}")
-    suggested = ", ".join(f"{name} {value}" for name, value in report["suggestions"].items())
+    suggested = ", ".join(f"{name} {_told(value)}" for name, value in report["suggestions"].items())
     _logger.info(f"check:    would suit this data: {suggested}; all of the check: {report_path}")
 
 
@@ -230,7 +233,23 @@ def _suggest(usable: Sequence[Facts]) -> dict[str, Any]:
     fitted = np.quantile(sizes * (side / sizes.max(1, keepdims=True)), _TALL, axis=0)
     height, width = (min(side, divisible(float(value))) for value in fitted)
     batch = 2 ** int(math.log2(max(2, min(32, len(usable) / _STEPS))))
-    return {"spatial_size": [height, width], "batch_size": batch, "out_channels": _seen(usable)}
+    suggestions = {"spatial_size": [height, width], "batch_size": batch, "out_channels": _seen(usable)}
+    areas = [_typical_area(each) * (side / max(each.size)) ** 2 for each in usable if sum(each.pixels[1:])]
+    if areas and np.median(areas) < _SMALL**2:
+        suggestions |= {"norm": "group", "detail": True}
+    return suggestions
+
+
+def _typical_area(facts: Facts) -> float:
+    """The area that half of an image's foreground reaches in one object, so that specks count for little."""
+    counts = np.array([*zip_longest(*facts.objects, fillvalue=0)]).sum(1)  # of n-th are 2^n to 2^(n+1) - 1 pixels
+    areas = 1.5 * 2.0 ** np.arange(len(counts))
+    covered = np.cumsum(counts * areas)
+    return float(areas[np.searchsorted(covered, covered[-1] / 2)])
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)  # as the command line takes it
 
 
 def _quartiles(values: Sequence[float]) -> dict[str, float]:

@@ -243,6 +243,7 @@ def test_what_trained_and_what_was_timed_may_be_two_machines(held, blobs, tmp_pa
     text = capsys.readouterr().out
     assert "2 trainings in 2.5 hours, evaluations counted:\n- 2020-02-20: a cluster.\n\n" in text
     assert "a training step of 8; 2021-01-21: a laptop.\n" in text
+    assert len([line for line in text.splitlines() if line.startswith("| paper |") and line.endswith(" | 1.25 |")]) == 2
 
 
 def test_hours_add_up_over_interruptions(tmp_path):

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -50,10 +51,15 @@ def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], comm
         The text of ``contest.md``.
     """
     first = next(iter(results)).network
-    rows_of = [_row(each, results, first) for each in results]
-    paths = [results_path(folder, each, seed) for each, by_seed in results.items() for seed in by_seed]
-    trainings = [read_json(path.with_suffix(".json")) for path in paths]
-    text = _text(rows_of, trainings, speed, command, PROTOCOLS[protocol].text)
+    trainings = {
+        each: [read_json(results_path(folder, each, seed).with_suffix(".json")) for seed in by_seed]
+        for each, by_seed in results.items()
+    }
+    rows_of = [
+        {**_row(each, results, first), "hours": mean(training["hours"] for training in trainings[each])}
+        for each in results
+    ]
+    text = _text(rows_of, list(chain(*trainings.values())), speed, command, PROTOCOLS[protocol].text)
     found = {"command": command, "protocol": protocol, "contestants": rows_of, "speed": speed}
     write_json(folder / "contest.json", found)
     write_text(folder / "contest.md", text)
@@ -101,12 +107,12 @@ def _text(
     lines += [
         f"The {protocol}. Means over {rows[0]['num_images']} images at their original size, each the mean over seeds, "
         "with 95 % intervals over groups of them; sd: standard deviation of the mean Dice over seeds; "
-        f"less {first}: the difference in Dice by the same recipe, paired by image and seed. "
+        f"less {first}: the difference in Dice by the same recipe, paired by image and seed; hours: of one training. "
         f"Speed: one image of {size} x {size}, and a training step of 8; {speed['machine']}",
         "",
     ]
     header = ["recipe", "network", "seeds", *(told for told, _ in _SCORES.values()), "sd", f"less {first}"]
-    header += ["parameters, M", "GMACs", "1 image, ms", "step, ms"]
+    header += ["parameters, M", "GMACs", "1 image, ms", "step, ms", "hours"]
     lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for row in rows:
         cells = [row["recipe"], row["network"], ", ".join(map(str, row["seeds"]))]
@@ -116,6 +122,7 @@ def _text(
         cells.append(_cell(dice["difference"], 100, "+.2f") if "difference" in dice else "-")
         cells += [f"{cost['parameters'] / 1e6:.2f}", f"{cost['gmacs']:.2f}"]
         cells += [f"{cost[name]['median']:.0f}" if cost[name] else "-" for name in ("latency", "step")]
+        cells.append(f"{row['hours']:.2f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
