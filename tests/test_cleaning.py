@@ -135,4 +135,13 @@ def test_no_images_to_search_on(tmp_path, capsys):
     (tmp_path / "model.pt").write_bytes(b"of a release")
     with pytest.raises(SystemExit):
         main(["--ckpt_dir", str(tmp_path)])
-    assert "names no images that chose the epoch alone; train with --dataset_dir" in capsys.readouterr().err
+    assert "names no images that chose the epoch alone; train with --protocol" in capsys.readouterr().err
+
+
+def test_images_to_search_on_that_nobody_named(trained, tmp_path, capsys):
+    ckpt_dir = shutil.copytree(trained.ckpt_dir, tmp_path / "models")
+    settings = json.loads((ckpt_dir / "model.json").read_text())
+    (ckpt_dir / "model.json").write_text(json.dumps({**settings, "dataset_dir": None}))
+    with pytest.raises(SystemExit):
+        main(["--ckpt_dir", str(ckpt_dir)])
+    assert "does not say where the images of its training lie; name them by --dataset_dir" in capsys.readouterr().err

@@ -146,6 +146,11 @@ def test_a_training_on_synthetic_images_leaves_the_model_of_your_own_alone(blobs
     parser["dataset_dir"] = str(blobs)
     parser.parse(reset=True)
     assert parser.get_parsed_content("ckpt_dir") == "b/models"
+    for names in (["train", "evaluate"], ["inference"]):
+        parser = ConfigParser()
+        parser.read_config([str(CONFIGS / f"{name}.json") for name in names])
+        parser["bundle_root"] = "b"
+        assert parser.get_parsed_content("ckpt_dir") == "b/models"
 
 
 def test_handlers_of_one_process_are_off_in_the_others():

@@ -37,7 +37,6 @@ def facts(name: str, **changes: Any) -> Facts:
     return Facts(f"/data/images/{name}.png", **{**seen, **changes})
 
 
-SMALL = {"norm": "group", "detail": True}
 GOOD = [facts(str(i)) for i in range(40)]
 
 
@@ -112,30 +111,38 @@ def test_objects_that_would_vanish(tmp_path):
 
 
 @pytest.mark.parametrize("size, count, suggestion", [
-    ((100, 200), 40, {"spatial_size": [128, 224], "batch_size": 4, "out_channels": 2, **SMALL}),
-    ((1944, 2592), 1000, {"spatial_size": [384, 512], "batch_size": 32, "out_channels": 2, **SMALL}),
-    ((256, 256), 9, {"spatial_size": [256, 256], "batch_size": 2, "out_channels": 2, **SMALL}),
+    ((100, 200), 40, {"spatial_size": [128, 224], "batch_size": 4, "out_channels": 2}),
+    ((1944, 2592), 1000, {"spatial_size": [384, 512], "batch_size": 32, "out_channels": 2}),
+    ((256, 256), 9, {"spatial_size": [256, 256], "batch_size": 2, "out_channels": 2}),
     ((60, 50), 100, {"spatial_size": [128, 128], "batch_size": 8, "out_channels": 2}),
 ])
 def test_suggestions(size, count, suggestion, tmp_path):
     assert check([facts(str(i), size=size) for i in range(count)], tmp_path)["suggestions"] == suggestion
 
 
-@pytest.mark.parametrize("objects, size, small", [
-    ([[0] * 8 + [20]], (256, 256), True),  # 20 of 256 to 511 pixels
-    ([[0] * 8 + [20]], (60, 60), False),  # enlarged to 128 x 128
-    ([[0] * 12 + [1]], (256, 256), False),  # 4096 to 8191 pixels
-    ([[0] * 12 + [1]], (2048, 2048), True),  # shrunk to 512 x 512
-    ([[500] + [0] * 11 + [1]], (256, 256), False),  # and specks beside it
-    ([[0] * 12 + [1], [0] * 4 + [300]], (256, 256), True),  # and more of another class, in small pieces
+@pytest.mark.parametrize("objects, size, fitted, small", [
+    ([[0] * 8 + [20]], (256, 256), True, True),  # 20 of 256 to 511 pixels
+    ([[0] * 8 + [20]], (60, 60), True, False),  # enlarged to 128 x 128
+    ([[0] * 12 + [1]], (256, 256), True, False),  # 4096 to 8191 pixels
+    ([[0] * 12 + [1]], (2048, 2048), True, True),  # shrunk to 512 x 512
+    ([[0] * 12 + [1]], (2048, 2048), False, False),  # native
+    ([[500] + [0] * 11 + [1]], (256, 256), True, False),  # and specks beside it
+    ([[0] * 12 + [1], [0] * 4 + [300]], (256, 256), True, True),  # and more of another class, in small pieces
 ])
-def test_small_objects_suggest_detail(objects, size, small, tmp_path):
-    found = [facts(str(i), size=size, pixels=[9] * (len(objects) + 1), objects=objects) for i in range(3)]
-    empty = facts("empty", size=size, pixels=[9] + [0] * len(objects), objects=[[] for _ in objects])
-    report = check([*found, empty], tmp_path, out_channels=len(objects) + 1)
-    assert (SMALL.items() <= report["suggestions"].items()) == small
-    assert ("norm" in report["suggestions"]) == small
-    report_check(report, [], tmp_path / "check.json")
+def test_detail_is_worth_a_comparison_where_objects_are_small(objects, size, fitted, small, tmp_path, caplog):
+    classes = len(objects) + 1
+    small_or_not = {"pixels": [9] * classes, "objects": objects}
+    huge = {"pixels": [9] * classes, "objects": [[0] * 30 + [1]] * len(objects)}
+    empty = {"pixels": [9] + [0] * len(objects), "objects": [[]] * len(objects)}
+    found = [facts("a", size=size, **each) for each in (*[small_or_not] * 3, *[huge] * 2, *[empty] * 2)]
+    settings = {"out_channels": classes, "spatial_size": (512, 512) if fitted else None}
+    report = check(found, tmp_path, detail=False, **settings)
+    assert report["worth_comparing"] == ({"norm": "group", "detail": True} if small else {})
+    with caplog.at_level(logging.INFO, logger="qtseg"):
+        report_check(report, [], tmp_path / "check.json")
+    assert ("objects are small: --norm group --detail true may do better" in caplog.text) == small
+    for others in ({"detail": True}, {"detail": False, "training": False}):
+        assert check(found, tmp_path, **settings, **others)["worth_comparing"] == {}
 
 
 def split_of(folds: list[Fold], groups: str, names: str = "abcde") -> Split:
@@ -166,7 +173,7 @@ def test_the_report_is_told(tmp_path, caplog):
         "1 image(s) have one intensity only: bad.png",
         "fold 0 parts 1 group(s) of images that belong together (near-duplicates, or one group by the knob); what is "
         "judged on them looks too good, such as a.png (train) and b.png (test)",
-        "would suit this data: spatial_size [128, 224], batch_size 4, out_channels 2, norm group, detail true; all",
+        "would suit this data: --spatial_size '[128, 224]' --batch_size 4 --out_channels 2; all of the check: ",
     ):
         assert text in caplog.text
     assert json.loads((tmp_path / "check.json").read_text())["leaks"][0]["num_groups"] == 1

@@ -119,5 +119,5 @@ def test_data_is_checked_without_training(blobs, tmp_path, capsys):
     run("train", "check", run_id="checking", dataset_dir=str(blobs), output_dir=str(tmp_path))
     (report,) = tmp_path.glob("check_*/data_check.json")
     assert json.loads(report.read_text())["num_images"] == 11
-    assert "would suit this data: spatial_size" in capsys.readouterr().out
+    assert "would suit this data: --spatial_size" in capsys.readouterr().out
     assert not (tmp_path / "mlruns.db").exists()

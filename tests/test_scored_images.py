@@ -39,8 +39,8 @@ SETTINGS = describe_model({**PUBLISHED, "dataset_dir": "/data", "fold": 0}, SPLI
 def choose(root: str, pixels: str, settings=SETTINGS, names: list[str] = NAMES, **changes: Any):
     """Groups of the chosen images by their letters, the protocol, and how many had a part in the training."""
     datalist, facts = dataset(root, pixels, names)
-    asked = {"part": "test", "fold": 0, "group": None, **changes}
-    chosen = images_to_score(settings, datalist, facts=facts, root=root, dataset_dir=root, **asked)
+    asked = {"dataset_dir": root, "part": "test", "fold": 0, "group": None, **changes}
+    chosen = images_to_score(settings, datalist, facts=facts, root=root, **asked)
     assert [each.image for each in chosen["facts"]] == [item["image"] for item in chosen["test"]]
     groups = {each.digest: item["group"] for each, item in zip(chosen["facts"], chosen["test"])}
     return groups, chosen["protocol"], chosen["seen"]
@@ -100,6 +100,13 @@ def test_a_copy_of_a_training_image_that_was_held_out_is_counted():
 def test_other_images_of_the_same_names_are_another_dataset():
     assert choose("/other", "wxyz") == (dict(zip("wxyz", NAMES)), "external", 0)
     assert choose("/other", "wxyz", group="(.)[.]png")[0] == dict(zip("wxyz", "abcd"))
+
+
+def test_synthetic_images_are_not_scored_in_place_of_images_that_were_not_named():
+    assert choose("/drawn", "abcd", dataset_dir=None) == (HELD_OUT, "held-out", 0)  # of a training on them
+    for settings in (SETTINGS, {**PUBLISHED, "fold": 0}):
+        with pytest.raises(InputError, match="/drawn holds no image that the model was trained on; name those to sc"):
+            choose("/drawn", "wxyz", settings, dataset_dir=None)
 
 
 def test_a_model_of_unknown_training_is_scored_on_everything():

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ from qtseg_label.scoring import DiceOfModel  # noqa: E402
 from qtseg_label.train import TrainOnLabels  # noqa: E402
 
 from scripts.errors import InputError  # noqa: E402
+from scripts.masks import MAX_CLASSES  # noqa: E402
+
+logger = logging.getLogger(__name__)
 
 _CONF = {"ckpt_dir", "out_channels", "output_dir"}
 
@@ -45,16 +49,25 @@ class QTSegApp(MONAILabelApp):
         app_dir: folder of the app.
         studies: folder of the images; labels are kept in its ``labels/``.
         conf: values of ``--conf``: ``ckpt_dir``, the folder of the model, by default the bundle's ``models/``;
-            ``out_channels``, the number of classes with the background, until there is one; ``output_dir``, for all
-            else that trainings write.
+            ``out_channels``, the number of classes with the background, which a model that is there must have;
+            ``output_dir``, for all else that trainings write.
+
+    Raises:
+        InputError: if ``conf`` has another name, or a value that cannot be.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        ckpt_dir = Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute()
-        self.model = TrainedModel(BUNDLE, ckpt_dir, int(conf["out_channels"]) if "out_channels" in conf else None)
         unknown = set(conf) - _CONF
         if unknown:
             raise InputError(f"--conf {sorted(unknown)[0]} is not known here; use {', '.join(sorted(_CONF))}")
+        ckpt_dir = Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute()
+        classes = conf.get("out_channels")
+        if classes is not None and not (classes.isdecimal() and 2 <= int(classes) <= MAX_CLASSES):
+            raise InputError(f"--conf out_channels is {classes}; use a number of classes from 2, with the background")
+        self.model = TrainedModel(BUNDLE, ckpt_dir, None if classes is None else int(classes))
+        path = ckpt_dir / "model.pt"
+        served = f"serves {path}" if self.model.is_there else f"there is no {path} until a training has made it"
+        logger.info(f"{served}; another folder is named by --conf ckpt_dir")
         here = f"{Path(studies).name}_{hashlib.sha256(studies.encode()).hexdigest()[:8]}"  # each has labels of its own
         self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label" / here)).absolute()
         description = "2D segmentation by QTSeg: masks and polygons, training, active learning"

@@ -17,7 +17,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
@@ -43,7 +43,7 @@ _SMEARED = 0.0005  # share of a mask's pixels; JPEG leaves more, a few soft edge
 _NEARLY_ALL = 0.9  # of an image's pixels in one mask
 _SIDES = (128, 512)  # smallest and largest suggestion
 _TALL = 0.9  # quantile of the images that a suggested size holds without more padding than a square has
-_SMALL = 32  # pixels wide, at a suggested size; such objects gain by detail and group normalization (docs/contests.md)
+_SMALL = 32  # pixels wide: nuclei of DSB2018, which gained by detail and group normalization, are, skin lesions are not
 _STEPS = 8  # an epoch should have so many
 _LISTED = 1000  # near-duplicates in a report
 
@@ -58,6 +58,7 @@ def check_data(
     out_channels: int,
     report_path: str | os.PathLike[str],
     training: bool = True,
+    detail: bool = True,
 ) -> Report:
     """List problems by file, sum up the images, and suggest settings.
 
@@ -68,10 +69,11 @@ def check_data(
         out_channels: number of classes, the background counted.
         report_path: JSON file for the report.
         training: whether there must be an object to learn.
+        detail: whether the network has it, or cannot have it, so that it need not be thought of.
 
     Returns:
-        The report: ``num_images``, ``problems``, ``sizes``, ``intensities``, ``classes``, ``near_duplicates`` and
-        ``suggestions``.
+        The report: ``num_images``, ``problems``, ``sizes``, ``intensities``, ``classes``, ``near_duplicates``,
+        ``suggestions``, and ``worth_comparing``, settings that may do better.
 
     Raises:
         InputError: if a file cannot be used, or there is nothing to learn. The report is written before.
@@ -90,6 +92,8 @@ def check_data(
             "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
             "suggestions": _suggest(usable),
         }
+        small = training and not detail and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"])
+        report["worth_comparing"] = {"norm": "group", "detail": True} if small else {}
     report["num_near_duplicates"] = len(pairs)
     report["near_duplicates"] = _listed(pairs, facts)
     if idist.get_rank() == 0:
@@ -165,7 +169,12 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
     for leak in leaks:
         example = " and ".join(f"{Path(image).name} ({part})" for part, image in leak["groups"][0].items())
         _logger.warning(f"check:    {leak_text(leak)}, such as {example}")
-    suggested = ", ".join(f"{name} {_told(value)}" for name, value in report["suggestions"].items())
+    if report["worth_comparing"]:
+        _logger.info(
+            f"check:    objects are small: {_options(report['worth_comparing'])} may do better, as on nuclei of "
+            "several microscopes (docs/contests.md); scripts.contest compares"
+        )
+    suggested = _options(report["suggestions"])
     _logger.info(f"check:    would suit this data: {suggested}; all of the check: {report_path}")
 
 
@@ -233,11 +242,14 @@ def _suggest(usable: Sequence[Facts]) -> dict[str, Any]:
     fitted = np.quantile(sizes * (side / sizes.max(1, keepdims=True)), _TALL, axis=0)
     height, width = (min(side, divisible(float(value))) for value in fitted)
     batch = 2 ** int(math.log2(max(2, min(32, len(usable) / _STEPS))))
-    suggestions = {"spatial_size": [height, width], "batch_size": batch, "out_channels": _seen(usable)}
-    areas = [_typical_area(each) * (side / max(each.size)) ** 2 for each in usable if sum(each.pixels[1:])]
-    if areas and np.median(areas) < _SMALL**2:
-        suggestions |= {"norm": "group", "detail": True}
-    return suggestions
+    return {"spatial_size": [height, width], "batch_size": batch, "out_channels": _seen(usable)}
+
+
+def _are_small(usable: Sequence[Facts], spatial_size: Sequence[int] | None) -> bool:
+    """Whether objects are small in half of the images that have any, fitted to a size, or at their own."""
+    zooms = [1.0 if spatial_size is None else max(spatial_size) / max(each.size) for each in usable]
+    areas = [_typical_area(each) * zoom**2 for each, zoom in zip(usable, zooms) if sum(each.pixels[1:])]
+    return bool(areas) and float(np.median(areas)) < _SMALL**2
 
 
 def _typical_area(facts: Facts) -> float:
@@ -248,8 +260,10 @@ def _typical_area(facts: Facts) -> float:
     return float(areas[np.searchsorted(covered, covered[-1] / 2)])
 
 
-def _told(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)  # as the command line takes it
+def _options(settings: Mapping[str, Any]) -> str:
+    """Settings as the command line takes them."""
+    told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
+    return " ".join(f"--{name} {value if value.isalnum() else repr(value)}" for name, value in told.items())
 
 
 def _quartiles(values: Sequence[float]) -> dict[str, float]:

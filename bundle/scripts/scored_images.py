@@ -64,7 +64,8 @@ def images_to_score(
 
     Raises:
         InputError: if ``part`` is neither, the fold is another, an image that was held out is not there or another,
-            none of the training's images was held out, or there are fewer images than processes.
+            none of the training's images was held out, the synthetic images have nothing to do with the model and
+            nothing else was named, or there are fewer images than processes.
     """
     if part not in ("test", "all"):
         raise InputError(f'part is {part!r}; use "test" for the images that were held out, or "all"')
@@ -81,6 +82,8 @@ def images_to_score(
         of_name = known.get(name)
         same = of_name is not None and of_name["digest"] == each.digest
         records.append(of_name if same else by_digest.get(each.digest))
+    if dataset_dir is None and not any(records):
+        raise InputError(f"{root} holds no image that the model was trained on; name those to score by --dataset_dir")
     held_out = {name: image["digest"] for name, image in known.items() if image["part"] == "test"}
     missing = set(held_out.values()) - {each.digest for each in facts}
     if missing and part == "test" and settings["dataset_dir"] == _remembered(dataset_dir):

@@ -226,7 +226,8 @@ def scores(dice: float, group: str = "") -> dict[str, float | str]:
 def table_of(folder: Path, results: dict) -> str:
     for each, by_seed in results.items():
         for seed in by_seed:
-            write_json(results_path(folder, each, seed).with_suffix(".json"), {"machine": "there", "hours": 1.0})
+            hours = seed + (1 if each.network == "a" else 10)
+            write_json(results_path(folder, each, seed).with_suffix(".json"), {"machine": "there", "hours": hours})
     cost = {"parameters": 1e6, "gmacs": 1.0, "latency": None, "step": {"median": 7}}
     costs = {"machine": "here", "size": 32, "networks": {"a": cost, "b": cost}}
     return write_contest(folder, results, costs, "this", "paper")
@@ -270,7 +271,7 @@ def test_differences_are_paired_by_image_and_seed(tmp_path):
     assert difference["seeds"] == [1]  # which both have
     assert difference["mean"] == pytest.approx(-0.02) and difference["high"] < -0.019  # images alike in all but that
     assert first["scores"]["dice"]["sd_of_seeds"] == pytest.approx(0.01 / 2**0.5)
-    assert "| -2.00 (-2.00 to -2.00) | 1.00 | 1.00 | - | 7 |" in text
+    assert "| -2.00 (-2.00 to -2.00) | 1.00 | 1.00 | - | 7 | 11.50 |" in text and "| - | 7 | 1.50 |" in text
 
 
 def test_intervals_are_over_groups_of_images(tmp_path):

@@ -86,9 +86,14 @@ def test_conf_that_is_not_known_is_told(tmp_path):
             pass
 
 
-def test_a_model_of_another_number_of_classes_is_told(trained, tmp_path):
-    with pytest.raises(AssertionError, match="out_channels is 4, but .*model.pt is a model of 2 classes; give the fol"):
-        with serve_bundle(tmp_path, tmp_path, trained.ckpt_dir, out_channels=4):
+@pytest.mark.parametrize("classes, told", [
+    (4, "out_channels is 4, but .*model.pt is a model of 2 classes; give the folder of another model"),
+    (0, "out_channels is 0; use a number of classes from 2"),
+    ("two", "out_channels is two; use a number of classes from 2"),
+])
+def test_numbers_of_classes_that_cannot_be_are_told(classes, told, trained, tmp_path):
+    with pytest.raises(AssertionError, match=told):
+        with serve_bundle(tmp_path, tmp_path, trained.ckpt_dir, out_channels=classes):
             pass
 
 

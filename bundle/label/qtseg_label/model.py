@@ -40,13 +40,13 @@ class TrainedModel:
         out_channels: number of classes, the background counted, until there is a model: by default 2.
 
     Raises:
-        InputError: if there is a model that cannot be read, or one of another number of classes than was asked for.
+        InputError: if there is a model of another number of classes than was asked for.
     """
 
     def __init__(self, bundle: Path, ckpt_dir: Path, out_channels: int | None = None) -> None:
         self.bundle = bundle
         self.ckpt_dir = ckpt_dir
-        self.out_channels = out_channels or 2
+        self.out_channels = 2 if out_channels is None else out_channels
         self.version = str(read_json(bundle / "configs" / "metadata.json")["version"])
         self.lock = threading.RLock()  # the network serves one request at a time
         self.stamp: list[int] | None = None

@@ -38,7 +38,7 @@ def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], comm
 
     Means are over images, each the mean over seeds; differences are to the first network by the same recipe, and only
     with the seeds that both have. Intervals are by the bootstrap over groups of images: they tell of other images, and
-    the standard deviation over seeds of other trainings.
+    the standard deviation over seeds of other trainings. Hours are those of a training and its evaluation.
 
     Args:
         folder: where to.
@@ -107,7 +107,8 @@ def _text(
     lines += [
         f"The {protocol}. Means over {rows[0]['num_images']} images at their original size, each the mean over seeds, "
         "with 95 % intervals over groups of them; sd: standard deviation of the mean Dice over seeds; "
-        f"less {first}: the difference in Dice by the same recipe, paired by image and seed; hours: of one training. "
+        f"less {first}: the difference in Dice by the same recipe, paired by image and seed; hours: of a training and "
+        "its evaluation, the mean over seeds. "
         f"Speed: one image of {size} x {size}, and a training step of 8; {speed['machine']}",
         "",
     ]

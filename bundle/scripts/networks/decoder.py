@@ -225,14 +225,13 @@ class LastStage(DecoderStage):
             details = [to_parts(fine[1]), to_parts(fine[0], twice=True)]
         if features.is_cuda or torch.jit.is_tracing() or torch.compiler.is_compiling():
             return tokens, to_map(self._masks(tokens, sequence, details), features)
-        # The finest features are the largest tensor by far. Made and used in parts, they do not leave a CPU's cache:
-        # 512 pixels, each split in 16, are 2 MB in float32 at the published width.
-        # Split at once, as the gradient of each slice by itself would be as large as the whole.
-        owners, pixels, seen = tokens.split(1), _pieces(sequence), [_pieces(detail) for detail in details]
+        # The finest features are the largest tensor by far. Made and used in pieces, they do not leave a CPU's cache.
+        pieces, finer = _pieces(sequence), [_pieces(detail) for detail in details]
+        tokens_of = tokens.split(1)
+        of_each_image = len(pieces) // len(tokens_of)
         parts = []
-        for place, piece in enumerate(pixels):
-            owner = owners[place * len(owners) // len(pixels)]
-            parts.append(self._masks(owner, piece, [pieces[place] for pieces in seen]))
+        for place, piece in enumerate(pieces):
+            parts.append(self._masks(tokens_of[place // of_each_image], piece, [each[place] for each in finer]))
         masks = torch.cat(parts, dim=1).unflatten(1, (sequence.shape[0], -1)).squeeze(0)
         return tokens, to_map(masks, features)
 
@@ -247,11 +246,15 @@ class LastStage(DecoderStage):
         return (sequence.flatten(1, 3) @ tokens.transpose(1, 2)).unflatten(1, (-1, 4, 4))
 
 
-def _pieces(x: Tensor) -> list[Tensor]:
-    """Cut what pixels hold (B, H*W, ...) into pieces of one image and at most 512 pixels each, in order."""
+def _pieces(x: Tensor, size: int = 512) -> list[Tensor]:
+    """Cut what pixels hold (B, H*W, ...) into pieces of one image and at most ``size`` pixels each, in order.
+
+    512 pixels, each split in 16, are 2 MB in float32 at the published width. All are cut at once: the gradient of a
+    slice alone is as large as the whole.
+    """
     pieces: list[Tensor] = []
     for image in x.split(1):
-        pieces.extend(image.split(512, dim=1))
+        pieces.extend(image.split(size, dim=1))
     return pieces
 
 
