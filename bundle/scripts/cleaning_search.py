@@ -61,13 +61,13 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
     if not (ckpt_dir / "model.pt").is_file():
         raise InputError(f"{ckpt_dir / 'model.pt'} is not there; train a model first, or name the folder of one")
     settings = read_settings(ckpt_dir)
-    if not any(image["part"] == "validate" for image in settings["images"].values()):
+    validate = {name for name, image in settings["images"].items() if image["part"] == "validate"}
+    if not validate:
         raise InputError(f"{ckpt_dir} names no images that chose the epoch alone; train with --protocol held-out")
     root = dataset_dir or settings["dataset_dir"]
     if root is None:
         raise InputError(f"{ckpt_dir} does not say where the images of its training lie; name them by --dataset_dir")
     datalist = read_layout(settings["layout"], root)
-    validate = {name for name, image in settings["images"].items() if image["part"] == "validate"}
     items = [item for name, item in zip(relative_names(datalist, root), datalist) if name in validate]
     if len(items) < len(validate):
         raise InputError(f"{root} lacks {len(validate) - len(items)} image(s) that chose the epoch; put them back")

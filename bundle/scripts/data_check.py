@@ -17,6 +17,7 @@ import json
 import logging
 import math
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
@@ -263,7 +264,7 @@ def _typical_area(facts: Facts) -> float:
 def _options(settings: Mapping[str, Any]) -> str:
     """Settings as the command line takes them."""
     told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
-    return " ".join(f"--{name} {value if value.isalnum() else repr(value)}" for name, value in told.items())
+    return " ".join(f"--{name} {shlex.quote(value)}" for name, value in told.items())
 
 
 def _quartiles(values: Sequence[float]) -> dict[str, float]:
