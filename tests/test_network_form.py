@@ -16,14 +16,15 @@ import json
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.networks.nets import UNet
 
 from scripts.errors import InputError, explanation
-from scripts.network_form import check_norm, form_of
+from scripts.network_form import check_form, check_norm, form_of
 from scripts.networks.blocks import NORMS
 from scripts.networks.qtseg import QTSeg
 from scripts.settings import PUBLISHED
 from scripts.settings_check import check_settings
-from workflows import CONFIGS
+from workflows import BUNDLE, CONFIGS, run_command
 
 SMALL = {"features": 4, "num_heads": 2, "mlp_dim": 16, "depths": (1, 1, 1)}
 
@@ -68,3 +69,22 @@ def test_a_model_of_another_network_is_told_before_a_qtseg_is_built(tmp_path):
 def test_every_form_is_a_setting(norm, tmp_path):
     assert check_norm(norm) == norm
     check_settings({**PUBLISHED, "norm": norm, "detail": True}, tmp_path)
+
+
+@pytest.mark.parametrize("norm, detail", [("group", False), ("batch", False), (None, True)])
+def test_no_other_network_has_a_form(norm, detail):
+    other = UNet(2, 3, 2, channels=(4, 8), strides=(2,))
+    with pytest.raises(InputError, match="but UNet has no form that they set; leave them out"):
+        check_form(other, norm, detail)
+    check_form(other, None, False)
+    check_form(QTSeg(3, 2, **SMALL), norm, detail)
+
+
+def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
+    files = [str(CONFIGS / "train.json"), str(CONFIGS / "networks" / "unet.json")]
+    done = run_command(
+        *("run", "training", "--config_file", str(files), "--bundle_root", str(BUNDLE), "--dataset_dir", str(blobs)),
+        *("--ckpt_dir", str(tmp_path / "models"), "--output_dir", str(tmp_path / "eval"), "--norm", "group"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1 and "norm is 'group' and detail False, but UNet has no form" in done.stderr

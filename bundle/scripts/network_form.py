@@ -17,13 +17,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+
 from .checkpoints import read_weights
 from .errors import InputError
 from .given_files import given_path
 from .networks.blocks import NORMS
+from .networks.qtseg import QTSeg
 from .settings import PUBLISHED
 
-__all__ = ["check_norm", "form_of"]
+__all__ = ["check_form", "check_norm", "form_of"]
 
 _PARTS = ("norm", "detail")
 
@@ -72,3 +75,21 @@ def check_norm(norm: str | None) -> str:
     if norm not in NORMS:
         raise InputError(f"norm is {norm!r}; use one of {', '.join(NORMS)}")
     return norm
+
+
+def check_form(network: nn.Module, norm: str | None, detail: bool) -> None:
+    """Check that a network has the form that is asked for: only QTSeg has one.
+
+    Args:
+        network: to be trained.
+        norm: the knob; None for other networks.
+        detail: the knob; False for other networks.
+
+    Raises:
+        InputError: if one of them is set and would have no effect.
+    """
+    if not isinstance(network, QTSeg) and (norm is not None or detail):
+        raise InputError(
+            f"norm is {norm!r} and detail {detail!r}, but {type(network).__name__} has no form that they set; leave "
+            'them out, and in an overlay of your own write "norm": null, "detail": false'
+        )
