@@ -17,6 +17,7 @@ import logging
 import re
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -101,13 +102,16 @@ def test_colors_are_converted_as_the_reader_does(tmp_path):
 
 
 def test_a_zip_runs_elsewhere_and_names_no_patient(trained, blobs, tmp_path):
-    (path,) = export(trained.ckpt_dir, tmp_path, ["zip"])
+    ckpt_dir = Path(shutil.copytree(trained.ckpt_dir, tmp_path / "models"))
+    (ckpt_dir / "model.json").write_text(json.dumps({**trained.settings, "layout": "dsb2018"}))
+    (path,) = export(ckpt_dir, tmp_path, ["zip"])
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "elsewhere")
     bundle = tmp_path / "elsewhere" / "qtseg"
     text = (bundle / "models" / "model.json").read_text()
     assert "case" not in text and str(blobs) not in text
     settings = json.loads(text)
+    assert settings["layout"] == "folder"  # as whoever gets it has other images
     digests = {image["digest"]: image["part"] for image in settings["images"].values()}
     assert digests == {image["digest"]: image["part"] for image in trained.settings["images"].values()}
     image = str(blobs / "images" / "case 01.png")

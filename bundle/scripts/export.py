@@ -32,7 +32,7 @@ from .checkpoints import read_weights
 from .errors import InputError, explanation
 from .networks.folding import fold_batch_norm
 from .release import listed
-from .settings import file_digest, overlays_of, read_settings
+from .settings import PUBLISHED, file_digest, overlays_of, read_settings
 from .speed import freeze_script
 from .transforms import MinMax
 from .weights import load_trained
@@ -91,7 +91,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
     - onnx, ``model.onnx``: the same.
     - onnx_image_to_mask, ``image_to_mask.onnx``: as :py:class:`ImageToMask`.
     - zip, ``qtseg.zip``: the bundle with this model, for ``monai.bundle``. Its ``model.json`` names no file and no
-      group; the training's images are still known by their pixels.
+      group, and a plain folder as layout; the training's images are still known by their pixels.
 
     In ONNX, N, H and W may be any, H and W divisible by 32 and at most 4096; the file's metadata has the model's
     ``spatial_size``, ``geometry``, ``color_space`` and ``out_channels`` as JSON.
@@ -266,7 +266,8 @@ def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
     images = {
         str(i): {**image, "group": groups[image["group"]]} for i, image in enumerate(settings["images"].values())
     }
-    return {**settings, **dict.fromkeys(_MAY_NAME & settings.keys()), "images": images, "leaks": []}
+    away = {**dict.fromkeys(_MAY_NAME & settings.keys()), "layout": PUBLISHED["layout"]}  # the dataset is not given
+    return {**settings, **away, "images": images, "leaks": []}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
