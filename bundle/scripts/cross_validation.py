@@ -17,10 +17,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event
 
 from .checks import check_knobs, check_names
 from .command_line import knobs_of
@@ -30,6 +27,7 @@ from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
 from .folds import Split
 from .parent_run import ParentRun
+from .spread import spread
 
 __all__ = ["cross_validate", "main"]
 
@@ -76,39 +74,13 @@ def cross_validate(
         table = ""
         with ParentRun(config, runs.folder) as parent:
             try:
-                _run_folds(runs, todo, devices, parent.run_id)
+                spread(todo, devices, lambda fold, device: runs.run(fold, device=device, parent_run=parent.run_id))
             finally:  # what is done is summed up, whatever stopped the others
                 done = [fold for fold in range(len(split.folds)) if runs.is_done(fold)]
                 if done:
                     table, means = write_fold_table(runs.folder, {fold: runs.evaluation(fold) for fold in done})
                     parent.log(means, runs.folder)
         return table
-
-
-def _run_folds(runs: FoldRuns, todo: Sequence[int], devices: Sequence[str], parent_run: str) -> None:
-    """Train and score folds; after one has failed no other is begun."""
-    free: SimpleQueue[str | None] = SimpleQueue()
-    for device in devices or (None,):
-        free.put(device)
-    stopped = Event()
-
-    def run(fold: int) -> None:
-        device = free.get()
-        try:
-            if not stopped.is_set():
-                runs.run(fold, device=device, parent_run=parent_run)
-        except BaseException:
-            stopped.set()
-            raise
-        finally:
-            free.put(device)
-
-    with ThreadPoolExecutor(max(1, len(devices))) as pool:
-        try:
-            for _ in pool.map(run, todo):  # raises what a fold raised
-                pass
-        finally:
-            stopped.set()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config_file", default="configs/train.json", help="of the training; or a list")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/cross_validation"), help="folder of all folds")
     parser.add_argument("--folds", type=int, nargs="+", default=[], help="train these only")
-    parser.add_argument("--devices", nargs="+", default=[], help="numbers of GPUs to spread the folds over")
+    spread_over = "numbers of GPUs to spread the folds over; one named twice trains two at a time"
+    parser.add_argument("--devices", nargs="+", default=[], help=spread_over)
     asked, rest = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:

@@ -22,20 +22,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from PIL import Image
 
 from scripts.cleaning_search import search_cleaning
 from scripts.contest import __main__ as program
-from scripts.contest import speed
 from scripts.contest.__main__ import main
-from scripts.contest.contestants import Contestant, build_network
-from scripts.contest.results import read_results, results_path
-from scripts.contest.table import write_contest
+from scripts.contest.contestants import Contestant
+from scripts.contest.results import read_results
 from scripts.errors import InputError
 from scripts.export import export
 from scripts.scored_runs import ScoredRuns
-from scripts.whole_files import write_csv, write_json
 from workflows import BUNDLE, CONFIGS
 
 TRAIN = str(CONFIGS / "train.json")
@@ -164,29 +160,6 @@ def test_scores_of_another_training_are_refused(held, blobs, tmp_path, capsys, m
     assert "(images_digest was " in refusal("--dataset_dir", str(images))
 
 
-def test_networks_are_timed_again_when_they_or_the_device_change(tmp_path, monkeypatch):
-    times = {"median": 1.0}
-    monkeypatch.setattr(speed, "latency", lambda builds, *_: dict.fromkeys(builds, times))
-    monkeypatch.setattr(speed, "train_step", lambda builds, *_: {name: times for name in builds if name != "large"})
-    counted = []
-    monkeypatch.setattr(speed, "count", lambda build, size: counted.append(build) or (1, 1.0))
-
-    def timed(definition: str = "a", device: str = "cpu", name: str = "net") -> int:
-        counted.clear()
-        found = speed.measured(tmp_path / "s.json", {name: None}, {name: definition}, 64, torch.device(device))
-        write_json(tmp_path / "s.json", found)
-        return len(counted)
-
-    assert [timed(), timed(), timed("b"), timed("b"), timed("b", "meta"), timed("b", "meta")] == [1, 0, 1, 0, 1, 0]
-    assert [timed(name="large"), timed(name="large")] == [1, 1]  # what was not timed for want of memory is tried again
-
-
-def test_networks_are_built_where_they_are_timed():
-    files = [TRAIN, str(CONFIGS / "networks" / "unet.json")]
-    network = build_network(files, {"bundle_root": str(BUNDLE)}, torch.device("meta"))
-    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
-
-
 def test_mistakes_are_one_sentence(held, blobs, capsys):
     for words, told in (
         (["--recipes", "soup"], "soup.json is not there; the recipes are "),
@@ -218,21 +191,6 @@ def test_a_wrong_knob_binds_no_folder(blobs, tmp_path, capsys):
     assert not (tmp_path / "settings.json").exists() and not (tmp_path / "speed.json").exists()
 
 
-def scores(dice: float, group: str = "") -> dict[str, float | str]:
-    others = dict.fromkeys(("iou", "mae", "hd95", "paper_dice", "paper_iou", "paper_mae"), 0.5)
-    return {"group": group, "dice": dice, **others}
-
-
-def table_of(folder: Path, results: dict) -> str:
-    for each, by_seed in results.items():
-        for seed in by_seed:
-            hours = seed + (1 if each.network == "a" else 10)
-            write_json(results_path(folder, each, seed).with_suffix(".json"), {"machine": "there", "hours": hours})
-    cost = {"parameters": 1e6, "gmacs": 1.0, "latency": None, "step": {"median": 7}}
-    costs = {"machine": "here", "size": 32, "networks": {"a": cost, "b": cost}}
-    return write_contest(folder, results, costs, "this", "paper")
-
-
 def test_what_trained_and_what_was_timed_may_be_two_machines(held, blobs, tmp_path, capsys):
     shutil.copytree(held.folder / "results", tmp_path / "results")
     for file in (tmp_path / "results").glob("*.json"):
@@ -258,45 +216,26 @@ def test_hours_add_up_over_interruptions(tmp_path):
     assert 0.2 <= 3600 * runs.hours("run") < 2
 
 
-def test_differences_are_paired_by_image_and_seed(tmp_path):
-    # of images that differ by far more than the networks do
-    level = [i / 10 for i in range(8)]
-    ours = {s: {f"{i}.png": scores(level[i] + 0.02 + s / 100, f"{i}") for i in range(8)} for s in (0, 1)}
-    theirs = {s: {f"{i}.png": scores(level[i] + s / 100, f"{i}") for i in range(8)} for s in (1, 2)}
-    results = {Contestant("r", "a"): ours, Contestant("r", "b"): theirs}
-    text = table_of(tmp_path, results)
-    first, second = json.loads((tmp_path / "contest.json").read_text())["contestants"]
-    assert "difference" not in first["scores"]["dice"]
-    difference = second["scores"]["dice"]["difference"]
-    assert difference["seeds"] == [1]  # which both have
-    assert difference["mean"] == pytest.approx(-0.02) and difference["high"] < -0.019  # images alike in all but that
-    assert first["scores"]["dice"]["sd_of_seeds"] == pytest.approx(0.01 / 2**0.5)
-    assert "| -2.00 (-2.00 to -2.00) | 1.00 | 1.00 | - | 7 | 11.50 |" in text and "| - | 7 | 1.50 |" in text
-
-
-def test_intervals_are_over_groups_of_images(tmp_path):
-    widths = []
-    for groups in (range(40), [i // 20 for i in range(40)], [0] * 40):
-        table = {f"{i:02}.png": scores(0.9 if i < 20 else 0.5, f"{group}") for i, group in enumerate(groups)}
-        text = table_of(tmp_path, {Contestant("r", "a"): {0: table}})
-        (row,) = json.loads((tmp_path / "contest.json").read_text())["contestants"]
-        dice = row["scores"]["dice"]
-        widths.append(None if dice["low"] is None else dice["high"] - dice["low"])
-    assert widths[0] < 0.15 and widths[1] == pytest.approx(0.4)  # two patients tell little of others
-    assert widths[2] is None and "| 70.00 (one group: no interval) |" in text
-
-
-def test_scores_of_other_images_do_not_mix(tmp_path):
-    contestants = [Contestant("paper", name) for name in "ab"]
-    for contestant, image in zip(contestants, ("1.png", "2.png")):
-        row = {"image": image, **scores(0.5)}
-        path = results_path(tmp_path, contestant, 0)
-        write_csv(path, list(row), [list(row.values())])
-        write_json(path.with_suffix(".json"), {"training": {}})
-    with pytest.raises(InputError, match="results holds scores of different images; give another --output_dir"):
-        read_results(tmp_path, dict.fromkeys(contestants, {}), [0])
-
-
 def test_an_overlay_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="networks/none.json is not there; the networks are attention_unet, "):
         Contestant("paper", "none").overlays(CONFIGS)
+
+
+def test_trainings_are_spread_over_devices(held, blobs, tmp_path, monkeypatch):
+    folder = tmp_path / "spread"
+    folder.mkdir()
+    shutil.copy(held.folder / "speed.json", folder)
+    used: dict[str, str] = {}
+
+    def train_and_score(self: ScoredRuns, name: str, knobs: object, *, overlays: object, device: str) -> None:
+        time.sleep(0.2)  # so that the other device takes the other training
+        used[name] = device
+        done = held.folder / name.replace("seed_1", "seed_0")
+        shutil.copytree(done / "evaluation", self.scores_dir(name))
+        shutil.copy(done / "hours.json", self.model_dir(name))
+
+    monkeypatch.setattr(ScoredRuns, "train_and_score", train_and_score)
+    main(arguments(folder, blobs, "--recipes", "paper", "--seeds", "0", "1", "--devices", "3", "1"))
+    assert len(used) == 4 and set(used.values()) == {"3", "1"}
+    contestants = json.loads((folder / "contest.json").read_text())["contestants"]
+    assert [each["seeds"] for each in contestants] == [[0, 1], [0, 1]]

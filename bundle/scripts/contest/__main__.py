@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from ..checks import STRIDE, check_knobs, check_names
 from ..command_line import knobs_of
 from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns
+from ..spread import spread
 from ..whole_files import write_json
 from .contestants import Contestant, build_network, check_free, definition_of
 from .results import bind, read_results, results_path, save_results, terms_of
@@ -89,16 +91,21 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         def table() -> str:
             return write_contest(runs.folder, read_results(runs.folder, terms, asked.seeds), speed, command, protocol)
 
-        for seed, each in product(asked.seeds, contestants):  # all with one seed, before any with the next
+        def train(of: tuple[int, Contestant], gpu: str | None) -> None:
+            seed, each = of
             name, path = each.run(seed), results_path(runs.folder, each, seed)
-            if path.is_file():
-                continue
             bind(runs.model_dir(name) / "training.json", terms[each])
             if not runs.has_scores(name):  # else it was cut off between the two
-                runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[each])
-            machine, hours = describe_machine(device), runs.hours(name)
-            save_results(path, runs.scores_dir(name), terms=terms[each], machine=machine, hours=hours)
-            table()
+                runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[each], device=gpu)
+            with one_at_a_time:
+                machine, hours = describe_machine(device), runs.hours(name)
+                save_results(path, runs.scores_dir(name), terms=terms[each], machine=machine, hours=hours)
+                table()
+
+        one_at_a_time = Lock()
+        every = product(asked.seeds, contestants)  # all with one seed, before any with the next
+        todo = [(seed, each) for seed, each in every if not results_path(runs.folder, each, seed).is_file()]
+        spread(todo, asked.devices, train)
         return table()
 
 
@@ -132,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipes", nargs="+", required=True, help="overlays in configs/recipes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the trainings")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/contest"), help="folder of models and table")
+    spread_over = "numbers of GPUs to spread the trainings over; one named twice trains two at a time"
+    parser.add_argument("--devices", nargs="+", default=[], help=spread_over)
     parser.add_argument("--speed_size", type=int, default=256, help="side of the images that networks are timed on")
     default = "cuda:0" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--speed_device", default=default, help="that they are timed on")

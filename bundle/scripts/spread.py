@@ -1,0 +1,60 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Trainings beside each other, on several devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event
+from typing import TypeVar
+
+__all__ = ["spread"]
+
+Job = TypeVar("Job")
+
+
+def spread(jobs: Sequence[Job], devices: Sequence[str], run: Callable[[Job, str | None], None]) -> None:
+    """Do each job on the next free device, in the order given; after one has failed no other is begun.
+
+    Args:
+        jobs: what is to be done.
+        devices: numbers of GPUs; one that is named twice does two jobs at a time. Empty for one job after another, on
+            no device in particular.
+        run: does a job on a device, in a thread of its own.
+
+    Raises:
+        BaseException: what the first job that failed has raised, once those that were running have ended.
+    """
+    free: SimpleQueue[str | None] = SimpleQueue()
+    for device in devices or (None,):
+        free.put(device)
+    stopped = Event()
+
+    def run_on_free(job: Job) -> None:
+        device = free.get()
+        try:
+            if not stopped.is_set():
+                run(job, device)
+        except BaseException:
+            stopped.set()
+            raise
+        finally:
+            free.put(device)
+
+    with ThreadPoolExecutor(max(1, len(devices))) as pool:
+        try:
+            for _ in pool.map(run_on_free, jobs):  # raises what a job raised
+                pass
+        finally:
+            stopped.set()
