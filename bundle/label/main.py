@@ -34,8 +34,8 @@ from qtseg_label.model import TrainedModel  # noqa: E402
 from qtseg_label.scoring import DiceOfModel  # noqa: E402
 from qtseg_label.train import TrainOnLabels  # noqa: E402
 
+from scripts.checks import check_knobs  # noqa: E402
 from scripts.errors import InputError  # noqa: E402
-from scripts.masks import MAX_CLASSES  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ class QTSegApp(MONAILabelApp):
             raise InputError(f"--conf {sorted(unknown)[0]} is not known here; use {', '.join(sorted(_CONF))}")
         ckpt_dir = Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute()
         classes = conf.get("out_channels")
-        if classes is not None and not (classes.isdecimal() and 2 <= int(classes) <= MAX_CLASSES):
-            raise InputError(f"--conf out_channels is {classes}; use a number of classes from 2, with the background")
+        if classes is not None:
+            check_knobs({"out_channels": int(classes) if classes.isdecimal() else classes})
         self.model = TrainedModel(BUNDLE, ckpt_dir, None if classes is None else int(classes))
         path = ckpt_dir / "model.pt"
         served = f"serves {path}" if self.model.is_there else f"there is no {path} until a training has made it"
