@@ -177,3 +177,12 @@ def test_the_report_is_told(tmp_path, caplog):
     ):
         assert text in caplog.text
     assert json.loads((tmp_path / "check.json").read_text())["leaks"][0]["num_groups"] == 1
+
+
+def test_no_other_settings_are_advised_where_a_model_is_scored(tmp_path, caplog):
+    for training in (True, False):
+        caplog.clear()
+        report = check([facts("a"), facts("b")], tmp_path, training=training)
+        with caplog.at_level("INFO", logger="qtseg"):
+            report_check(report, [], tmp_path / "data_check.json")
+        assert bool(report["suggestions"]) == ("would suit this data" in caplog.text) == training

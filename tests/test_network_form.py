@@ -80,6 +80,13 @@ def test_no_other_network_has_a_form(norm, detail):
     check_form(QTSeg(3, 2, **SMALL), norm, detail)
 
 
+def test_a_form_is_that_of_the_weights_to_start_from():
+    network = QTSeg(3, 2, **SMALL, norm="group", detail=True)
+    check_form(network, "group", True, {"norm": "group", "detail": True})
+    with pytest.raises(InputError, match="weights to start from have norm 'batch' and detail False; leave both out"):
+        check_form(network, "group", True, {"norm": "batch", "detail": False})
+
+
 def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
     files = [str(CONFIGS / "train.json"), str(CONFIGS / "networks" / "unet.json")]
     done = run_command(

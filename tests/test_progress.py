@@ -117,6 +117,13 @@ def test_the_end_says_where_everything_is_and_how_to_look_at_it(log):
     assert "inferring --config_file \"['configs/inference.json', 'configs/networks/unet.json']\"" in log.text
 
 
+def test_a_start_that_nothing_was_better_than_is_told(log):
+    validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.9, best_metric_epoch=0))
+    places = {"ckpt_dir": "m", "output_dir": "o", "run_dir": "o/r", "tracking_uri": "http://127.0.0.1:5000"}
+    describe_end(validator=validator, network_name="qtseg", test_data=[], **places)
+    assert "no epoch was better than the start, whose validation Dice is 0.9000" in log.text
+
+
 def test_a_server_is_shown_as_it_is(log):
     validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.9, best_metric_epoch=7))
     places = {"ckpt_dir": "m", "output_dir": "o", "run_dir": "o/r", "tracking_uri": "http://127.0.0.1:5000"}

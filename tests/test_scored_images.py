@@ -60,6 +60,7 @@ def test_a_model_is_scored_on_what_its_training_held_out():
 def test_a_dataset_that_has_moved_is_known_by_its_pixels():
     assert choose("/elsewhere", "abcd") == (HELD_OUT, "held-out", 0)
     assert choose("/elsewhere", "cd") == (HELD_OUT, "held-out", 0)  # what was held out alone, under other names
+    assert choose("/elsewhere", "d") == ({"d": "p3"}, "held-out", 0)  # a part of it
     assert choose("/elsewhere", "abc") == ({"a": "p1", "b": "p2", "c": "p3"}, "all", 2)
     assert choose("/elsewhere", "bx") == ({"b": "p2", "x": "images/b.png"}, "all", 1)  # one that chose the epoch
 
@@ -80,12 +81,13 @@ def test_images_that_chose_the_epoch_are_counted_under_the_papers_protocol():
     assert choose("/data", "abcd", paper, part="all") == (EVERY, "all", 4)
 
 
-def test_what_a_model_saw_before_it_was_trained_further_is_counted(tmp_path):
-    (tmp_path / "model.pt").write_bytes(b"weights")
-    digest = file_digest(tmp_path / "model.pt")
-    (tmp_path / "model.json").write_text(json.dumps({**SETTINGS, "sha256": digest}))
+@pytest.mark.parametrize("name", ["model", "model.previous"])
+def test_what_a_model_saw_before_it_was_trained_further_is_counted(name, tmp_path):
+    weights = tmp_path / f"{name}.pt"
+    weights.write_bytes(b"weights")
+    weights.with_suffix(".json").write_text(json.dumps({**SETTINGS, "sha256": file_digest(weights)}))
     knobs = {**PUBLISHED, "dataset_dir": "/new", "fold": 0}
-    further = describe_model(knobs, SPLIT, dataset("/new", "wxyz")[1], [], tmp_path / "model.pt")
+    further = describe_model(knobs, SPLIT, dataset("/new", "wxyz")[1], [], weights)
     assert choose("/data", "abcd", further) == (dict(zip("abcd", NAMES)), "all", 2)
     assert choose("/new", "wxyz", further) == ({"y": "p3", "z": "p3"}, "held-out", 0)
     assert choose("/new", "wxyz", describe_model(knobs, SPLIT, dataset("/new", "wxyz")[1], []))[2] == 0
@@ -105,7 +107,7 @@ def test_other_images_of_the_same_names_are_another_dataset():
 def test_synthetic_images_are_not_scored_in_place_of_images_that_were_not_named():
     assert choose("/drawn", "abcd", dataset_dir=None) == (HELD_OUT, "held-out", 0)  # of a training on them
     for settings in (SETTINGS, {**PUBLISHED, "fold": 0}):
-        with pytest.raises(InputError, match="/drawn holds no image that the model was trained on; name those to sc"):
+        with pytest.raises(InputError, match="/drawn holds no image that the model was trained on; .* by --ckpt_dir"):
             choose("/drawn", "wxyz", settings, dataset_dir=None)
 
 

@@ -50,6 +50,25 @@ def test_start_from_a_whole_model_or_an_encoder(saved):
     assert same(encoder.encoder, source.encoder) and not same(encoder.bridge, source.bridge)
 
 
+def test_what_a_model_is_and_where_nothing_is_known_of_it_is_told(saved, caplog):
+    path = saved[1]
+    with caplog.at_level("INFO", logger="qtseg"):
+        load_trained(QTSeg(3, 2), path)
+        start_from(QTSeg(3, 2), weights=path)
+    assert f"model:    {path} (nothing is on record of it)" in caplog.text
+    assert f"start:    {path}; its images are not on record" in caplog.text
+    caplog.clear()
+    parts = enumerate(("train", "train", "test"))
+    images = {str(i): {"part": part, "group": "g", "digest": str(i)} for i, part in parts}
+    settings = {**PUBLISHED, "images": images, "sha256": file_digest(path)}
+    path.with_suffix(".json").write_text(json.dumps(settings))
+    with caplog.at_level("INFO", logger="qtseg"):
+        load_trained(QTSeg(3, 2), path)
+        start_from(QTSeg(3, 2), weights=path)
+    assert f"model:    {path} (qtseg with norm batch, 512 x 512, trained on 2 images)" in caplog.text
+    assert caplog.messages[-1] == f"start:    {path}"
+
+
 def test_both_at_once_are_refused(saved):
     with pytest.raises(InputError, match="both set"):
         start_from(QTSeg(3, 2), weights=saved[1], encoder_weights=saved[1])

@@ -91,7 +91,7 @@ def check_data(
                 name: _quartiles([getattr(each, name) for each in usable]) for name in ("low", "high", "mean", "spread")
             },
             "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
-            "suggestions": _suggest(usable),
+            "suggestions": _suggest(usable) if training else {},  # a model keeps to what it was trained with
         }
         small = training and not detail and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"])
         report["worth_comparing"] = {"norm": "group", "detail": True} if small else {}
@@ -175,8 +175,8 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
             f"check:    objects are small: {_options(report['worth_comparing'])} may do better, as on nuclei of "
             "several microscopes (docs/contests.md); scripts.contest compares"
         )
-    suggested = _options(report["suggestions"])
-    _logger.info(f"check:    would suit this data: {suggested}; all of the check: {report_path}")
+    suggested = f"would suit this data: {_options(report['suggestions'])}; " if report["suggestions"] else ""
+    _logger.info(f"check:    {suggested}all of the check: {report_path}")
 
 
 def _problems(

@@ -77,19 +77,26 @@ def check_norm(norm: str | None) -> str:
     return norm
 
 
-def check_form(network: nn.Module, norm: str | None, detail: bool) -> None:
-    """Check that a network has the form that is asked for: only QTSeg has one.
+def check_form(network: nn.Module, norm: str | None, detail: bool, form: Mapping[str, Any] | None = None) -> None:
+    """Check that a network has the form that is asked for, and the weights that it starts from have the same.
 
     Args:
         network: to be trained.
         norm: the knob; None for other networks.
         detail: the knob; False for other networks.
+        form: of the weights, from :py:func:`form_of`; None without weights.
 
     Raises:
-        InputError: if one of them is set and would have no effect.
+        InputError: if one of them is set and would have no effect, as on other networks than QTSeg, or is not that of
+            the weights.
     """
     if not isinstance(network, QTSeg) and (norm is not None or detail):
         raise InputError(
             f"norm is {norm!r} and detail {detail!r}, but {type(network).__name__} has no form that they set; leave "
             'them out, and in an overlay of your own write "norm": null, "detail": false'
+        )
+    if isinstance(network, QTSeg) and form is not None and form != {"norm": norm, "detail": detail}:
+        raise InputError(
+            f"norm is {norm!r} and detail {detail!r}, but the weights to start from have norm {form['norm']!r} and "
+            f"detail {form['detail']!r}; leave both out"
         )

@@ -99,7 +99,10 @@ def describe_end(
     if idist.get_rank() > 0:
         return
     state = validator.state
-    _logger.info(f"best validation Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}")
+    if state.best_metric_epoch:
+        _logger.info(f"best validation Dice {state.best_metric:.4f} at epoch {state.best_metric_epoch}")
+    else:
+        _logger.info(f"no epoch was better than the start, whose validation Dice is {state.best_metric:.4f}")
     if otsu_dice is not None:
         _logger.info(f"for comparison, Otsu's threshold reaches {otsu_dice:.4f} on them (the images are synthetic)")
     local = f"mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(tracking_uri)}"

@@ -45,7 +45,7 @@ PROTOCOLS = {
         "compare them with the paper's figures only.",
     ),
     "all": Protocol(
-        "all images: those of the training included",
+        "all images: some were trained on",
         "The model was trained on a part of these images, or chosen by them, so the scores are too good for a "
         "comparison.",
     ),

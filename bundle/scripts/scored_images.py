@@ -83,7 +83,10 @@ def images_to_score(
         same = of_name is not None and of_name["digest"] == each.digest
         records.append(of_name if same else by_digest.get(each.digest))
     if dataset_dir is None and not any(records):
-        raise InputError(f"{root} holds no image that the model was trained on; name those to score by --dataset_dir")
+        raise InputError(
+            f"{root} holds no image that the model was trained on; name those to score by --dataset_dir, or the folder "
+            "of the model that was trained on these by --ckpt_dir"
+        )
     held_out = {name: image["digest"] for name, image in known.items() if image["part"] == "test"}
     missing = set(held_out.values()) - {each.digest for each in facts}
     if missing and part == "test" and settings["dataset_dir"] == _remembered(dataset_dir):
@@ -137,7 +140,9 @@ def _protocol(records: Sequence[Mapping[str, Any] | None], known: Mapping[str, A
     """What scores of images mean that are not just those held out."""
     if not known:
         return "unknown"
-    return "all" if seen or any(record is not None for record in records) else "external"
+    if seen:
+        return "all"
+    return "held-out" if any(record is not None for record in records) else "external"
 
 
 def _remembered(dataset_dir: str | os.PathLike | None) -> str | None:

@@ -50,6 +50,8 @@ __all__ = [
 
 _logger = logging.getLogger("qtseg")
 
+_WITH_SETTINGS = ("model.pt", "model.previous.pt")
+
 # settings that models of earlier versions do not have, and what holds for those
 _ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False}
 
@@ -95,7 +97,7 @@ def pending_model(ckpt_dir: str | os.PathLike) -> Path:
     return Path(ckpt_dir) / ".model.pending.pt"
 
 
-def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
+def read_settings(ckpt_dir: str | os.PathLike, name: str = "model") -> dict[str, Any]:
     """Settings that the model in ``ckpt_dir`` was trained with; the published ones where there is no settings file.
 
     Evaluation and inference take their defaults from here, so that a model meets images of the size it was trained on
@@ -103,6 +105,7 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
 
     Args:
         ckpt_dir: folder that holds ``model.pt`` and ``model.json``.
+        name: of both files, where it is another.
 
     Returns:
         A dictionary with at least the keys of :py:data:`PUBLISHED`.
@@ -111,7 +114,7 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
         InputError: if the file is not JSON, lacks a key, has a value that is none, or belongs to another ``model.pt``
             than the one beside it.
     """
-    path = settings_path(ckpt_dir)
+    path = settings_path(ckpt_dir).with_name(f"{name}.json")
     if not path.is_file():
         _logger.info(f"no {path}: using the published setting (512 x 512 pixels, 2 classes)")
         return dict(PUBLISHED)
@@ -126,7 +129,8 @@ def read_settings(ckpt_dir: str | os.PathLike) -> dict[str, Any]:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
     check_settings(settings, path)
     model = path.with_suffix(".pt")
-    put_pending_model(ckpt_dir, settings)
+    if name == "model":
+        put_pending_model(ckpt_dir, settings)
     if model.is_file() and settings.get("sha256") != file_digest(model):
         raise InputError(
             f"{path} was written for another model than {model}; delete it if that has the published setting "
@@ -226,14 +230,15 @@ def settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
     """The settings beside a file of weights; those of a new model where there are none.
 
     Args:
-        weights: the file; None for no weights.
+        weights: the file; None for no weights. Only ``model.pt`` and ``model.previous.pt`` have settings.
 
     Raises:
         InputError: as :py:func:`read_settings` does.
     """
-    if weights is None or Path(weights).name != "model.pt" or not settings_path(Path(weights).parent).is_file():
+    path = None if weights is None else Path(weights)
+    if path is None or path.name not in _WITH_SETTINGS or not path.with_suffix(".json").is_file():
         return PUBLISHED
-    return read_settings(Path(weights).parent)
+    return read_settings(path.parent, path.stem)
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
@@ -249,4 +254,4 @@ def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
         previous.unlink(missing_ok=True)
         if current.is_file():
             shutil.copy2(current, previous)
-    _logger.info(f"the model of an earlier training is kept as {Path(ckpt_dir) / 'model.previous.pt'}")
+    _logger.info(f"the model that was there is kept as {Path(ckpt_dir) / 'model.previous.pt'}, with its settings")

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import ignite.distributed as idist
 from torch import nn
@@ -22,7 +24,7 @@ from torch import nn
 from .checkpoints import load_encoder, load_weights
 from .errors import InputError
 from .given_files import given_path
-from .settings import overlays_of, settings_of
+from .settings import PUBLISHED, overlays_of, settings_of
 
 __all__ = ["load_trained", "start_from"]
 
@@ -51,7 +53,9 @@ def start_from(
         load_encoder(network, given_path(encoder_weights))
     if idist.get_rank() == 0:
         source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
-        _logger.info(f"start:    {source}")
+        unknown = weights is not None and settings_of(weights) is PUBLISHED
+        told = "; its images are not on record, so no evaluation can tell when it scores one" if unknown else ""
+        _logger.info(f"start:    {source}{told}")
 
 
 def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str = "qtseg") -> None:
@@ -75,3 +79,15 @@ def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str 
         cure += f" configs/{overlay}.json in --config_file"
         raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure}")
     load_weights(network, path, any_classes=False)
+    if idist.get_rank() == 0:
+        _logger.info(f"model:    {path}{_told_of(settings_of(path))}")
+
+
+def _told_of(settings: Mapping[str, Any]) -> str:
+    """What tells a model from others, of its settings, in brackets."""
+    if settings is PUBLISHED:
+        return " (nothing is on record of it)"
+    height, width = settings["spatial_size"]
+    form = "" if settings["norm"] is None else f" with norm {settings['norm']}{' and detail' * settings['detail']}"
+    count = sum(image["part"] == "train" for image in settings["images"].values())
+    return f" ({settings['network_name']}{form}, {height} x {width}, trained on {count} images)"
