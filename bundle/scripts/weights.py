@@ -72,22 +72,21 @@ def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str 
     """
     if not os.path.isfile(path):
         raise InputError(f"{path} is not there; train a model first, or name the folder of one by --ckpt_dir")
-    trained = settings_of(path)["network_name"]
+    settings = settings_of(path)
+    trained = settings["network_name"]
     if trained != network_name:
         cure = "add" if network_name == "qtseg" else "leave out" if trained == "qtseg" else "exchange the overlay for"
         (overlay,) = overlays_of(network_name if cure == "leave out" else trained)
         cure += f" configs/{overlay}.json in --config_file"
         raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure}")
     load_weights(network, path, any_classes=False)
-    if idist.get_rank() == 0:
-        _logger.info(f"model:    {path}{_told_of(settings_of(path))}")
+    if settings is not PUBLISHED and idist.get_rank() == 0:
+        _logger.info(f"model:    {path} ({_told_of(settings)})")
 
 
 def _told_of(settings: Mapping[str, Any]) -> str:
-    """What tells a model from others, of its settings, in brackets."""
-    if settings is PUBLISHED:
-        return " (nothing is on record of it)"
+    """What tells a model from others, of its settings."""
     height, width = settings["spatial_size"]
     form = "" if settings["norm"] is None else f" with norm {settings['norm']}{' and detail' * settings['detail']}"
     count = sum(image["part"] == "train" for image in settings["images"].values())
-    return f" ({settings['network_name']}{form}, {height} x {width}, trained on {count} images)"
+    return f"{settings['network_name']}{form}, {height} x {width}, trained on {count} images"
