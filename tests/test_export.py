@@ -112,6 +112,8 @@ def test_a_zip_runs_elsewhere_and_names_no_patient(trained, blobs, tmp_path):
     assert "case" not in text and str(blobs) not in text
     settings = json.loads(text)
     assert settings["layout"] == "folder"  # as whoever gets it has other images
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert "eval_metrics" not in metadata and "2018" not in metadata["data_source"]  # of the model of nuclei
     digests = {image["digest"]: image["part"] for image in settings["images"].values()}
     assert digests == {image["digest"]: image["part"] for image in trained.settings["images"].values()}
     image = str(blobs / "images" / "case 01.png")

@@ -36,13 +36,14 @@ from .settings import PUBLISHED, file_digest, overlays_of, read_settings
 from .speed import freeze_script
 from .transforms import MinMax
 from .weights import load_trained
-from .whole_files import replacing
+from .whole_files import read_json, replacing
 
 __all__ = ["FORMATS", "ImageToMask", "export", "main"]
 
 FORMATS = ("torchscript", "onnx", "onnx_image_to_mask", "zip")
 
 _BUNDLE = Path(__file__).parents[1]
+_METADATA = _BUNDLE / "configs" / "metadata.json"
 _PACKED = ("configs", "docs", "scripts", "LICENSE")
 _STRIDE, _LARGEST = 32, 128  # pixels; times so many of them
 _MAY_NAME = {"dataset_dir", "split", "group", "weights", "encoder_weights"}  # settings
@@ -152,6 +153,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
                         raise InputError(f"{changed} are others by weights in half precision; leave out --half")
                     _logger.info(f"{path}: {equal:.4%} of the pixels of masks are those by weights in full precision")
                 _save(path, lambda file: _pack(ckpt_dir, model, file))
+        _logger.info(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
         files.append(path)
     return files
 
@@ -252,12 +254,22 @@ def _pack(ckpt_dir: Path, model: Path, file: str) -> None:
         for name in _PACKED:
             root = _BUNDLE / name
             for path in sorted(root.rglob("*") if root.is_dir() else [root]):
-                if path.is_file() and "__pycache__" not in path.parts:
+                if path.is_file() and "__pycache__" not in path.parts and path != _METADATA:
                     archive.write(path, Path("qtseg") / path.relative_to(_BUNDLE))
+        archive.writestr("qtseg/configs/metadata.json", json.dumps(_metadata_of(ckpt_dir / "model.pt"), indent=2))
         archive.write(model, Path("qtseg", "models", "model.pt"))
         if (ckpt_dir / "model.json").is_file():
             settings = {**_without_names(read_settings(ckpt_dir)), "sha256": file_digest(model)}
             archive.writestr("qtseg/models/model.json", json.dumps(settings, indent=2))
+
+
+def _metadata_of(model: Path) -> dict[str, Any]:
+    """The bundle's metadata, for a model of one's own without what they tell of the one that comes with the bundle."""
+    metadata: dict[str, Any] = read_json(_METADATA)
+    if file_digest(model) != metadata["model_sha256"]:
+        metadata["data_source"] = "images of the training, which are not given"
+        del metadata["eval_metrics"], metadata["model_sha256"]
+    return metadata
 
 
 def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
