@@ -16,6 +16,8 @@ import json
 import logging
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -114,6 +116,9 @@ def test_a_zip_runs_elsewhere_and_names_no_patient(trained, blobs, tmp_path):
     assert settings["layout"] == "folder"  # as whoever gets it has other images
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
     assert "eval_metrics" not in metadata and "2018" not in metadata["data_source"]  # of the model of nuclei
+    again = ("scripts.export", "--formats", "zip", "--ckpt_dir", "models", "--output_dir", str(tmp_path / "again"))
+    done = subprocess.run([sys.executable, "-m", *again], cwd=bundle, capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "again" / "qtseg.zip").is_file(), done.stderr
     digests = {image["digest"]: image["part"] for image in settings["images"].values()}
     assert digests == {image["digest"]: image["part"] for image in trained.settings["images"].values()}
     image = str(blobs / "images" / "case 01.png")

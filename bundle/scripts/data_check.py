@@ -74,7 +74,7 @@ def check_data(
 
     Returns:
         The report: ``num_images``, ``problems``, ``sizes``, ``intensities``, ``classes``, ``near_duplicates``,
-        ``suggestions``, and ``worth_comparing``, settings that may do better.
+        ``suggestions``, and ``worth_comparing``, settings that may do better; both are empty unless ``training``.
 
     Raises:
         InputError: if a file cannot be used, or there is nothing to learn. The report is written before.

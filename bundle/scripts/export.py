@@ -17,7 +17,6 @@ import json
 import logging
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,22 +30,20 @@ from torch.export import Dim
 from .checkpoints import read_weights
 from .errors import InputError, explanation
 from .networks.folding import fold_batch_norm
+from .packing import pack
 from .release import listed
-from .settings import PUBLISHED, file_digest, overlays_of, read_settings
+from .settings import overlays_of, read_settings
 from .speed import freeze_script
 from .transforms import MinMax
 from .weights import load_trained
-from .whole_files import read_json, replacing
+from .whole_files import replacing
 
 __all__ = ["FORMATS", "ImageToMask", "export", "main"]
 
 FORMATS = ("torchscript", "onnx", "onnx_image_to_mask", "zip")
 
 _BUNDLE = Path(__file__).parents[1]
-_METADATA = _BUNDLE / "configs" / "metadata.json"
-_PACKED = ("configs", "docs", "scripts", "LICENSE")
 _STRIDE, _LARGEST = 32, 128  # pixels; times so many of them
-_MAY_NAME = {"dataset_dir", "split", "group", "weights", "encoder_weights"}  # settings
 _CLOSE = 1e-4  # of logits
 _EQUAL = 0.9999  # of pixels
 _EQUAL_BY_HALF = 0.999
@@ -152,7 +149,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
                         changed = f"{1 - equal:.2%} of the pixels of masks"
                         raise InputError(f"{changed} are others by weights in half precision; leave out --half")
                     _logger.info(f"{path}: {equal:.4%} of the pixels of masks are those by weights in full precision")
-                _save(path, lambda file: _pack(ckpt_dir, model, file))
+                _save(path, lambda file: pack(ckpt_dir, model, file))
         _logger.info(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
         files.append(path)
     return files
@@ -246,40 +243,6 @@ def _check_masks(path: Path, ours: nn.Module, exported: Callable[[Tensor], Tenso
 def _equal(ours: nn.Module, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> float:
     """The share of the pixels that are equal in the masks of both, of the image that has fewest."""
     return min(float(np.mean((ours(image) == exported(image)).numpy())) for image in images)
-
-
-def _pack(ckpt_dir: Path, model: Path, file: str) -> None:
-    """Zip the bundle with a model, all in one folder, and the settings that ``ckpt_dir`` has of it."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in _PACKED:
-            root = _BUNDLE / name
-            for path in sorted(root.rglob("*") if root.is_dir() else [root]):
-                if path.is_file() and "__pycache__" not in path.parts and path != _METADATA:
-                    archive.write(path, Path("qtseg") / path.relative_to(_BUNDLE))
-        archive.writestr("qtseg/configs/metadata.json", json.dumps(_metadata_of(ckpt_dir / "model.pt"), indent=2))
-        archive.write(model, Path("qtseg", "models", "model.pt"))
-        if (ckpt_dir / "model.json").is_file():
-            settings = {**_without_names(read_settings(ckpt_dir)), "sha256": file_digest(model)}
-            archive.writestr("qtseg/models/model.json", json.dumps(settings, indent=2))
-
-
-def _metadata_of(model: Path) -> dict[str, Any]:
-    """The bundle's metadata, for a model of one's own without what they tell of the one that comes with the bundle."""
-    metadata: dict[str, Any] = read_json(_METADATA)
-    if file_digest(model) != metadata["model_sha256"]:
-        metadata["data_source"] = "images of the training, which are not given"
-        del metadata["eval_metrics"], metadata["model_sha256"]
-    return metadata
-
-
-def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings that can be given away: names of files and groups can be those of patients."""
-    groups = {image["group"]: str(i) for i, image in enumerate(settings["images"].values())}
-    images = {
-        str(i): {**image, "group": groups[image["group"]]} for i, image in enumerate(settings["images"].values())
-    }
-    away = {**dict.fromkeys(_MAY_NAME & settings.keys()), "layout": PUBLISHED["layout"]}  # the dataset is not given
-    return {**settings, **away, "images": images, "leaks": []}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -90,13 +90,15 @@ def check_form(network: nn.Module, norm: str | None, detail: bool, form: Mapping
         InputError: if one of them is set and would have no effect, as on other networks than QTSeg, or is not that of
             the weights.
     """
-    if not isinstance(network, QTSeg) and (norm is not None or detail):
+    asked = f"norm is {norm!r} and detail {detail!r}"
+    if not isinstance(network, QTSeg):
+        if norm is not None or detail:
+            raise InputError(
+                f"{asked}, but {type(network).__name__} has no form that they set; leave them out, and in an overlay "
+                'of your own write "norm": null, "detail": false'
+            )
+    elif form is not None and form != {"norm": norm, "detail": detail}:
         raise InputError(
-            f"norm is {norm!r} and detail {detail!r}, but {type(network).__name__} has no form that they set; leave "
-            'them out, and in an overlay of your own write "norm": null, "detail": false'
-        )
-    if isinstance(network, QTSeg) and form is not None and form != {"norm": norm, "detail": detail}:
-        raise InputError(
-            f"norm is {norm!r} and detail {detail!r}, but the weights to start from have norm {form['norm']!r} and "
-            f"detail {form['detail']!r}; leave both out"
+            f"{asked}, but the weights to start from have norm {form['norm']!r} and detail {form['detail']!r}; leave "
+            "both out"
         )

@@ -137,7 +137,7 @@ def warn_of_training_images(seen: int | None, images: Sequence[Any]) -> None:
 
 
 def _protocol(records: Sequence[Mapping[str, Any] | None], known: Mapping[str, Any], seen: int) -> str:
-    """What scores of images mean that are not just those held out."""
+    """What scores mean, where the images are not just all that were held out."""
     if not known:
         return "unknown"
     if seen:

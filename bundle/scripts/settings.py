@@ -28,7 +28,7 @@ import ignite.distributed as idist
 from .cleaning import NO_CLEANING
 from .errors import InputError
 from .folds import Split
-from .given_files import given_json
+from .given_files import given_json, given_path
 from .settings_check import check_settings
 from .survey import Facts
 
@@ -50,7 +50,8 @@ __all__ = [
 
 _logger = logging.getLogger("qtseg")
 
-_WITH_SETTINGS = ("model.pt", "model.previous.pt")
+# names, without suffix, of a model with its settings, and of the one before it
+_MODEL, _PREVIOUS = "model", "model.previous"
 
 # settings that models of earlier versions do not have, and what holds for those
 _ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False}
@@ -87,9 +88,9 @@ def overlays_of(network_name: str) -> list[str]:
     return [] if network_name == PUBLISHED["network_name"] else [f"networks/{network_name}"]
 
 
-def settings_path(ckpt_dir: str | os.PathLike) -> Path:
-    """The settings file that belongs to ``<ckpt_dir>/model.pt``."""
-    return Path(ckpt_dir) / "model.json"
+def settings_path(ckpt_dir: str | os.PathLike, name: str = _MODEL) -> Path:
+    """The settings file that belongs to ``<ckpt_dir>/model.pt``, or to the model of another name."""
+    return Path(ckpt_dir) / f"{name}.json"
 
 
 def pending_model(ckpt_dir: str | os.PathLike) -> Path:
@@ -97,7 +98,7 @@ def pending_model(ckpt_dir: str | os.PathLike) -> Path:
     return Path(ckpt_dir) / ".model.pending.pt"
 
 
-def read_settings(ckpt_dir: str | os.PathLike, name: str = "model") -> dict[str, Any]:
+def read_settings(ckpt_dir: str | os.PathLike, name: str = _MODEL) -> dict[str, Any]:
     """Settings that the model in ``ckpt_dir`` was trained with; the published ones where there is no settings file.
 
     Evaluation and inference take their defaults from here, so that a model meets images of the size it was trained on
@@ -114,7 +115,7 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = "model") -> dict[str,
         InputError: if the file is not JSON, lacks a key, has a value that is none, or belongs to another ``model.pt``
             than the one beside it.
     """
-    path = settings_path(ckpt_dir).with_name(f"{name}.json")
+    path = settings_path(ckpt_dir, name)
     if not path.is_file():
         _logger.info(f"no {path}: using the published setting (512 x 512 pixels, 2 classes)")
         return dict(PUBLISHED)
@@ -129,7 +130,7 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = "model") -> dict[str,
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
     check_settings(settings, path)
     model = path.with_suffix(".pt")
-    if name == "model":
+    if name == _MODEL:
         put_pending_model(ckpt_dir, settings)
     if model.is_file() and settings.get("sha256") != file_digest(model):
         raise InputError(
@@ -235,14 +236,15 @@ def settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
     Raises:
         InputError: as :py:func:`read_settings` does.
     """
-    path = None if weights is None else Path(weights)
-    if path is None or path.name not in _WITH_SETTINGS or not path.with_suffix(".json").is_file():
+    if weights is None:
         return PUBLISHED
-    return read_settings(path.parent, path.stem)
+    path = given_path(weights)
+    named = path.suffix == ".pt" and path.stem in (_MODEL, _PREVIOUS)
+    return read_settings(path.parent, path.stem) if named and path.with_suffix(".json").is_file() else PUBLISHED
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
-    """Copy the model of an earlier training, and its settings, before a new training replaces them.
+    """Copy the model that is there, and its settings, before a new training replaces them.
 
     Args:
         ckpt_dir: folder of ``model.pt``; the copies are ``model.previous.pt`` and ``model.previous.json``.
@@ -250,8 +252,8 @@ def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
     if idist.get_rank() > 0 or not (Path(ckpt_dir) / "model.pt").is_file():
         return
     for suffix in (".pt", ".json"):
-        current, previous = (Path(ckpt_dir) / f"{name}{suffix}" for name in ("model", "model.previous"))
+        current, previous = (Path(ckpt_dir) / f"{name}{suffix}" for name in (_MODEL, _PREVIOUS))
         previous.unlink(missing_ok=True)
         if current.is_file():
             shutil.copy2(current, previous)
-    _logger.info(f"the model that was there is kept as {Path(ckpt_dir) / 'model.previous.pt'}, with its settings")
+    _logger.info(f"the model that was there is kept as {Path(ckpt_dir) / _PREVIOUS}.pt")

@@ -88,6 +88,7 @@ def test_conf_that_is_not_known_is_told(tmp_path):
 
 @pytest.mark.parametrize("classes, told", [
     (4, "out_channels is 4, but .*model.pt is a model of 2 classes; give the folder of another model"),
+    (0, "out_channels is 0; it must be a whole number of at least 2"),
     ("two", "out_channels is 'two'; it must be a whole number of at least 2"),
 ])
 def test_numbers_of_classes_that_cannot_be_are_told(classes, told, trained, tmp_path):

@@ -91,6 +91,8 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         def table() -> str:
             return write_contest(runs.folder, read_results(runs.folder, terms, asked.seeds), speed, command, protocol)
 
+        one_at_a_time = Lock()
+
         def train(of: tuple[int, Contestant], gpu: str | None) -> None:
             seed, each = of
             name, path = each.run(seed), results_path(runs.folder, each, seed)
@@ -102,7 +104,6 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
                 save_results(path, runs.scores_dir(name), terms=terms[each], machine=machine, hours=hours)
                 table()
 
-        one_at_a_time = Lock()
         every = product(asked.seeds, contestants)  # all with one seed, before any with the next
         todo = [(seed, each) for seed, each in every if not results_path(runs.folder, each, seed).is_file()]
         spread(todo, asked.devices, train)
