@@ -76,7 +76,7 @@ def evaluate(
         engine.state.metric_details = {**details, "hd95": distances}
 
     protocols = {"": f"{PROTOCOLS['held-out'].text}; each image at its original size", "paper_": "the paper's scoring"}
-    facts = {"images": str(folder), "protocol": "held-out", "fold": 0, "spatial_size": [32, 64]}
+    facts = {"images": str(folder), "protocol": "held-out", "fold": 0, "run": "train_1", "spatial_size": [32, 64]}
     facts["checkpoint"] = "models/model.pt"
     SaveScores(output_dir, protocols=protocols, facts=facts).attach(engine)
     Calibration(output_dir).attach(engine)
@@ -144,6 +144,7 @@ def _item(folder: Path, name: str, number: int, num_classes: int, group: str) ->
         "path": str(path),
         "label": str(labelled),
         "group": group,
+        "seen": "no",
         "probability": 0.8 * masks["pred"] + 0.2 / num_classes,
         **masks,
     }

@@ -36,7 +36,7 @@ def train(path, epochs: int, *, validated: dict[int, dict[str, float]], runs: in
         if epoch in validated:
             validator.state = SimpleNamespace(epoch=epoch, metrics=validated[epoch])
 
-    SaveCurves(path, validator=validator, optimizer=optimizer).attach(trainer)
+    SaveCurves(path, validator=validator, optimizer=optimizer, run_name="train_1").attach(trainer)
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: seen.append(path.read_text() if path.exists() else ""))
     for _ in range(runs):
         trainer.run([0], max_epochs=epochs)
@@ -46,13 +46,13 @@ def train(path, epochs: int, *, validated: dict[int, dict[str, float]], runs: in
 def test_each_epoch_adds_a_line_with_the_rate_it_was_trained_with(tmp_path):
     scores = {2: {"val_dice": 0.5, "val_iou": 1 / 3}, 4: {"val_dice": 0.75, "val_iou": 0.6}}
     tables = train(tmp_path / "made" / "curves.csv", 4, validated=scores)
-    assert tables[0] == [["epoch", "train_loss", "learning_rate"], ["1", "1", "0.1"]]
+    assert tables[0] == [["run", "epoch", "train_loss", "learning_rate"], ["train_1", "1", "1", "0.1"]]
     assert tables[-1] == [
-        ["epoch", "train_loss", "learning_rate", "val_dice", "val_iou"],
-        ["1", "1", "0.1", "", ""],
-        ["2", "0.5", "0.05", "0.5", "0.333333"],
-        ["3", "0.333333", "0.025", "", ""],  # no validation: the last one is not repeated
-        ["4", "0.25", "0.0125", "0.75", "0.6"],
+        ["run", "epoch", "train_loss", "learning_rate", "val_dice", "val_iou"],
+        ["train_1", "1", "1", "0.1", "", ""],
+        ["train_1", "2", "0.5", "0.05", "0.5", "0.333333"],
+        ["train_1", "3", "0.333333", "0.025", "", ""],  # no validation: the last one is not repeated
+        ["train_1", "4", "0.25", "0.0125", "0.75", "0.6"],
     ]
     assert [len(table) for table in tables] == [2, 3, 4, 5]
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["curves.csv"]
@@ -60,7 +60,7 @@ def test_each_epoch_adds_a_line_with_the_rate_it_was_trained_with(tmp_path):
 
 def test_a_second_training_starts_a_new_table(tmp_path):
     tables = train(tmp_path / "curves.csv", 2, validated={}, runs=2)
-    assert [line[0] for line in tables[-1]] == ["epoch", "1", "2"]
+    assert [line[1] for line in tables[-1]] == ["epoch", "1", "2"]
 
 
 def test_only_the_first_process_writes(tmp_path, monkeypatch):

@@ -65,6 +65,15 @@ def test_a_dataset_that_has_moved_is_known_by_its_pixels():
     assert choose("/elsewhere", "bx") == ({"b": "p2", "x": "images/b.png"}, "all", 1)  # one that chose the epoch
 
 
+def test_each_image_tells_whether_the_model_has_seen_it():
+    datalist, facts = dataset("/data", "abcd")
+    for settings, seen in ((SETTINGS, ["yes", "yes", "no", "no"]), (PUBLISHED, ["unknown"] * 4)):
+        chosen = images_to_score(
+            settings, datalist, facts=facts, root="/data", dataset_dir="/data", part="all", fold=0, group=None
+        )
+        assert [item["seen"] for item in chosen["test"]] == seen
+
+
 def test_where_nothing_was_held_out_its_own_images_are_scored_on_demand_only():
     images = {name: {**image, "part": "train"} for name, image in SETTINGS["images"].items()}
     settings = {**SETTINGS, "images": images}

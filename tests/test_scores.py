@@ -42,7 +42,7 @@ def evaluate(
     def load(engine):
         i = engine.state.iteration - 1
         image = MetaTensor(torch.zeros(1, 2, 2), meta={"filename_or_obj": names[i]})
-        engine.state.batch = [{"image": image, "group": f"group {i // 2}"}]
+        engine.state.batch = [{"image": image, "group": f"group {i // 2}", "seen": ("yes", "no")[i % 2]}]
 
     @engine.on(Events.ITERATION_COMPLETED)
     def predict(engine):
@@ -69,6 +69,7 @@ def test_a_line_an_image_and_the_means_by_protocol(tmp_path):
     assert list(rows) == names
     assert [float(row["dice"]) for row in rows.values()] == [0.5, 1.0, 0.6]
     assert [row["group"] for row in rows.values()] == ["group 0", "group 0", "group 1"]
+    assert [row["seen"] for row in rows.values()] == ["yes", "no", "yes"]
     assert [(row["label_pixels"], row["pred_pixels"]) for row in rows.values()] == [("7", "5"), ("0", "0"), ("3", "4")]
     assert score_names(rows["/data/a.png"]) == ["dice", "paper_dice"]
     assert summary["fold"] == 2 and summary["num_images"] == 3 and summary["num_groups"] == 2

@@ -14,12 +14,21 @@ from __future__ import annotations
 import json
 
 import pytest
+from monai.bundle import ConfigParser
 
 from scripts.cleaning import NO_CLEANING
 from scripts.errors import InputError
 from scripts.folds import Fold, Split
-from scripts.settings import PUBLISHED, describe_model, file_digest, keep_previous_model, read_settings
+from scripts.settings import (
+    PUBLISHED,
+    describe_model,
+    file_digest,
+    keep_previous_model,
+    read_settings,
+    settings_of_checkpoint,
+)
 from scripts.survey import Facts
+from workflows import BUNDLE
 
 
 def test_without_a_file_the_published_setting_is_used(tmp_path):
@@ -87,3 +96,44 @@ def test_the_model_of_an_earlier_training_is_kept(tmp_path):
     (tmp_path / "model.json").unlink()
     keep_previous_model(tmp_path)
     assert not (tmp_path / "model.previous.json").exists()
+
+
+def save(folder, name: str, **settings) -> str:
+    """Weights with settings of their own beside them."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.pt").write_text(f"weights of {folder} {name}")
+    digest = file_digest(folder / f"{name}.pt")
+    (folder / f"{name}.json").write_text(json.dumps({**PUBLISHED, **settings, "sha256": digest}))
+    return str(folder / f"{name}.pt")
+
+
+def test_each_checkpoint_has_the_settings_of_its_own_training(tmp_path):
+    models, other = tmp_path / "models", tmp_path / "other"
+    of_fold = {
+        save(models, "model", fold=1, run="train_1"): 1,
+        save(models, "model.previous", fold=2, run="train_0"): 2,
+        save(other, "model", fold=3): 3,
+        str(tmp_path / "eval" / "train_1" / "checkpoint_epoch=9_step=1.pt"): 1,
+    }
+    for checkpoint, fold in of_fold.items():
+        assert settings_of_checkpoint(checkpoint, models)["fold"] == fold
+    (other / "model.json").unlink()
+    assert settings_of_checkpoint(str(other / "model.pt"), models) == PUBLISHED
+
+
+@pytest.mark.parametrize("name", ["train_0/checkpoint_epoch=9_step=1.pt", "weight_best_dice.pt"])
+def test_a_checkpoint_without_settings_does_not_get_those_of_another_model(tmp_path, name):
+    save(tmp_path / "models", "model", run="train_1")
+    for folder in (tmp_path / "models", tmp_path / "empty"):
+        with pytest.raises(InputError, match=f"{name} has no settings .* copy the file to a folder of its own"):
+            settings_of_checkpoint(str(tmp_path / name), folder)
+
+
+@pytest.mark.parametrize("workflow", ["evaluate", "inference"])
+def test_the_model_before_is_used_as_it_was_trained(tmp_path, workflow):
+    save(tmp_path / "models", "model", spatial_size=[64, 64])
+    checkpoint = save(tmp_path / "models", "model.previous", spatial_size=[96, 96])
+    config = ConfigParser()
+    config.read_config([str(BUNDLE / "configs" / name) for name in ("train.json", f"{workflow}.json")])
+    config.update({"ckpt_dir": str(tmp_path / "models"), "checkpoint": checkpoint})
+    assert config.get_parsed_content("spatial_size") == [96, 96]

@@ -29,20 +29,24 @@ __all__ = ["SaveCurves"]
 
 
 class SaveCurves:
-    """Write a CSV file with a line an epoch: ``epoch``, ``train_loss``, ``learning_rate`` and the validation's scores.
+    """Write a CSV file with a line an epoch.
 
-    The learning rate is the one that the epoch's first step was trained with. Scores are blank where an epoch was not
-    validated. The file is written anew after each epoch, under another name first, so that a reader never meets half of
-    it.
+    Its columns are ``run``, ``epoch``, ``train_loss``, ``learning_rate`` and the validation's scores. The learning rate
+    is the one that the epoch's first step was trained with. Scores are blank where an epoch was not validated. The file
+    is written anew after each epoch, under another name first, so that a reader never meets half of it.
 
     Args:
         path: the file; its folder is made if missing. Only the first process of a job writes.
         validator: the evaluator used for validation.
         optimizer: the trainer's optimizer.
+        run_name: of the training, which its model has on record too.
     """
 
-    def __init__(self, path: str | os.PathLike, *, validator: Evaluator, optimizer: Optimizer) -> None:
+    def __init__(
+        self, path: str | os.PathLike, *, validator: Evaluator, optimizer: Optimizer, run_name: str
+    ) -> None:
         self.path = Path(path)
+        self.run_name = run_name
         self.validator = validator
         self.optimizer = optimizer
         self.learning_rate = 0.0
@@ -77,7 +81,8 @@ class SaveCurves:
         epoch, validated = engine.state.epoch, self.validator.state
         scores = validated.metrics if validated.epoch == epoch else {}
         values = {"train_loss": engine.state.metrics["train_loss"], "learning_rate": self.learning_rate, **scores}
-        self.lines.append({"epoch": epoch, **{name: f"{value:.6g}" for name, value in values.items()}})
+        texts = {name: f"{value:.6g}" for name, value in values.items()}
+        self.lines.append({"run": self.run_name, "epoch": epoch, **texts})
         columns = dict.fromkeys(name for line in self.lines for name in line)  # in the order of their first line
         write_csv(self.path, list(columns), [[line.get(name, "") for name in columns] for line in self.lines])
 

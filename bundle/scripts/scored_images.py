@@ -58,8 +58,9 @@ def images_to_score(
             each image that it did not know is a group of its own.
 
     Returns:
-        ``"test"``, items of ``"image"``, ``"label"`` and ``"group"``; their ``"facts"``; ``"protocol"``, the name of
-        what their scores mean, of :py:data:`.protocols.PROTOCOLS`; and ``"seen"``, the number of images that were
+        ``"test"``, items of ``"image"``, ``"label"``, ``"group"`` and ``"seen"`` ("yes" for one that was trained on or
+        chose the epoch, "no", or "unknown" where that is not on record); their ``"facts"``; ``"protocol"``, the name
+        of what their scores mean, of :py:data:`.protocols.PROTOCOLS`; and ``"seen"``, the number of images that were
         trained on or chose the epoch, None where that is not on record.
 
     Raises:
@@ -107,14 +108,17 @@ def images_to_score(
         i for i, record in enumerate(records) if not as_trained or (record is not None and record["part"] == "test")
     ]
     groups = names if group is None else group_names(datalist, group)
+    trained_on = seen_in_training(settings)
     items = []
     for i in positions:
         record = records[i]
         of_training = record["group"] if group is None and record is not None else groups[i]
-        items.append({"image": datalist[i]["image"], "label": datalist[i]["label"], "group": of_training})
+        told = ("yes" if facts[i].digest in trained_on else "no") if known else "unknown"
+        items.append(
+            {"image": datalist[i]["image"], "label": datalist[i]["label"], "group": of_training, "seen": told}
+        )
     check_processes(items, "to score")
-    trained_on = seen_in_training(settings)
-    seen = sum(facts[i].digest in trained_on for i in positions)
+    seen = sum(item["seen"] == "yes" for item in items)
     return {
         "test": items,
         "facts": [facts[i] for i in positions],

@@ -16,7 +16,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,10 @@ from .errors import InputError
 from .intervals import interval_text, mean_with_interval
 from .whole_files import write_csv, write_json
 
-__all__ = ["SaveScores", "read_scores", "score_names"]
+__all__ = ["FACTS", "SaveScores", "read_scores", "score_names"]
+
+#: columns of a table that are no numbers
+FACTS = ("image", "group", "seen")
 
 
 class SaveScores:
@@ -37,7 +40,8 @@ class SaveScores:
 
     The scores are those in ``engine.state.metric_details``: per image and foreground class. A column bears the name of
     its score; with several foreground classes the class number follows (``dice_1``), beside the mean. ``label_pixels``
-    and ``pred_pixels`` count each image's foreground, by class too.
+    and ``pred_pixels`` count each image's foreground, by class too. ``seen`` tells whether the model has seen the image
+    in training: "yes", "no", or "unknown".
 
     The summary gives each mean with its 95 % interval by the bootstrap over groups, and counts per class the images
     that hold it, those where it was missed, falsely found, or rightly absent (``empty``).
@@ -56,6 +60,7 @@ class SaveScores:
         self.facts = dict(facts)
         self.names: list[str] = []
         self.groups: list[str] = []
+        self.seen: list[str] = []
         self.pixels: list[torch.Tensor] = []
 
     def attach(self, engine: Engine) -> None:
@@ -69,27 +74,29 @@ class SaveScores:
         engine.add_event_handler(Events.COMPLETED, self)
 
     def _clear(self) -> None:
-        for collected in (self.names, self.groups, self.pixels):
+        for collected in (self.names, self.groups, self.seen, self.pixels):
             collected.clear()
 
     def _collect(self, engine: Engine) -> None:
         for item in _state(engine).batch:
             self.names.append(item["image"].meta["filename_or_obj"])
             self.groups.append(item["group"])
+            self.seen.append(item["seen"])
         for output in _state(engine).output:
             masks = (output[key].flatten(1).sum(1)[1:] for key in ("original_label", "pred"))  # one-hot (K, H, W)
             self.pixels.append(torch.stack([mask.long().cpu() for mask in masks]))
 
     def __call__(self, engine: Engine) -> None:
-        names, groups = string_list_all_gather(self.names), string_list_all_gather(self.groups)
+        names, groups, seen = map(string_list_all_gather, (self.names, self.groups, self.seen))
         pixels = evenly_divisible_all_gather(torch.stack(self.pixels).to(idist.device()), concat=True).cpu()
         if idist.get_rank() > 0:
             return
         order = sorted(range(len(names)), key=names.__getitem__)  # however many processes have shared the images
-        names, groups, pixels = [names[i] for i in order], [groups[i] for i in order], pixels[order]
+        names, groups, seen = ([each[i] for i in order] for each in (names, groups, seen))
+        pixels = pixels[order]
         scored = {name: values[order] for name, values in _state(engine).metric_details.items()}
         details = scored | {"label_pixels": pixels[:, 0], "pred_pixels": pixels[:, 1]}  # (images, classes)
-        _write_table(self.output_dir / "scores.csv", names, groups, details)
+        _write_table(self.output_dir / "scores.csv", zip(names, groups, seen), details)
         summary = {
             **self.facts,
             "num_images": len(names),
@@ -156,20 +163,18 @@ def read_scores(path: str | os.PathLike) -> dict[str, dict[str, str]]:
 
 def score_names(row: Mapping[str, str]) -> list[str]:
     """The columns of a table's row that are scores."""
-    return [name for name in row if not name.startswith(("image", "group", "label_pixels", "pred_pixels"))]
+    return [name for name in row if not name.startswith((*FACTS, "label_pixels", "pred_pixels"))]
 
 
-def _write_table(
-    path: Path, names: Sequence[str], groups: Sequence[str], details: Mapping[str, torch.Tensor]
-) -> None:
+def _write_table(path: Path, facts: Iterable[tuple[str, ...]], details: Mapping[str, torch.Tensor]) -> None:
     columns: dict[str, list[float]] = {}
     for score, values in details.items():
         columns[score] = (values.sum(1) if score.endswith("_pixels") else values.mean(1)).tolist()
         if values.shape[1] > 1:
             columns.update({f"{score}_{i + 1}": values[:, i].tolist() for i in range(values.shape[1])})
     numbers = ([each if isinstance(each, int) else f"{each:.6f}" for each in line] for line in zip(*columns.values()))
-    rows = ([name, group, *line] for name, group, line in zip(names, groups, numbers))
-    write_csv(path, ["image", "group", *columns], rows)
+    rows = ([*texts, *line] for texts, line in zip(facts, numbers))
+    write_csv(path, [*FACTS, *columns], rows)
 
 
 def _summed_up(values: torch.Tensor, groups: Sequence[str]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ __all__ = [
     "read_settings",
     "seen_in_training",
     "settings_of",
+    "settings_of_checkpoint",
     "settings_path",
 ]
 
@@ -239,8 +240,38 @@ def settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
     if weights is None:
         return PUBLISHED
     path = given_path(weights)
-    named = path.suffix == ".pt" and path.stem in (_MODEL, _PREVIOUS)
-    return read_settings(path.parent, path.stem) if named and path.with_suffix(".json").is_file() else PUBLISHED
+    kept = _has_settings(path) and path.with_suffix(".json").is_file()
+    return read_settings(path.parent, path.stem) if kept else PUBLISHED
+
+
+def settings_of_checkpoint(checkpoint: str | os.PathLike, ckpt_dir: str | os.PathLike) -> dict[str, Any]:
+    """The settings of what is evaluated, or makes masks.
+
+    Args:
+        checkpoint: a ``model.pt`` or ``model.previous.pt``, whose settings lie beside it, or what the run of a training
+            has saved, which has those of the model that the training wrote.
+        ckpt_dir: folder of that model.
+
+    Raises:
+        InputError: as :py:func:`read_settings` does, or if the checkpoint is of neither kind.
+    """
+    path = given_path(checkpoint)
+    if _has_settings(path):
+        return read_settings(path.parent, path.stem)
+    settings = read_settings(ckpt_dir)
+    if path.absolute().parent.name != settings.get("run"):
+        model = settings_path(ckpt_dir).with_suffix(".pt")
+        raise InputError(
+            f"{path} has no settings (size, classes, what it was trained on): it is no {model.name}, and not of the "
+            f"training that wrote {model}; name the folder of its training's model by --ckpt_dir, or copy the file to "
+            f"a folder of its own as {model.name}"
+        )
+    return settings
+
+
+def _has_settings(path: Path) -> bool:
+    """Whether a file has a name that settings are kept for."""
+    return path.suffix == ".pt" and path.stem in (_MODEL, _PREVIOUS)
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:

@@ -200,6 +200,15 @@ def test_curves_are_drawn_through_what_was_measured(page):
     assert "Validation Dice: 0.6250 in epoch 2, 0.8750 in epoch 3." in page.text()
 
 
+def test_curves_of_another_training_are_not_drawn(tmp_path):
+    curves = tmp_path / "curves.csv"
+    told = f"No training curves: {curves} is of train_2, but the model is of train_1."
+    for run, is_told in (("train_1", False), ("train_2", True)):
+        curves.write_text(f"run,epoch,train_loss\n{run},1,0.5\n{run},2,0.25\n")
+        text = Page(evaluate(tmp_path / run, ["a.png"], curves=curves) / "report.html").text()
+        assert (told in text) == is_told and ("Training loss: 0.5000" in text) != is_told
+
+
 def test_what_is_not_there_is_said(tmp_path):
     folder = evaluate(tmp_path, ["a.png"], curves=tmp_path / "none.csv")
     text = Page(folder / "report.html").text()

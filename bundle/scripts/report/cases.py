@@ -30,7 +30,7 @@ from ..errors import InputError
 from ..image_reader import ImageFileReader
 from ..pages import read_pages
 from ..pictures import PALETTE, draw_overlay
-from ..scores import read_scores
+from ..scores import FACTS, read_scores
 
 __all__ = ["ERRORS", "Case", "Drawn", "Picture", "choose", "color_of", "draw", "mask_path", "read_cases", "short_names"]
 
@@ -97,7 +97,7 @@ def read_cases(path: Path) -> list[Case]:
     cases = []
     for image, row in read_scores(path).items():
         try:
-            scores = {name: float(text or "nan") for name, text in row.items() if name not in ("image", "group")}
+            scores = {name: float(text or "nan") for name, text in row.items() if name not in FACTS}
         except (TypeError, ValueError) as error:
             raise InputError(f"{path} has a line of {image} that holds no number ({error}); evaluate again") from error
         if "dice" not in scores:

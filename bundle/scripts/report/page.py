@@ -61,7 +61,7 @@ def write_report(
         dataset=Path(str(summary.get("images", ""))).name,
         tables=sections.score_tables(summary),
         facts=sections.facts(summary),
-        training=sections.training(_curves(curves, provenance)),
+        training=sections.training(_curves(curves, provenance), summary.get("run")),
         histogram=sections.histogram(cases),
         shown={kind: [draw(case, folder, root) for case in chosen] for kind, chosen in choose(cases).items()},
         names=names,

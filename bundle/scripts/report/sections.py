@@ -101,11 +101,12 @@ def facts(summary: Mapping[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in named.items()}
 
 
-def training(path: Path | None) -> Section:
+def training(path: Path | None, run: str | None) -> Section:
     """The curves of the training.
 
     Args:
         path: of its ``curves.csv``; None if none was named.
+        run: the name of the training that the model is of, where that is on record.
 
     Raises:
         InputError: if it holds what is no number.
@@ -116,6 +117,9 @@ def training(path: Path | None) -> Section:
         return {"missing": f"No training curves: {path} is not there; a training writes it beside its model."}
     with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
+    others = {line["run"] for line in lines if line.get("run")} - {run}
+    if run is not None and others:
+        return {"missing": f"No training curves: {path} is of {others.pop()}, but the model is of {run}."}
     labels = {"train_loss": "Training loss", "val_dice": "Validation Dice"}
     charts = []
     for column, label in labels.items():
