@@ -17,6 +17,7 @@ from monai.bundle import ConfigParser
 
 from scripts.checks import check_knobs, check_processes, image_size, switch
 from scripts.errors import InputError
+from workflows import BUNDLE
 
 KNOBS = {
     "spatial_size": [64, 96],
@@ -111,10 +112,11 @@ def test_bad_knobs_are_named(knob, value, message):
         check_knobs({**KNOBS, knob: value})
 
 
-def names_checked(**overrides) -> None:
+def names_checked(*configs: str, **overrides) -> None:
     check = {"_target_": "scripts.checks.check_names"}
-    parser = ConfigParser({"max_epochs": 350, "mine": 2, "spatial_size": "$32 * @mine", "run": [check]})
-    parser.update(overrides)
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in configs])
+    parser.update({"run": [check], "mine": 2, "spatial_size": "$32 * @mine", **overrides})
     parser.parse()
     try:
         parser.get_parsed_content("run#0")
@@ -123,14 +125,27 @@ def names_checked(**overrides) -> None:
 
 
 def test_names_that_are_used_pass():
-    names_checked()
-    names_checked(max_epochs=3)
+    names_checked("train", max_epochs=3)
+    names_checked("train", "recipes/paper", learning_rate_step=30)
+    names_checked("train", "evaluate", "paper_protocol", part="all", checkpoint="model.pt")
+    names_checked("inference", "ensemble", tta="flips", checkpoint="model.pt")
 
 
-@pytest.mark.parametrize("name, cure", [("epochs", "did you mean max_epochs"), ("zzz", "remove it")])
-def test_a_misspelled_knob_is_refused_rather_than_ignored(name, cure):
+@pytest.mark.parametrize(
+    "configs, name, cure",
+    [
+        (["train"], "epochs", "did you mean max_epochs"),
+        (["train"], "zzz", "remove it"),
+        (["train"], "checkpoint", ""),  # of evaluate.json
+        (["train"], "learning_rate_step", "did you mean learning_rate"),  # of recipes/paper.json
+        (["train", "evaluate"], "tta", ""),  # of inference.json
+        (["inference"], "weights", ""),  # of train.json
+        (["inference"], "cross_validation_dir", ""),  # of ensemble.json
+    ],
+)
+def test_a_knob_that_is_misspelled_or_of_another_config_is_refused_rather_than_ignored(configs, name, cure):
     with pytest.raises(InputError, match=f"{name} is no knob of this config and would have no effect; {cure}"):
-        names_checked(**{name: 3})
+        names_checked(*configs, **{name: 3})
 
 
 def test_each_process_has_an_image(monkeypatch):

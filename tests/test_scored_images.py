@@ -74,6 +74,30 @@ def test_each_image_tells_whether_the_model_has_seen_it():
         assert [item["seen"] for item in chosen["test"]] == seen
 
 
+def test_what_weights_of_unknown_training_have_seen_is_not_taken_for_unseen(tmp_path):
+    unknown = tmp_path / "checkpoint_epoch=9.pt"
+    unknown.write_bytes(b"weights")
+    knobs, facts = {**PUBLISHED, "dataset_dir": "/data", "fold": 0}, dataset("/data", "abcd")[1]
+    first = describe_model(knobs, SPLIT, facts, [], unknown)
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    weights.with_suffix(".json").write_text(json.dumps({**first, "sha256": file_digest(weights)}))
+    then = describe_model(knobs, SPLIT, facts, [], weights)  # a training that goes on from the first
+    for settings in (first, then):
+        asked = {"root": "/data", "dataset_dir": "/data", "part": "all", "fold": 0, "group": None}
+        chosen = images_to_score(settings, dataset("/data", "abcd")[0], facts=facts, **asked)
+        assert not settings["start_is_known"] and chosen["seen"] == 2
+        assert [item["seen"] for item in chosen["test"]] == ["yes", "yes", "unknown", "unknown"]
+
+
+def test_what_an_encoder_has_seen_counts(tmp_path):
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    weights.with_suffix(".json").write_text(json.dumps({**SETTINGS, "sha256": file_digest(weights)}))
+    knobs, facts = {**PUBLISHED, "dataset_dir": "/new", "fold": 0}, dataset("/new", "wxyz")[1]
+    assert choose("/data", "abcd", describe_model(knobs, SPLIT, facts, [], encoder=weights))[2] == 2
+
+
 def test_where_nothing_was_held_out_its_own_images_are_scored_on_demand_only():
     images = {name: {**image, "part": "train"} for name, image in SETTINGS["images"].items()}
     settings = {**SETTINGS, "images": images}
@@ -136,8 +160,10 @@ def test_images_to_score_that_are_not_there():
 
 
 def test_scores_on_training_images_come_with_a_warning(caplog):
-    warn_of_training_images(0, "ab")
-    warn_of_training_images(None, "ab")
+    warn_of_training_images(0, "ab", True)
+    warn_of_training_images(None, "ab", True)
     assert not caplog.records
-    warn_of_training_images(1, "ab")
-    assert "trained on 1 of the 2 images" in caplog.text
+    warn_of_training_images(1, "ab", True)
+    assert "trained on 1 of the 2 images" in caplog.text and "started from" not in caplog.text
+    warn_of_training_images(0, "ab", False)
+    assert "the model started from weights whose images are not on record" in caplog.text

@@ -66,7 +66,7 @@ def test_what_a_model_is_and_that_nothing_is_known_of_it_is_told(saved, caplog):
         load_trained(QTSeg(3, 2), path)
         start_from(QTSeg(3, 2), weights=path)
     assert f"model:    {path} (qtseg with norm batch, 512 x 512, trained on 2 images)" in caplog.text
-    assert caplog.messages[-1] == f"start:    {path}"
+    assert caplog.messages[-1] == f"start:    {path} (qtseg with norm batch, 512 x 512, trained on 2 images)"
 
 
 def test_both_at_once_are_refused(saved):

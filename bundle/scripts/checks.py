@@ -142,9 +142,9 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
 
 
 def check_names(config: Mapping[str, Any] | None = None) -> None:
-    """Check that every name set from outside is one that the config uses: MONAI ignores a misspelled knob.
+    """Check that every name set from outside is one that the config uses: MONAI ignores any other.
 
-    A top-level name that no config of the bundle has, and that nothing refers to, has no effect.
+    A top-level name has no effect if nothing refers to it, and it is of no config of the bundle that is in use.
 
     Args:
         config: the config; None, where this is named in a config, for that one.
@@ -154,12 +154,31 @@ def check_names(config: Mapping[str, Any] | None = None) -> None:
     """
     config = calling_parser().get() if config is None else config
     text = json.dumps(config, default=str)
-    known = {name for path in _CONFIGS.rglob("*.json") for name in json.loads(path.read_text(encoding="utf-8"))}
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in _CONFIGS.rglob("*.json")]
+    known = {name for content in files if _is_in_use(content, config) for name in _top_level(content)}
     for name in config:
         if name not in known and not name.startswith("_") and not re.search(rf"@{re.escape(name)}\b", text):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             cure = f"did you mean {near[0]}?" if near else "remove it"
             raise InputError(f"{name} is no knob of this config and would have no effect; {cure}")
+
+
+def _top_level(content: Mapping[str, Any]) -> set[str]:
+    """The top-level names that a config file sets or changes."""
+    return {name.lstrip("+").partition("#")[0] for name in content}
+
+
+def _is_in_use(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether a config file is part of a config: all its names are there, and a value that no command line sets."""
+    if not _top_level(content) <= set(config):
+        return False
+    for name, value in content.items():
+        found: Any = config
+        for part in name.split("#"):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if found == value and (isinstance(value, (list, dict)) or str(value).startswith(("$", "@"))):
+            return True
+    return False
 
 
 def check_processes(images: Sequence[Any], purpose: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from .errors import InputError
 
-__all__ = ["PROTOCOLS", "TRAINING_PROTOCOLS", "Protocol", "protocol_of"]
+__all__ = ["PROTOCOLS", "TRAINING_PROTOCOLS", "UNKNOWN_START", "Protocol", "protocol_of"]
 
 
 class Protocol(NamedTuple):
@@ -59,6 +59,12 @@ PROTOCOLS = {
         "If the model was trained on some of these images, the scores are too good.",
     ),
 }
+
+#: what is to be added where that is so
+UNKNOWN_START = (
+    "the model started from weights whose images are not on record; if those have seen some of the scored images, the "
+    "scores are too good"
+)
 
 #: those that a training can be asked for
 TRAINING_PROTOCOLS = ("held-out", "paper")

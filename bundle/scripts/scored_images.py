@@ -23,6 +23,7 @@ from .checks import check_processes
 from .errors import InputError
 from .folds import relative_names
 from .grouping import group_names
+from .protocols import UNKNOWN_START
 from .settings import absolute, seen_in_training
 from .survey import Facts
 
@@ -108,12 +109,12 @@ def images_to_score(
         i for i, record in enumerate(records) if not as_trained or (record is not None and record["part"] == "test")
     ]
     groups = names if group is None else group_names(datalist, group)
-    trained_on = seen_in_training(settings)
+    trained_on, on_record = seen_in_training(settings), bool(known) and settings["start_is_known"]
     items = []
     for i in positions:
         record = records[i]
         of_training = record["group"] if group is None and record is not None else groups[i]
-        told = ("yes" if facts[i].digest in trained_on else "no") if known else "unknown"
+        told = "yes" if facts[i].digest in trained_on else "no" if on_record else "unknown"
         items.append(
             {"image": datalist[i]["image"], "label": datalist[i]["label"], "group": of_training, "seen": told}
         )
@@ -127,17 +128,22 @@ def images_to_score(
     }
 
 
-def warn_of_training_images(seen: int | None, images: Sequence[Any]) -> None:
-    """Log a warning if a model is about to be scored on images that had a part in its training.
+def warn_of_training_images(seen: int | None, images: Sequence[Any], start_is_known: bool) -> None:
+    """Log a warning if a model is about to be scored on images that had, or may have had, a part in its training.
 
     Args:
         seen: their number, None where it is not on record.
         images: all that are scored.
+        start_is_known: whether it is on record what the weights have seen that the model started from.
     """
-    if seen and idist.get_rank() == 0:
+    if idist.get_rank() > 0:
+        return
+    if seen:
         _logger.warning(
             f"WARNING: the model was trained on {seen} of the {len(images)} images it is scored on, or chosen by them"
         )
+    if not start_is_known:
+        _logger.warning(f"WARNING: {UNKNOWN_START}")
 
 
 def _protocol(records: Sequence[Mapping[str, Any] | None], known: Mapping[str, Any], seen: int) -> str:

@@ -110,7 +110,8 @@ class ScoredRuns:
     def config(self, overlays: Sequence[str] = ()) -> ConfigParser:
         """The config that a training here would have, with what its overlays add."""
         folder = str(self.folder)
-        return config_of([*self.config_files, *overlays], {**self.knobs, "output_dir": folder, "run_dir": folder})
+        knobs = {**_of_training(self.knobs), "output_dir": folder, "run_dir": folder}
+        return config_of([*self.config_files, *overlays], knobs)
 
     def remember(self, split: Split, folds: Iterable[int]) -> None:
         """Bind the folder to its settings and to a split, once they are known to be right.
@@ -176,7 +177,8 @@ class ScoredRuns:
         common = {"ckpt_dir": str(self.model_dir(name)), "output_dir": str(self.folder)}
         trained = self.model_dir(name) / "trained"
         if not trained.is_file():
-            self._monai("training", config_files, {**knobs, **common, "run_prefix": prefix}, name, device)
+            of_training = {**_of_training(knobs), **common, "run_prefix": prefix}
+            self._monai("training", config_files, of_training, name, device)
             trained.touch()
         files = [*config_files, str(Path(self.config_files[0]).parent / "evaluate.json")]  # its neighbor
         kept = {knob: value for knob, value in knobs.items() if knob in _OF_EVALUATION}
@@ -214,11 +216,17 @@ class ScoredRuns:
             raise RuntimeError(f"{name} failed in {run_id}; what it said is in {log}; the same command goes on")
 
 
-# of the knobs of a training, those that change what an evaluation computes and that models do not remember
+# knobs that a training has not
+_OF_EVALUATION_ALONE = ("pixel_size", "tolerance")
+# those that change what an evaluation computes and that models do not remember
 _OF_EVALUATION = (
-    *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images"),
-    *("pixel_size", "tolerance", "parent_run"),
+    *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images", "parent_run"),
+    *_OF_EVALUATION_ALONE,
 )
+
+
+def _of_training(knobs: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in knobs.items() if name not in _OF_EVALUATION_ALONE}
 
 
 # what MONAI logs of its own, such as every word of the command; the log has it

@@ -55,7 +55,7 @@ _logger = logging.getLogger("qtseg")
 _MODEL, _PREVIOUS = "model", "model.previous"
 
 # settings that models of earlier versions do not have, and what holds for those
-_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False}
+_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False, "start_is_known": True}
 
 #: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
 PUBLISHED: dict[str, Any] = {
@@ -76,6 +76,7 @@ PUBLISHED: dict[str, Any] = {
     "split_digest": None,
     "images": {},
     "seen_before": [],
+    "start_is_known": True,
     "leaks": [],
 }
 
@@ -183,6 +184,7 @@ def describe_model(
     facts: Sequence[Facts],
     leaks: Sequence[Mapping[str, Any]],
     start: str | os.PathLike | None = None,
+    encoder: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
     """What is to be remembered of a model: its knobs, and which images had a part in its training.
 
@@ -192,13 +194,14 @@ def describe_model(
         facts: of the images, from :py:func:`.survey.survey_images`.
         leaks: of the split, from :py:func:`.data_check.find_leaks`.
         start: weights that the training starts from, if it does.
+        encoder: weights that only the encoder starts from, if it does.
 
     Returns:
         The knobs with ``dataset_dir`` as an absolute path; the ``cleaning`` of masks of the
         model that the training starts from; ``images``: of each image of the
         fold, by its path in the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and
-        ``digest`` of its pixels; ``seen_before``: digests of the images that the model it starts from was trained on or
-        chosen by; and the ``leaks`` of the fold.
+        ``digest`` of its pixels; ``seen_before``: digests of the images that the models it starts from were trained on
+        or chosen by; ``start_is_known``: whether those of ``start`` are on record; and the ``leaks`` of the fold.
     """
     dataset_dir, fold = hyperparameters["dataset_dir"], hyperparameters["fold"]
     earlier = settings_of(start)
@@ -212,7 +215,8 @@ def describe_model(
         "dataset_dir": None if dataset_dir is None else absolute(dataset_dir),
         "cleaning": earlier["cleaning"],
         "images": images,
-        "seen_before": sorted(seen_in_training(earlier)),
+        "seen_before": sorted(seen_in_training(earlier) | seen_in_training(settings_of(encoder))),
+        "start_is_known": start is None or (earlier is not PUBLISHED and earlier["start_is_known"]),
         "leaks": [leak for leak in leaks if leak["fold"] == fold],
     }
 

@@ -101,6 +101,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seen_before": (
         lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of digests"
     ),
+    "start_is_known": (lambda value: isinstance(value, bool), "true or false"),
     "leaks": (
         lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value), "a list of leaks"
     ),

@@ -53,8 +53,10 @@ def start_from(
         load_encoder(network, given_path(encoder_weights))
     if idist.get_rank() == 0:
         source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
-        unknown = weights is not None and settings_of(weights) is PUBLISHED
-        told = "; its images are not on record, so no evaluation can tell when it scores one" if unknown else ""
+        settings = settings_of(weights)
+        told = "" if weights is None else f" ({_told_of(settings)})"
+        if weights is not None and settings is PUBLISHED:
+            told = "; its images are not on record, so no evaluation can tell when it scores one"
         _logger.info(f"start:    {source}{told}")
 
 

@@ -202,7 +202,7 @@ def test_curves_are_drawn_through_what_was_measured(page):
 
 def test_curves_of_another_training_are_not_drawn(tmp_path):
     curves = tmp_path / "curves.csv"
-    told = f"No training curves: {curves} is of train_2, but the model is of train_1."
+    told = f"No training curves: {curves} is of train_2, but the model of train_1."
     for run, is_told in (("train_1", False), ("train_2", True)):
         curves.write_text(f"run,epoch,train_loss\n{run},1,0.5\n{run},2,0.25\n")
         text = Page(evaluate(tmp_path / run, ["a.png"], curves=curves) / "report.html").text()
@@ -228,6 +228,8 @@ def test_copies_of_training_images_change_what_the_scores_mean(tmp_path):
     for seen, meaning in ((0, "No scored image was trained on"), (1, "1 of the scored images had a part in the")):
         (folder / "summary.json").write_text(json.dumps({**summary, "seen_in_training": seen}))
         assert meaning in Page(write_report(folder)).text()
+    (folder / "summary.json").write_text(json.dumps({**summary, "start_is_known": False}))
+    assert "But the model started from weights whose images are not on record" in Page(write_report(folder)).text()
     (folder / "summary.json").write_text(json.dumps({**summary, "protocol": "held-out protocol: ..."}))
     with pytest.raises(InputError, match="names no protocol, but 'held-out protocol: ...'; evaluate again"):
         write_report(folder)

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..data_check import leak_text
 from ..errors import InputError
-from ..protocols import TRAINING_PROTOCOLS, protocol_of
+from ..protocols import TRAINING_PROTOCOLS, UNKNOWN_START, protocol_of
 from ..whole_files import read_json
 from .cases import Case
 from .charts import calibration_chart, curve_chart, dice_histogram
@@ -69,6 +69,8 @@ def headline(summary: Mapping[str, Any]) -> Section:
     meaning, seen = protocol_of(summary).meaning, summary.get("seen_in_training")
     if seen and summary["protocol"] in TRAINING_PROTOCOLS:
         meaning = f"{seen} of the scored images had a part in the training too, so the scores are too good."
+    if not summary.get("start_is_known", True):
+        meaning += f" But {UNKNOWN_START}."
     return {"protocol": protocol["protocol"], "meaning": meaning, "scores": scores}
 
 
@@ -118,8 +120,9 @@ def training(path: Path | None, run: str | None) -> Section:
     with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     others = {line["run"] for line in lines if line.get("run")} - {run}
-    if run is not None and others:
-        return {"missing": f"No training curves: {path} is of {others.pop()}, but the model is of {run}."}
+    if others:
+        other, of = others.pop(), run or "another training"
+        return {"missing": f"No training curves: {path} is of {other}, but the model of {of}."}
     labels = {"train_loss": "Training loss", "val_dice": "Validation Dice"}
     charts = []
     for column, label in labels.items():
