@@ -123,6 +123,19 @@ def test_other_images_are_refused(validated, blobs, tmp_path, capsys):
     assert "was begun with other images or groups; give another --output_dir" in capsys.readouterr().err
 
 
+def test_masks_that_were_mended_since_are_refused(validated, blobs, tmp_path, capsys):
+    mended = Path(shutil.copytree(blobs, tmp_path / "blobs"))
+    folder = Path(shutil.copytree(validated.folder, tmp_path / "cv"))
+    settings = json.loads((folder / "cross_validation.json").read_text())
+    (folder / "cross_validation.json").write_text(json.dumps({**settings, "dataset_dir": str(mended)}))
+    main(arguments(folder, mended))  # the same images in another place
+    mask = images.opened(mended / "masks" / "case 03.png")
+    images.save(mended / "masks" / "case 03.png", np.asarray(mask)[::-1, ::-1])
+    with pytest.raises(SystemExit):
+        main(arguments(folder, mended))
+    assert "cv is of another training (images_digest was " in capsys.readouterr().err
+
+
 def test_a_mistake_is_one_sentence_and_locks_no_folder(blobs, tmp_path, capsys):
     for mistake in (["--group", "q"], ["--max_epochs", "0"], ["--fold", "1"], ["--max_epoch", "3"]):
         with pytest.raises(SystemExit):
@@ -257,8 +270,12 @@ def test_asked_to_stop_it_lets_its_fold_save(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("geometry", ["fit", "native"])
 def test_the_models_of_the_folds_predict_together(geometry, validated, blobs, tmp_path):
-    folds = load_folds(QTSeg(3, 2), validated.folder, device=torch.device("cpu"), precision="float32")
+    options = {"device": torch.device("cpu"), "precision": "float32"}
+    own = validated.folder / "fold_0" / "model.pt"
+    folds = load_folds(QTSeg(3, 2), validated.folder, checkpoint=own, **options)
     assert len(folds) == 2
+    with pytest.raises(InputError, match="other/model.pt is no model of .*; leave out --ckpt_dir and --checkpoint"):
+        load_folds(QTSeg(3, 2), validated.folder, checkpoint=tmp_path / "other" / "model.pt", **options)
     common = {"dataset_dir": str(blobs), "geometry": geometry}
     together = {"output_dir": str(tmp_path / "together"), "cross_validation_dir": str(validated.folder)}
     run("inference", "ensemble", **together, **common)
@@ -303,7 +320,8 @@ def test_models_that_do_not_belong_together(spoil, message, validated, tmp_path)
         shutil.copytree(validated.folder / f"fold_{fold}", tmp_path / f"fold_{fold}")
     spoil(tmp_path)
     with pytest.raises(InputError, match=message):
-        load_folds(QTSeg(3, 2), tmp_path, device=torch.device("cpu"), precision="float32")
+        own = tmp_path / "fold_0" / "model.pt"
+        load_folds(QTSeg(3, 2), tmp_path, checkpoint=own, device=torch.device("cpu"), precision="float32")
 
 
 def test_the_table_of_one_fold_alone(validated, tmp_path):
@@ -311,6 +329,10 @@ def test_the_table_of_one_fold_alone(validated, tmp_path):
     assert "| 1 |" in text and "| 0 |" not in text
     assert means["dice"] == pytest.approx(validated.table["folds"]["1"]["scores"]["dice"]["mean"])
     assert json.loads((tmp_path / "folds.json").read_text())["all"]["scores"]["dice"]["sd_of_folds"] is None
+    assert "had a part in training" not in text
+    scores = shutil.copytree(validated.folder / "fold_1" / "evaluation", tmp_path / "seen") / "scores.csv"
+    scores.write_text(scores.read_text().replace(",no,", ",yes,", 1))
+    assert "\n1 of the images had a part in training too" in write_fold_table(tmp_path, {1: tmp_path / "seen"})[0]
 
 
 def test_an_official_split_is_not_cross_validated(tmp_path, blobs, capsys):

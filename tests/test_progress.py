@@ -23,6 +23,7 @@ from torch import nn
 
 from scripts.folds import Fold, Split
 from scripts.progress import DataTime, EpochLine, describe_end, describe_start
+from workflows import BUNDLE
 
 HYPERPARAMETERS = {"fold": 1, "protocol": "held-out", "out_channels": 2, "precision": "float32", "batch_size": 8}
 
@@ -94,7 +95,8 @@ def test_an_epoch_without_validation_repeats_no_old_score(log):
     assert "val_dice" not in line and line.endswith("2.0 s")
 
 
-def test_the_end_says_where_everything_is_and_how_to_look_at_it(log):
+def test_the_end_says_where_everything_is_and_how_to_look_at_it(log, monkeypatch):
+    monkeypatch.chdir(BUNDLE)
     validator = SimpleNamespace(state=SimpleNamespace(best_metric=0.912, best_metric_epoch=7))
     places = {
         "network_name": "qtseg",
@@ -114,7 +116,11 @@ def test_the_end_says_where_everything_is_and_how_to_look_at_it(log):
     log.clear()
     describe_end(validator=validator, **{**places, "network_name": "unet", "test_data": []})
     assert "scores:" not in log.text  # of what was held out
-    assert "inferring --config_file \"['configs/inference.json', 'configs/networks/unet.json']\"" in log.text
+    assert "inferring --config_file \"['configs/inference.json', 'configs/networks/unet.json']\" --data" in log.text
+    monkeypatch.chdir(BUNDLE.parent)
+    log.clear()
+    describe_end(validator=validator, **places)
+    assert "inferring --config_file bundle/configs/inference.json --bundle_root bundle --dataset_dir IM" in log.text
 
 
 def test_a_start_that_nothing_was_better_than_is_told(log):

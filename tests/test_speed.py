@@ -19,6 +19,7 @@ import sys
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from networks.test_qtseg import mix_channels
 from scripts.errors import InputError
@@ -66,6 +67,20 @@ def test_bfloat16_segments_alike(trained):
     assert logits.dtype == torch.float32
     assert (logits - expected).square().mean().sqrt() < 0.05 * expected.std()
     assert (logits.argmax(1) == expected.argmax(1)).float().mean() > 0.95
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["unet", "flexible_unet"])
+def test_other_networks_segment_alike_in_bfloat16(name):
+    torch.manual_seed(0)
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLE / "configs" / each) for each in ("inference.json", f"networks/{name}.json")])
+    network = parser.get_parsed_content("network_def").eval()
+    quick, image = copy.deepcopy(network), torch.rand(2, 3, 64, 96) * 2 - 1
+    speed_up(quick, "bfloat16")
+    logits, expected = quick(image), network(image)
+    assert logits.dtype == torch.float32 and not torch.equal(logits, expected)
+    assert (logits - expected).square().mean().sqrt() < 0.05 * expected.std()
 
 
 @torch.no_grad()

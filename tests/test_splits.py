@@ -87,6 +87,7 @@ def test_official_parts_are_one_fold():
     assert parts(fold) == ([*range(20)], [*range(20, 25)], [*range(25, 31)])
     (fold,) = folds_of(items, split=None, protocol="paper")
     assert fold.validate == fold.test == [*range(25, 31)]
+    assert fold.train == [*range(25)]  # what chooses no epoch is trained on
 
 
 def test_without_validation_images_some_are_set_aside():

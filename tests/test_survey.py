@@ -67,6 +67,14 @@ def test_equal_pixels_have_one_digest_whatever_the_file(pair, tmp_path):
     assert first == second != third
 
 
+def test_an_image_has_one_digest_in_any_color_space(pair, tmp_path):
+    images.save(tmp_path / "a.png", np.random.RandomState(0).randint(0, 255, (40, 60, 3)).astype(np.uint8))
+    readers = [ImageFileReader(color_space=color_space) for color_space in ("RGB", "YCrCb")]
+    options = {"mask_reader": MaskFileReader(2), "cache_dir": tmp_path / "surveys"}
+    ((first,), (second,)) = (survey_images([pair], image_reader=reader, **options) for reader in readers)
+    assert first.digest == second.digest and first.mean != second.mean
+
+
 def test_classes_and_parts(pair, tmp_path):
     ids = np.zeros((40, 60), np.uint8)
     ids[:2, :3], ids[5:7, 5:7] = 1, 3
@@ -75,6 +83,18 @@ def test_classes_and_parts(pair, tmp_path):
     assert facts.pixels == [2390, 6, 0, 4] and facts.objects == [[0, 0, 1], [], [0, 0, 1]]
     (facts,) = look([{**pair, "label": [pair["label"], pair["label"]]}], tmp_path)
     assert facts.pixels == [2295, 105]
+
+
+def test_a_value_that_two_classes_have_no_place_for(pair, tmp_path):
+    mask = np.zeros((40, 60), np.uint8)
+    mask[2:30, 2:30], mask[32:36, 10:20] = 255, 100
+    several = {**pair, "label": str(images.save(tmp_path / "three.png", mask))}
+    (facts,) = look([several], tmp_path)
+    assert facts.pixels == [2400 - 784, 784] and facts.smeared == pytest.approx(40 / 2400, abs=1e-4)
+    mask[mask == 100], mask[mask == 255] = 1, 2
+    several = {**pair, "label": str(images.save(tmp_path / "ids.png", mask))}
+    (facts,) = look([several], tmp_path, num_classes=3)
+    assert facts.smeared == 0
 
 
 def test_bad_files_are_facts_too(pair, tmp_path):

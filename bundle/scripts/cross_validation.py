@@ -28,6 +28,7 @@ from .fold_table import write_fold_table
 from .folds import Split
 from .parent_run import ParentRun
 from .spread import spread
+from .training_terms import bind, terms_of
 
 __all__ = ["cross_validate", "main"]
 
@@ -67,6 +68,7 @@ def cross_validate(
         if len(split.folds) < 2:
             raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
         runs.remember(split, range(len(split.folds)))
+        bind(runs.folder / "training.json", terms_of(config))
         report_check(report, config.get_parsed_content("leaks"), runs.folder / "data_check.json")
         wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
         todo = [fold for fold in wanted if not runs.is_done(fold)]

@@ -65,6 +65,7 @@ def load_folds(
     network: nn.Module,
     folder: str | os.PathLike,
     *,
+    checkpoint: str | os.PathLike,
     device: torch.device,
     precision: str,
     network_name: str = "qtseg",
@@ -75,6 +76,7 @@ def load_folds(
         network: a network of their kind; it stays as it is.
         folder: a cross-validation's, with ``fold_0/model.pt``, ``fold_1/model.pt``, ...; folds that are not done are
             left aside.
+        checkpoint: whose settings are used.
         device: where they will run.
         precision: one of :py:data:`.precision.DTYPES`.
         network_name: what the config calls the network.
@@ -83,9 +85,15 @@ def load_folds(
         The networks, in the order of the folds.
 
     Raises:
-        InputError: if there are fewer than two models, or they were trained with different settings.
+        InputError: if there are fewer than two models, they were trained with different settings, or ``checkpoint`` is
+            none of theirs.
     """
     folds = _models(folder)
+    if not any(os.path.realpath(checkpoint) == os.path.realpath(path) for path in folds):
+        raise InputError(
+            f"{checkpoint} is no model of {folder}, whose settings an ensemble has; leave out --ckpt_dir and "
+            "--checkpoint, and name the cross-validation's folder by --cross_validation_dir"
+        )
     settings = [read_settings(path.parent) for path in folds]
     for name in _AGREE:
         for path, each in zip(folds, settings):

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from .checkpoints import read_weights
+from .cleaning import NO_CLEANING
 from .errors import InputError, explanation
 from .networks.folding import fold_batch_norm
 from .packing import pack
@@ -42,6 +43,8 @@ __all__ = ["FORMATS", "ImageToMask", "export", "main"]
 
 FORMATS = ("torchscript", "onnx", "onnx_image_to_mask", "zip")
 
+# settings that whoever uses a file must know, told in its metadata
+_FACTS = ("spatial_size", "geometry", "overlap", "color_space", "out_channels", "cleaning")
 _BUNDLE = Path(__file__).parents[1]
 _STRIDE, _LARGEST = 32, 128  # pixels; times so many of them
 _CLOSE = 1e-4  # of logits
@@ -117,7 +120,7 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
         raise InputError(f"--half is of the zip alone, and formats are {', '.join(formats)}; add zip, or leave it out")
     network = _network(ckpt_dir, ckpt_dir / "model.pt")
     whole = ImageToMask(network, settings["color_space"]).eval()
-    facts = {name: settings[name] for name in ("spatial_size", "geometry", "color_space", "out_channels")}
+    facts = {name: settings[name] for name in _FACTS}
     height, width = settings["spatial_size"]
     images = [_picture(height, width), _picture(2 * _STRIDE, 3 * _STRIDE)]  # of another size too
     scaled = [MinMax()(image) for image in images]
@@ -137,6 +140,10 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
             path = output_dir / "image_to_mask.onnx"
             _save_onnx(path, whole, images[0], "mask", facts)
             _check_masks(path, whole, _onnx(path), images)
+            if settings["cleaning"] != NO_CLEANING:
+                _logger.warning(f"{path}: masks are not cleaned; its metadata says how evaluation does that")
+            if settings["geometry"] == "native":
+                _logger.warning(f"{path}: give it whole images; of windows each would be scaled by itself")
         else:
             path = output_dir / "qtseg.zip"
             with tempfile.TemporaryDirectory() as folder:

@@ -44,6 +44,7 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
     names = score_names(every[0])
     table: dict[str, Any] = {
         "protocol": summary["protocol"],
+        "seen_in_training": sum(row.get("seen") == "yes" for row in every),
         "folds": {str(fold): _summed_up(of_fold, names) for fold, of_fold in rows.items()},
         "all": _summed_up(every, names),
     }
@@ -65,6 +66,8 @@ def _summed_up(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[
 def _text(table: Mapping[str, Any]) -> str:
     names = [name for name in _SHOWN if name in table["all"]["scores"]]
     lines = [f"{protocol_of(table).text}; means over images, with 95 % intervals.", ""]
+    if seen := table["seen_in_training"]:
+        lines += [f"{seen} of the images had a part in training too, so the scores are too good.", ""]
     lines += [f"| fold | images | {' | '.join(names)} |", f"|{'---|' * (len(names) + 2)}"]
     for fold, found in [*table["folds"].items(), ("all", table["all"])]:
         cells = [

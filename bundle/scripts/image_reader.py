@@ -109,9 +109,24 @@ class ImageFileReader(ImageReader):
             return volume, _meta(volume.shape[:3], channel_dim=-1)
         return slices[0], _meta(slices[0].shape[:2], channel_dim=-1)
 
-    def _values(self, page: Pixels) -> NDArray[Any]:
-        values = _intensities(page, self.channels)
+    def plain(self, path: str) -> NDArray[Any]:
+        """Decode an image, its colors as they are stored.
+
+        Args:
+            path: of a file with one image.
+
+        Returns:
+            (H, W, channels) uint8 or float32 in [0, 255].
+        """
+        (page,) = read_pages(path, self.max_pixels, single=True)
+        return _intensities(page, self.channels)
+
+    def convert(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Bring (H, W, channels) values into the color space."""
         return _ycrcb(values) if self.color_space == "YCrCb" and self.channels == 3 else values
+
+    def _values(self, page: Pixels) -> NDArray[Any]:
+        return self.convert(_intensities(page, self.channels))
 
 
 class MaskFileReader(ImageFileReader):

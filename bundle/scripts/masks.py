@@ -158,16 +158,18 @@ def _by_color(pixels: Pixels, colors: Sequence[Sequence[int]], path: str) -> NDA
     return ids
 
 
-def smeared_share(pixels: Pixels, colors: Sequence[Sequence[int]] | None = None) -> float:
-    """Share of a mask's pixels that are neither background nor object as stored: soft edges, or the marks of JPEG.
+def smeared_share(pixels: Pixels, num_classes: int, colors: Sequence[Sequence[int]] | None = None) -> float:
+    """Share of a mask's pixels that are neither background nor object as stored.
+
+    They are soft edges, marks of JPEG, or of a class that two classes have no place for.
 
     Args:
         pixels: what the file stores.
-        colors: as of ``label_ids``.
+        num_classes, colors: as of ``label_ids``.
 
     Returns:
-        0 for a mask of few values; else the share of pixels with other values than 0 and the largest, or with other
-        colors than black and ``colors``.
+        0 for a mask of few values, which with more than two classes are ids; else the share of pixels with other values
+        than 0 and the largest, or with other colors than black and ``colors``.
     """
     values = pixels.values
     if colors is not None and values.ndim == 3:
@@ -177,7 +179,8 @@ def smeared_share(pixels: Pixels, colors: Sequence[Sequence[int]] | None = None)
         return 0.0
     counts = np.bincount((values if values.ndim == 2 else values[..., 0]).ravel())[1:-1]
     pixel_count = values.shape[0] * values.shape[1]
-    return float(counts.sum() / pixel_count) if np.count_nonzero(counts) > _FEW_VALUES else 0.0
+    few = _FEW_VALUES if num_classes > 2 else 0
+    return float(counts.sum() / pixel_count) if np.count_nonzero(counts) > few else 0.0
 
 
 def _without_alpha(values: NDArray[Any], path: str) -> NDArray[Any]:

@@ -17,6 +17,7 @@ import logging
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
@@ -32,6 +33,8 @@ from .protocols import PROTOCOLS
 from .settings import overlays_of
 
 __all__ = ["DataTime", "EpochLine", "describe_end", "describe_start"]
+
+_BUNDLE = Path(__file__).parents[1]
 
 _logger = logging.getLogger("qtseg")
 
@@ -119,8 +122,11 @@ def describe_end(
 
 
 def _command(run_id: str, *configs: str) -> str:
-    files = [f"configs/{name}.json" for name in configs]
-    return f"python -m monai.bundle run {run_id} --config_file " + (files[0] if len(files) == 1 else f'"{files}"')
+    bundle = os.path.relpath(_BUNDLE)
+    files = [os.path.normpath(os.path.join(bundle, "configs", f"{name}.json")) for name in configs]
+    named = shlex.quote(files[0]) if len(files) == 1 else f'"{files}"'
+    root = "" if bundle == os.curdir else f" --bundle_root {shlex.quote(bundle)}"
+    return f"python -m monai.bundle run {run_id} --config_file {named}{root}"
 
 
 class DataTime:

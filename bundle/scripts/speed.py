@@ -18,10 +18,11 @@ import ctypes
 import platform
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .errors import InputError
 from .networks.folding import fold_batch_norm
+from .networks.qtseg import QTSeg
 from .precision import DTYPES
 
 __all__ = ["COMPILE_MODES", "compile_network", "freeze_script", "keep_freed_memory", "speed_up"]
@@ -34,7 +35,9 @@ _KEPT_AT_MOST, _LARGEST_BLOCK = 2**29, 2**25  # bytes; of larger blocks, older v
 
 
 def speed_up(network: nn.Module, precision: str) -> None:
-    """Make a loaded network quicker to infer with: no batch normalization is left, and weights are of ``precision``.
+    """Make a loaded network quicker to infer with: no batch normalization is left, and it computes in ``precision``.
+
+    QTSeg's weights are of that precision too; other networks, which do not convert what they are given, keep theirs.
 
     Args:
         network: the network to be used, changed in place; it can no longer be trained.
@@ -42,8 +45,22 @@ def speed_up(network: nn.Module, precision: str) -> None:
     """
     network.eval()
     fold_batch_norm(network)
-    network.to(DTYPES[precision])
+    if isinstance(network, QTSeg):
+        network.to(DTYPES[precision])
+    elif precision != "float32":
+        _autocast(network, DTYPES[precision])
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub does not know it
+
+
+def _autocast(network: nn.Module, dtype: torch.dtype) -> None:
+    """Have a network compute in half precision, as in training and evaluation, and answer in that of its input."""
+    forward = network.forward
+
+    def in_half(image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, dtype):
+            return forward(image).to(image.dtype)
+
+    network.forward = in_half
 
 
 def freeze_script(network: nn.Module, precision: str = "float32") -> torch.jit.ScriptModule:

@@ -123,7 +123,7 @@ def set_aside(
                     f"protocol is 'paper', which chooses the epoch on the scored images, but fold {number} scores "
                     "none; set --protocol held-out"
                 )
-            validate = test
+            train, validate = sorted([*train, *validate]), test
         elif not validate:
             count = max(2, round(1 / validation_share))
             train_groups = len(np.unique(groups[train]))

@@ -36,12 +36,13 @@ from tqdm import tqdm
 from .errors import InputError
 from .image_reader import ImageFileReader, MaskFileReader
 from .masks import smeared_share
+from .pixels import Pixels
 from .whole_files import write_text
 
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
 THUMBNAIL = 32  # pixels a side
-_VERSION = 2  # of what is remembered
+_VERSION = 3  # of what is remembered
 _SLOW = 10.0  # seconds
 _AT_A_TIME = 256  # images
 
@@ -63,7 +64,7 @@ class Facts:
         thumbnail: its gray values, 32 x 32 uint8, as base64.
         pixels: number of pixels of each label id, the background first.
         objects: by label id above 0, its connected objects counted by area: n-th, those of 2^n to 2^(n+1) - 1 pixels.
-        smeared: share of the mask's pixels that are neither background nor object as stored, as JPEG leaves them.
+        smeared: share of the mask's pixels that are neither background nor object as stored.
     """
 
     image: str
@@ -158,11 +159,14 @@ def _look(
 
 def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: dict[str, Any]) -> Facts:
     smeared: list[float] = []  # of each part of the mask
+
+    def see(pixels: Pixels) -> None:
+        smeared.append(smeared_share(pixels, mask_reader.num_classes, mask_reader.colors))
+
     try:
-        image, _ = image_reader.get_data([item["image"]])  # (H, W, C)
-        mask = mask_reader.read_parts(  # (H, W)
-            _parts(item), see=lambda pixels: smeared.append(smeared_share(pixels, mask_reader.colors))
-        )
+        plain = image_reader.plain(item["image"])  # (H, W, C)
+        image = image_reader.convert(plain)
+        mask = mask_reader.read_parts(_parts(item), see=see)  # (H, W)
     except InputError as error:
         return Facts(item["image"], problem=str(error))
     if mask.shape != image.shape[:2]:
@@ -176,7 +180,7 @@ def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: d
         high=float(image.max()),
         mean=round(float(image.mean()), 2),
         spread=round(float(image.std()), 2),
-        digest=_digest(image),
+        digest=_digest(plain),  # by which an image is known in any color space
         label_digest=_digest(mask),
         thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),
         pixels=np.bincount(mask.ravel(), minlength=mask_reader.num_classes).tolist(),

@@ -165,6 +165,7 @@ def test_mistakes_are_one_sentence(held, blobs, capsys):
         (["--recipes", "soup"], "soup.json is not there; the recipes are "),
         (["--recipes", "paper", "--seed", "1"], "seed is set for each training by the contest; leave it out"),
         (["--recipes", "paper", "--norm", "group"], "norm is set for each training by the contest; leave it out"),
+        (["--recipes", "paper", "--weights", "a.pt"], "a contest trains from random weights; leave out weights and"),
         (["--recipes", "paper", "--learning_rate_step", "3"], "learning_rate_step is set by "),
         (["--recipes", "paper", "--augment", "None"], "recipes/paper.json; leave it out, or write an overlay"),
         (["--recipes", "paper", "--speed_size", "100"], "speed_size is 100; it must be divisible by 32"),

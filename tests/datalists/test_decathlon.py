@@ -73,6 +73,11 @@ def test_nnunet(tmp_path):
     ({"training": [{"image": ["a.png"], "label": "b.png"}]}, [], r"names \['a.png'\]; expected is the path of one"),
     ({"training": [pair("a")]}, [], r"lists ./imagesTr/a.png, but there is no .*imagesTr/a.png; add the file"),
     ({"training": [{"image": "dataset.json", "label": "b"}]}, [], "lists dataset.json, which is no 2D image; save PNG"),
+    (
+        {"training": [pair("a"), pair("b")], "test": [{**pair("b"), "image": "imagesTr/../imagesTr/b.png"}]},
+        files("a", "b"),
+        "lists .*imagesTr/b.png 2 times; leave it in one place",
+    ),
     ({"file_ending": ".png"}, ["imagesTr/a_0000.png"], "has no folder labelsTr/; expected is"),
     ({"file_ending": ".png"}, files("a"), "labelsTr/a.png has no image a_0000.png in .*imagesTr; add it"),
     (

@@ -33,17 +33,20 @@ from ..command_line import knobs_of
 from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns
 from ..spread import spread
+from ..training_terms import bind, terms_of
 from ..whole_files import write_json
 from .contestants import Contestant, build_network, check_free, definition_of
-from .results import bind, read_results, results_path, save_results, terms_of
+from .results import read_results, results_path, save_results
 from .speed import measured
 from .table import write_contest
 
 # what the contest or its overlays set for each training
 _TAKEN = (
     *("seed", "ckpt_dir", "run_name", "run_prefix", "parent_run", "scores_dir"),
-    *("network_name", "norm", "detail", "weights", "encoder_weights"),
+    *("network_name", "norm", "detail"),
 )
+# which would fit one network alone
+_NEVER = ("weights", "encoder_weights")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         knobs = knobs_of(rest, taken=_TAKEN, by="training by the contest")
+        if any(name in knobs for name in _NEVER):
+            raise InputError(f"a contest trains from random weights; leave out {' and '.join(_NEVER)}")
         print(_hold(asked, knobs, f"python -m scripts.contest {shlex.join(words)}"))
     except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
         parser.exit(1, f"{explanation(error) or error}\n")

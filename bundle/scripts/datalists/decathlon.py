@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import reprlib
+from collections import Counter
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,9 @@ def from_decathlon(dataset_dir: str | PathLike[str] | None) -> list[Item]:
         items = [item for name, part in _SECTIONS.items() for item in _listed(path, content.get(name, []), part)]
     if not items:
         raise InputError(f"{path} lists no image with a mask; expected is{_TREE}")
+    for name, count in Counter(os.path.realpath(item["image"]) for item in items).items():
+        if count > 1:
+            raise InputError(f"{path} lists {name} {count} times; leave it in one place")
     if all(item["part"] == "train" for item in items):
         return [{"image": item["image"], "label": item["label"]} for item in items]
     return items
