@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from scripts.augmentation import Augment, AugmentBatch, collate
 from scripts.errors import InputError
-from scripts.transforms import MinMax
+from scripts.transforms import FULL_SHARE, MinMax
 
 CPU = torch.device("cpu")
 
@@ -97,9 +97,24 @@ def test_what_moves_in_from_outside(padding, darkest, monkeypatch):
     assert moved.min().item() == pytest.approx(darkest, abs=0.01) and moved_label.min().item() == (darkest > 0)
 
 
-def test_no_such_padding():
-    with pytest.raises(InputError, match="padding of the augmentation is 'border'; use one of zeros, reflection"):
-        Augment(padding="border")
+def test_shares_move_with_the_image_to_a_fraction_of_a_pixel(monkeypatch):
+    torch.manual_seed(0)
+    image, label = blob(64)
+    augment = only(monkeypatch, "scale", "rotate", "shift")
+    augment.label_mode = "bilinear"
+    moved, moved_label = augment(image, label)
+    inside = moved[:, :1] > 49.9  # where nothing moved in from outside
+    torch.testing.assert_close(moved_label[inside], (moved[:, :1][inside] - 50) / 150, atol=1e-3, rtol=0)
+    assert ((moved_label > 0.1) & (moved_label < 0.9)).any()
+
+
+@pytest.mark.parametrize(
+    "name, value, choices",
+    [("padding", "border", "zeros, reflection"), ("label_mode", "bicubic", "bilinear, nearest")],
+)
+def test_no_such_padding_or_mode(name, value, choices):
+    with pytest.raises(InputError, match=f"{name} of the augmentation is '{value}'; use one of {choices}"):
+        Augment(**{name: value})
 
 
 def test_from_none_to_max_changes():
@@ -124,9 +139,14 @@ def test_the_seed_decides_and_the_input_stays():
 def test_a_prepared_batch_is_normalized():
     torch.manual_seed(0)
     image, label = blob()
-    batch = {"image": image.to(torch.uint8), "label": label.to(torch.uint8)}
+    second = torch.zeros_like(label)
+    second[:, :, 40:50] = 0.2
+    batch = {"image": image.to(torch.uint8), "label": (torch.cat([label, second], 1) * FULL_SHARE).to(torch.uint8)}
     prepared, labels = AugmentBatch(Augment(), MinMax())(batch, CPU, False)
-    assert prepared.dtype == labels.dtype == torch.float32
+    assert labels.shape == (16, 3, 64, 96) and prepared.dtype == labels.dtype == torch.float32
+    torch.testing.assert_close(labels.sum(dim=1), torch.ones(16, 64, 96))
+    unmoved = AugmentBatch(Augment(max_changes=0), MinMax())(batch, CPU, False)[1]
+    torch.testing.assert_close(unmoved, torch.cat([1 - label - second, label, second], 1))
     assert prepared.amin((1, 2, 3)).tolist() == [-1] * 16
     assert prepared.amax((1, 2, 3)).tolist() == pytest.approx([1] * 16)
 

@@ -104,6 +104,7 @@ def test_good_knobs_pass():
         ("overlap", "x", "overlap is 'x'; it must be a number of at least 0"),
         ("max_pixels", "abc", "max_pixels is 'abc'; it must be a whole number of at least 1"),
         ("output_dir", 2018, "output_dir is 2018, which is no path; write ./2018"),
+        ("label_fit", "area", "label_fit is 'area'; use one of shares, nearest"),
         ("overlap", 1, "overlap is 1; it must be at least 0 and less than 1"),
     ],
 )

@@ -20,13 +20,17 @@ import re
 from pathlib import Path
 
 import monai.bundle
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.bundle.config_item import ComponentLocator
+from monai.transforms import Compose
 from monai.utils import optional_import
 from packaging.requirements import Requirement
 
+import images
+from scripts.augmentation import collate
 from workflows import BUNDLE, CONFIGS
 
 ALL = sorted(CONFIGS.rglob("*.json"))
@@ -267,3 +271,54 @@ def test_nothing_personal_is_in_the_configs():
 def test_the_license_is_in_the_bundle():
     assert (BUNDLE / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     assert Path(BUNDLE / "docs" / "data_license.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    "overlays, shares",
+    [
+        ([], True),
+        (["recipes/one_cycle"], True),
+        (["paper_protocol", "recipes/one_cycle"], True),
+        (["recipes/paper"], False),
+        (["recipes/paper_fives", "paper_protocol"], False),
+    ],
+)
+def test_labels_keep_shares_but_for_the_papers_recipe(overlays, shares):
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / f"{name}.json") for name in ("train", *overlays)])
+    parser["spatial_size"] = [32, 32]
+    label = torch.zeros(1, 64, 48, dtype=torch.uint8)
+    label[:, 11:40, 9:30] = 1  # odd pixels, which a half is between
+    trained, scored = (Compose(parser.get_parsed_content(f"label_to_{use}")) for use in ("train", "score"))
+    found, ids = trained({"label": label})["label"], scored({"label": label})["label"]
+    assert found.shape == ids.shape == (1, 32, 32) and found[:, :, 24:].max() == ids[:, :, 24:].max() == 0
+    nearest, largest = label[:, ::2, ::2], (torch.nn.functional.avg_pool2d(label.float(), 2) >= 0.5).to(torch.uint8)
+    if shares:
+        assert set(found.unique().tolist()) == {0, 64, 128, 255}
+        assert torch.equal(ids[:, :, :24], largest)
+    else:
+        assert torch.equal(found[:, :, :24], 255 * nearest) and torch.equal(ids[:, :, :24], nearest)
+    assert parser.get_parsed_content("augment").label_mode == ("bilinear" if shares else "nearest")
+
+
+@pytest.mark.parametrize("geometry", ["fit", "native"])
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_step_takes_the_share_of_each_class(geometry, num_classes, tmp_path):
+    ids = np.zeros((70, 90), np.uint8)
+    ids[11:40, 9:30] = num_classes - 1
+    items = [{name: str(images.save(tmp_path / f"{name}.png", ids)) for name in ("image", "label")}] * 2
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / "train.json"))
+    parser.update({"geometry": geometry, "spatial_size": [32, 32], "out_channels": num_classes})
+    parser["augment#max_changes"] = 0
+    load, prepare = (parser.get_parsed_content(f"train#{name}") for name in ("preprocessing", "trainer#prepare_batch"))
+    image, shares = prepare(collate([load(item) for item in items]), torch.device("cpu"), False)
+    assert shares.shape == (len(image), num_classes, 32, 32) and shares.dtype == torch.float32
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(len(image), 32, 32))
+    assert shares[:, -1].max() == 1 and shares[:, 1:-1].sum() == 0
+    if geometry == "fit":
+        height, width = 25, 32  # of the fitted image
+        assert shares[0, -1].sum().item() == pytest.approx((ids > 0).mean() * height * width, rel=0.02)
+        assert ((shares > 0.1) & (shares < 0.9)).any()
+    else:
+        assert len(image) == 8 and set(shares.unique().tolist()) == {0, 1}

@@ -136,6 +136,14 @@ def test_masks_that_were_mended_since_are_refused(validated, blobs, tmp_path, ca
     assert "cv is of another training (images_digest was " in capsys.readouterr().err
 
 
+def test_folds_of_an_earlier_version_are_not_mixed_with_new_ones(validated, blobs, tmp_path, capsys):
+    folder = Path(shutil.copytree(validated.folder, tmp_path / "cv"))
+    (folder / "training.json").unlink()
+    with pytest.raises(SystemExit):
+        main(arguments(folder, blobs))
+    assert "cv has folds of an earlier version, maybe others" in capsys.readouterr().err
+
+
 def test_a_mistake_is_one_sentence_and_locks_no_folder(blobs, tmp_path, capsys):
     for mistake in (["--group", "q"], ["--max_epochs", "0"], ["--fold", "1"], ["--max_epoch", "3"]):
         with pytest.raises(SystemExit):

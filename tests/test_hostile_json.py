@@ -62,7 +62,8 @@ BAD_SETTINGS: list[tuple[str, list[Any]]] = [
     ("images", [None, [], {"a.png": 1}, {"a.png": {"part": "test", "group": "a"}}, {"a.png": {"part": 1, "group": 2}}]),
     ("norm", [1, "layer", CODE]), ("detail", [None, 1, "true", CODE]),
     ("network_name", [None, 1, "", "../x", "a b", CODE]),
-    ("seen_before", [None, {}, [1]]), ("start_is_known", [None, 1]), ("leaks", [None, {}, ["a"]]),
+    ("seen_before", [None, {}, [1]]),
+    ("start_is_known", [None, 1]), ("label_fit", [None, "area"]), ("leaks", [None, {}, ["a"]]),
 ]  # fmt: skip
 
 

@@ -69,7 +69,8 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said(network, room, exp
         assert not caplog.text
 
 
-def test_the_cache_of_images_takes_room(network, monkeypatch):
+@pytest.mark.parametrize("label_channels", [1, 20])
+def test_the_cache_of_images_and_labels_takes_room(label_channels, network, monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2**30)
     fitted = [
         fit_batch_size(
@@ -80,8 +81,9 @@ def test_the_cache_of_images_takes_room(network, monkeypatch):
             device=CPU,
             precision="float32",
             cached_images=images,
+            label_channels=label_channels,
         )
-        for images in (0, 2**30 / (64 * 64 * 4))
+        for images in (0, 2**30 / (64 * 64 * (3 + label_channels)))
     ]
     assert fitted == [16, 1]
 

@@ -45,10 +45,28 @@ def test_a_broken_file_is_named(tmp_path, text, message):
     assert str(tmp_path / "model.json") in str(error.value)
 
 
+ADDED = ("network_name", "norm", "detail", "label_fit", "start_is_known")
+
+
 def test_models_of_earlier_versions_have_the_network_of_then(tmp_path):
-    settings = {name: value for name, value in PUBLISHED.items() if name not in ("network_name", "norm", "detail")}
+    settings = {name: value for name, value in PUBLISHED.items() if name not in ADDED}
     (tmp_path / "model.json").write_text(json.dumps(settings))
     assert read_settings(tmp_path) == PUBLISHED
+
+
+def test_the_record_of_images_of_earlier_versions_is_used_where_it_holds(tmp_path, caplog):
+    images = {"a.png": {"part": "train", "group": "a", "digest": "a"}}
+    settings = {name: value for name, value in PUBLISHED.items() if name not in ADDED} | {"images": images}
+    for changes, known, kept in (
+        ({"weights": None}, True, images),
+        ({"weights": "models/model.pt"}, True, images),
+        ({"weights": "release.pt"}, False, images),
+        ({"color_space": "YCrCb"}, True, {}),
+    ):
+        (tmp_path / "model.json").write_text(json.dumps({**settings, **changes}))
+        found = read_settings(tmp_path)
+        assert (found["start_is_known"], found["images"]) == (known, kept)
+    assert [record.message for record in caplog.records if "that knew images by converted colors" in record.message]
 
 
 SPLIT = Split([Fold([0], [1], [2]), Fold([2], [1], [0])], ["a", "b", "b"], ["images/a.png", "b.png", "images/c.png"])

@@ -24,13 +24,16 @@ from monai.networks.layers import GaussianFilter
 from torch import Tensor
 
 from .errors import InputError
+from .transforms import FULL_SHARE
 
-__all__ = ["PADDINGS", "Augment", "AugmentBatch", "collate"]
+__all__ = ["LABEL_MODES", "PADDINGS", "Augment", "AugmentBatch", "collate"]
 
 #: what may move in from outside
 PADDINGS = ("zeros", "reflection")
+#: how labels are resampled
+LABEL_MODES = ("bilinear", "nearest")
 
-# Shapes: B batch, N images of it that one change was drawn for, C channels, H x W image.
+# Shapes: B batch, N images of it that one change was drawn for, C channels, K classes, H x W image.
 
 
 class AugmentBatch:
@@ -50,20 +53,21 @@ class AugmentBatch:
     def __call__(
         self, batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Prepare ``batch["image"]`` (B, C, H, W) and ``batch["label"]`` (B, 1, H, W), 8-bit or float32.
+        """Prepare ``batch["image"]`` (B, C, H, W), 8-bit or float32, and ``batch["label"]`` (B, K - 1, H, W), 8-bit.
 
         Args:
-            batch: what a data loader gives.
+            batch: what a data loader gives; labels as :py:class:`.transforms.ClassShares` makes them.
             device: where the step runs.
             non_blocking: whether the copies may overlap with other work.
             kwargs: further arguments of ``torch.Tensor.to``.
 
         Returns:
-            Images, float32 in [-1, 1], and labels, float32 ids.
+            Images, float32 in [-1, 1], and the share of each class in each pixel, (B, K, H, W), float32.
         """
         image, label = (batch[key].to(device, non_blocking=non_blocking, **kwargs) for key in ("image", "label"))
-        image, label = self.augment(image.float(), label.float())
-        return self.normalize(image), label
+        image, shares = self.augment(image.float(), label.float() / FULL_SHARE)
+        background = (1 - shares.sum(dim=1, keepdim=True)).clamp(min=0)
+        return self.normalize(image), torch.cat([background, shares], dim=1)
 
 
 class Augment:
@@ -77,18 +81,21 @@ class Augment:
         max_changes: most changes of one image; none to this many are equally likely.
         padding: what moves in from outside: "zeros", as published, or "reflection", the image mirrored at its sides,
             which leaves bright images without dark borders that no image has later.
+        label_mode: how labels are resampled: "nearest", as published, or "bilinear", for shares of classes.
 
     Raises:
-        InputError: if there is no such padding.
+        InputError: if there is no such padding or mode.
     """
 
     changes = ("flip_rows", "flip_columns", "noise", "blur", "contrast", "scale", "rotate", "shear", "bend", "shift")
 
-    def __init__(self, max_changes: int = 4, padding: str = "zeros") -> None:
-        if padding not in PADDINGS:
-            raise InputError(f"padding of the augmentation is {padding!r}; use one of {', '.join(PADDINGS)}")
+    def __init__(self, max_changes: int = 4, padding: str = "zeros", label_mode: str = "nearest") -> None:
+        for name, value, choices in (("padding", padding, PADDINGS), ("label_mode", label_mode, LABEL_MODES)):
+            if value not in choices:
+                raise InputError(f"{name} of the augmentation is {value!r}; use one of {', '.join(choices)}")
         self.max_changes = max_changes
         self.padding = padding
+        self.label_mode = label_mode
         self.blur = GaussianFilter(2, sigma=1.0)
 
     def __call__(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +103,7 @@ class Augment:
 
         Args:
             image: (B, C, H, W), from 0 to 255.
-            label: (B, 1, H, W), ids.
+            label: (B, K - 1, H, W), shares of the foreground classes.
 
         Returns:
             Image and label of the same shapes, ranges and types.
@@ -119,7 +126,7 @@ class Augment:
             height, width = image.shape[2:]
             grid = _grid(moves, ranks, height, width, image.device)
             moved = _indices(chosen, image.device)
-            for tensor, mode in ((image, "bilinear"), (label, "nearest")):
+            for tensor, mode in ((image, "bilinear"), (label, self.label_mode)):
                 tensor[moved] = F.grid_sample(
                     tensor[moved], grid, mode=mode, padding_mode=self.padding, align_corners=False
                 )

@@ -92,6 +92,9 @@ def switch(**knob: bool | str) -> bool:
     return value
 
 
+#: how labels are fitted: as shares of each pixel, or as published, by the nearest one
+LABEL_FITS = ("shares", "nearest")
+
 #: knobs that count something, and the least they can be
 _COUNTS = {
     **dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), 1),
@@ -118,6 +121,8 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         value = knobs.get(name, least)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+    if knobs.get("label_fit", LABEL_FITS[0]) not in LABEL_FITS:
+        raise InputError(f"label_fit is {knobs['label_fit']!r}; use one of {', '.join(LABEL_FITS)}")
     patience = knobs.get("early_stopping")
     if patience is not None and (not isinstance(patience, int) or isinstance(patience, bool) or patience < 1):
         raise InputError(f"early_stopping is {patience!r}; it must be a number of validations, or left out")

@@ -68,7 +68,10 @@ def cross_validate(
         if len(split.folds) < 2:
             raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
         runs.remember(split, range(len(split.folds)))
-        bind(runs.folder / "training.json", terms_of(config))
+        terms = runs.folder / "training.json"
+        if not terms.is_file() and any(map(runs.is_done, range(len(split.folds)))):
+            raise InputError(f"{runs.folder} has folds of an earlier version, maybe others; give another --output_dir")
+        bind(terms, terms_of(config))
         report_check(report, config.get_parsed_content("leaks"), runs.folder / "data_check.json")
         wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
         todo = [fold for fold in wanted if not runs.is_done(fold)]

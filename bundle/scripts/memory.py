@@ -45,6 +45,7 @@ def fit_batch_size(
     device: torch.device,
     precision: str,
     cached_images: float = 0,
+    label_channels: int = 1,
 ) -> int:
     """Halve the batch size until a training step fits into the memory that is free; logged where that changes it.
 
@@ -59,6 +60,7 @@ def fit_batch_size(
         device: where the training will run.
         precision: one of ``DTYPES``.
         cached_images: images that each process will still cache, 8-bit, in the memory of the host.
+        label_channels: of each of them, 8-bit too.
 
     Returns:
         The batch size to train with, at least 1; what is no batch size at all is handed on, for ``check_knobs``.
@@ -72,7 +74,7 @@ def fit_batch_size(
     per_image = _PEAK * (more - few)  # copies of weights are in both
     room = float(free_bytes(device))
     if device.type == "cpu":
-        cache = cached_images * math.prod(spatial_size) * (in_channels + 1)  # 8-bit channels and a label
+        cache = cached_images * math.prod(spatial_size) * (in_channels + label_channels)
         room = room / idist.get_nproc_per_node() - cache
     room -= _COPIES * weights
 

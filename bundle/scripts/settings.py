@@ -55,7 +55,7 @@ _logger = logging.getLogger("qtseg")
 _MODEL, _PREVIOUS = "model", "model.previous"
 
 # settings that models of earlier versions do not have, and what holds for those
-_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False, "start_is_known": True}
+_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False, "label_fit": "nearest"}
 
 #: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
 PUBLISHED: dict[str, Any] = {
@@ -71,6 +71,7 @@ PUBLISHED: dict[str, Any] = {
     "layout": "folder",
     "color_space": "RGB",
     "label_colors": None,
+    "label_fit": "nearest",
     "fold": 0,
     "protocol": "held-out",
     "split_digest": None,
@@ -126,7 +127,7 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = _MODEL) -> dict[str, 
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); delete it to use the published setting") from error
     if isinstance(settings, dict):
-        settings = {**_ADDED, **settings}
+        settings = _completed(settings, path)
     missing = sorted(set(PUBLISHED) - set(settings)) if isinstance(settings, dict) else sorted(PUBLISHED)
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; delete it to use the published setting, or train again")
@@ -140,6 +141,18 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = _MODEL) -> dict[str, 
             "(512 x 512 pixels, 2 classes), else put back the file that belongs to it"
         )
     return settings
+
+
+def _completed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Settings of any version, with what those of earlier ones do not have."""
+    completed = {**_ADDED, **settings}
+    if "start_is_known" not in settings:
+        start = settings.get("weights")
+        completed["start_is_known"] = start is None or _has_settings(given_path(start))
+        if settings.get("color_space") == "YCrCb":
+            completed |= {"images": {}, "seen_before": []}
+            _logger.warning(f"{path} is of a version that knew images by converted colors, so none is on record")
+    return completed
 
 
 def put_pending_model(ckpt_dir: str | os.PathLike, settings: Mapping[str, Any]) -> None:
@@ -216,7 +229,7 @@ def describe_model(
         "cleaning": earlier["cleaning"],
         "images": images,
         "seen_before": sorted(seen_in_training(earlier) | seen_in_training(settings_of(encoder))),
-        "start_is_known": start is None or (earlier is not PUBLISHED and earlier["start_is_known"]),
+        "start_is_known": not _is_there(start) or (earlier is not PUBLISHED and earlier["start_is_known"]),
         "leaks": [leak for leak in leaks if leak["fold"] == fold],
     }
 
@@ -271,6 +284,10 @@ def settings_of_checkpoint(checkpoint: str | os.PathLike, ckpt_dir: str | os.Pat
             f"a folder of its own as {model.name}"
         )
     return settings
+
+
+def _is_there(weights: str | os.PathLike | None) -> bool:
+    return weights is not None and given_path(weights).is_file()
 
 
 def _has_settings(path: Path) -> bool:

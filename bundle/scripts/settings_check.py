@@ -18,7 +18,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .checks import MOST_PIXELS, STRIDE, image_size
+from .checks import LABEL_FITS, MOST_PIXELS, STRIDE, image_size
 from .errors import InputError
 from .masks import MAX_CLASSES
 from .protocols import TRAINING_PROTOCOLS
@@ -94,6 +94,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "layout": (lambda value: isinstance(value, str), "the name of a layout"),
     "color_space": (lambda value: value in ("RGB", "YCrCb"), "RGB or YCrCb"),
     "label_colors": (_are_colors, "a list of [red, green, blue], or null"),
+    "label_fit": (lambda value: value in LABEL_FITS, " or ".join(LABEL_FITS)),
     "fold": (lambda value: _is_whole(value) and value >= 0, "the number of a fold"),
     "protocol": (lambda value: value in TRAINING_PROTOCOLS, " or ".join(TRAINING_PROTOCOLS)),
     "split_digest": (_is_text_or_none, "the digest of a split, or null"),

@@ -86,7 +86,8 @@ def test_loss_and_gradients(name: str) -> None:
     labels = np.random.RandomState(expected["label_seed"]).uniform(0, 1, (batch, 1, height, width)) > 0.6
     declared = json.loads((CONFIGS / "train.json").read_text())["train"]["loss"]
     criterion = ConfigParser(declared).get_parsed_content()
-    loss = criterion(network(image(case).double()), torch.from_numpy(labels.astype(np.int64)))
+    shares = torch.from_numpy(np.concatenate([~labels, labels], axis=1)).double()
+    loss = criterion(network(image(case).double()), shares)
     loss.backward()
     assert loss.item() == pytest.approx(expected["loss_ce_plus_dice"], rel=0, abs=1e-5)
     for part, release_part in PARTS.items():

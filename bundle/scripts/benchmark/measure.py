@@ -30,11 +30,11 @@ from typing import Any, TypeVar
 
 import psutil
 import torch
-from monai.losses import DiceCELoss
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..losses import SoftLabelDiceCELoss
 from .contenders import Contender
 
 __all__ = ["count", "in_own_process", "in_turn", "latency", "seconds", "train_step"]
@@ -218,7 +218,7 @@ def _prepare_pass(build: Contender, size: int, batch: int, device: torch.device)
 def _prepare_step(build: Contender, size: int, batch: int, device: torch.device) -> float:
     global _run
     network = build().train()
-    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
+    loss = SoftLabelDiceCELoss(include_background=False, softmax=True)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
 
     def step(image: Tensor, label: Tensor) -> None:
@@ -233,7 +233,8 @@ def _prepare_step(build: Contender, size: int, batch: int, device: torch.device)
 
 def _images(batch: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     image = torch.rand(batch, 3, size, size, device=device) * 2 - 1
-    return image, (image[:, :1] > 0.2).float()
+    there = (image[:, :1] > 0.2).float()
+    return image, torch.cat([1 - there, there], dim=1)
 
 
 def _first(run: Run, device: torch.device) -> float:
