@@ -69,6 +69,17 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said(network, room, exp
         assert not caplog.text
 
 
+def test_a_channel_for_each_of_many_classes_takes_room(network, monkeypatch):
+    options = {"network": network, "in_channels": 3, "spatial_size": (64, 64), "device": CPU, "precision": "float32"}
+    few, more = (kept_bytes(network, torch.zeros(n, 3, 64, 64)) for n in (2, 3))
+    weights = sum(parameter.nbytes for parameter in network.parameters())
+    labels = 16 * 98 * 64 * 64  # of an image with 100 classes
+    needed = 16 * (1.3 * (more - few) + labels)
+    for room, fitted in ((1.01, 16), (0.99, 8)):
+        monkeypatch.setattr(memory, "free_bytes", lambda device, room=room: room * needed + 4 * weights)
+        assert fit_batch_size(16, num_classes=100, **options) == fitted
+
+
 @pytest.mark.parametrize("label_channels", [1, 20])
 def test_the_cache_of_images_and_labels_takes_room(label_channels, network, monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2**30)

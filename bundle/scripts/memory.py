@@ -31,6 +31,8 @@ __all__ = ["fit_batch_size", "free_bytes", "kept_bytes"]
 _PEAK = 1.3
 # Weights, their gradients and the optimizer's two averages.
 _COPIES = 4
+# A float32 channel of a label as it comes, moved, beside the background, and in the loss; two classes are in the peak.
+_LABEL_BYTES = 16
 _TRIAL = (2, 3)  # images; batch normalization needs more than one value a channel
 
 _logger = logging.getLogger("qtseg")
@@ -46,6 +48,7 @@ def fit_batch_size(
     precision: str,
     cached_images: float = 0,
     label_channels: int = 1,
+    num_classes: int = 2,
 ) -> int:
     """Halve the batch size until a training step fits into the memory that is free; logged where that changes it.
 
@@ -61,6 +64,7 @@ def fit_batch_size(
         precision: one of ``DTYPES``.
         cached_images: images that each process will still cache, 8-bit, in the memory of the host.
         label_channels: of each of them, 8-bit too.
+        num_classes: of the labels of a step, which have a channel for each.
 
     Returns:
         The batch size to train with, at least 1; what is no batch size at all is handed on, for ``check_knobs``.
@@ -72,6 +76,7 @@ def fit_batch_size(
         few, more = (kept_bytes(trial, torch.zeros(n, in_channels, *spatial_size, device=device)) for n in _TRIAL)
     weights = sum(parameter.nbytes for parameter in network.parameters())
     per_image = _PEAK * (more - few)  # copies of weights are in both
+    per_image += _LABEL_BYTES * (num_classes - 2) * math.prod(spatial_size)
     room = float(free_bytes(device))
     if device.type == "cpu":
         cache = cached_images * math.prod(spatial_size) * (in_channels + label_channels)
