@@ -54,7 +54,8 @@ def assert_same_end(a: Path, b: Path) -> None:
     states = [torch.load(checkpoints(folder)[-1], weights_only=True) for folder in (a, b)]
     assert states[0]["step"] == states[1]["step"] and equal(*states)
     assert equal(*(torch.load(folder / "models" / "model.pt", weights_only=True) for folder in (a, b)))
-    assert (a / "models" / "curves.csv").read_text() == (b / "models" / "curves.csv").read_text()
+    lines = ((folder / "models" / "curves.csv").read_text().splitlines() for folder in (a, b))
+    assert all(x.partition(",")[2] == y.partition(",")[2] for x, y in zip(*lines, strict=True))  # but the run's name
 
 
 def arguments(folder: Path, data: Path, *overlays: str, **knobs: Any) -> list[str]:

@@ -81,10 +81,10 @@ class SaveCurves:
         epoch, validated = engine.state.epoch, self.validator.state
         scores = validated.metrics if validated.epoch == epoch else {}
         values = {"train_loss": engine.state.metrics["train_loss"], "learning_rate": self.learning_rate, **scores}
-        texts = {name: f"{value:.6g}" for name, value in values.items()}
-        self.lines.append({"run": self.run_name, "epoch": epoch, **texts})
+        self.lines.append({"epoch": epoch, **{name: f"{value:.6g}" for name, value in values.items()}})
         columns = dict.fromkeys(name for line in self.lines for name in line)  # in the order of their first line
-        write_csv(self.path, list(columns), [[line.get(name, "") for name in columns] for line in self.lines])
+        rows = [[self.run_name, *(line.get(name, "") for name in columns)] for line in self.lines]
+        write_csv(self.path, ["run", *columns], rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The lines so far, and the learning rate that the next one will tell."""
