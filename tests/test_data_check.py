@@ -56,7 +56,7 @@ def test_good_images_have_no_problems(tmp_path):
 @pytest.mark.parametrize("changes, kind, text", [
     ({"pixels": [20000, 0], "objects": [[]]}, "empty mask", "1 mask(s) are empty"),
     ({"pixels": [1000, 19000]}, "full mask", "1 mask(s) cover nearly all of the image; inverted?"),
-    ({"smeared": 0.01}, "smeared mask", "1 mask(s) have values between, as gray edges or JPEG leave, which were cut"),
+    ({"smeared": 0.01}, "smeared mask", "1 mask(s) have values between, as of gray edges or JPEG, cut at half scale"),
     ({"low": 7, "high": 7}, "constant image", "1 image(s) have one intensity only"),
 ])
 def test_problems_that_may_be(changes, kind, text, tmp_path):

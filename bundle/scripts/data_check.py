@@ -200,7 +200,7 @@ def _problems(
     nearly_all = where(lambda each: max(each.pixels[1:]) > _NEARLY_ALL * sum(each.pixels))
     add("full mask", f"{len(nearly_all)} mask(s) cover nearly all of the image; inverted?", nearly_all)
     smeared = where(lambda each: each.smeared > _SMEARED)
-    text = f"{len(smeared)} mask(s) have values between, as gray edges or JPEG leave, which were cut at half scale"
+    text = f"{len(smeared)} mask(s) have values between, as of gray edges or JPEG, cut at half scale"
     add("smeared mask", text, smeared)
     constant = where(lambda each: each.low == each.high)
     add("constant image", f"{len(constant)} image(s) have one intensity only", constant)
