@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 
 from scripts.augmentation import Augment, AugmentBatch, collate
 from scripts.errors import InputError
-from scripts.transforms import FULL_SHARE, MinMax
+from scripts.shares import FULL_SHARE
+from scripts.transforms import MinMax
 
 CPU = torch.device("cpu")
 

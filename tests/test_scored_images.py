@@ -20,8 +20,9 @@ import pytest
 from scripts.errors import InputError
 from scripts.folds import Fold, Split
 from scripts.scored_images import images_to_score, warn_of_training_images
-from scripts.settings import PUBLISHED, describe_model, file_digest
+from scripts.settings import PUBLISHED, file_digest
 from scripts.survey import Facts
+from scripts.training_record import describe_model
 
 NAMES = ["images/a.png", "images/b.png", "images/c.png", "images/d.png"]
 SPLIT = Split([Fold([0], [1], [2, 3])], ["p1", "p2", "p3", "p3"], NAMES)

@@ -16,18 +16,8 @@ import json
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.cleaning import NO_CLEANING
 from scripts.errors import InputError
-from scripts.folds import Fold, Split
-from scripts.settings import (
-    PUBLISHED,
-    describe_model,
-    file_digest,
-    keep_previous_model,
-    read_settings,
-    settings_of_checkpoint,
-)
-from scripts.survey import Facts
+from scripts.settings import PUBLISHED, file_digest, keep_previous_model, read_settings, settings_of_checkpoint
 from workflows import BUNDLE
 
 
@@ -67,39 +57,6 @@ def test_the_record_of_images_of_earlier_versions_is_used_where_it_holds(tmp_pat
         found = read_settings(tmp_path)
         assert (found["start_is_known"], found["images"]) == (known, kept)
     assert [record.message for record in caplog.records if "that knew images by converted colors" in record.message]
-
-
-SPLIT = Split([Fold([0], [1], [2]), Fold([2], [1], [0])], ["a", "b", "b"], ["images/a.png", "b.png", "images/c.png"])
-FACTS = [Facts(name, digest=name[-5]) for name in SPLIT.images]
-
-
-def test_a_model_remembers_where_its_images_are(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    described = describe_model({"dataset_dir": "data", "fold": 0}, SPLIT, FACTS, [{"fold": 0}, {"fold": 1}])
-    assert described["dataset_dir"] == str(tmp_path / "data") and described["fold"] == 0
-    assert described["leaks"] == [{"fold": 0}]
-    assert described["images"] == {
-        "images/a.png": {"part": "train", "group": "a", "digest": "a"},
-        "b.png": {"part": "validate", "group": "b", "digest": "b"},
-        "images/c.png": {"part": "test", "group": "b", "digest": "c"},
-    }
-    assert describe_model({"dataset_dir": None, "fold": 1}, SPLIT, FACTS, [])["dataset_dir"] is None
-
-
-def test_the_cleaning_of_the_model_that_a_training_starts_from_is_kept(tmp_path):
-    (tmp_path / "model.pt").write_text("weights")
-    kept = {"fill_holes": True, "largest_component": False, "smallest_object": 9}
-    digest = file_digest(tmp_path / "model.pt")
-    (tmp_path / "model.json").write_text(json.dumps({**PUBLISHED, "cleaning": kept, "sha256": digest}))
-    knobs = {"dataset_dir": None, "fold": 0}
-    for weights, cleaning in ((str(tmp_path / "model.pt"), kept), ("other.pt", NO_CLEANING), (None, NO_CLEANING)):
-        assert describe_model(knobs, SPLIT, FACTS, [], weights)["cleaning"] == cleaning
-
-
-def test_what_is_scored_is_remembered_as_such_where_it_chose_the_epoch_too():
-    paper = Split([Fold([0], [1, 2], [1, 2])], SPLIT.groups, SPLIT.images)
-    images = describe_model({"dataset_dir": None, "fold": 0}, paper, FACTS, [])["images"]
-    assert [image["part"] for image in images.values()] == ["train", "test", "test"]
 
 
 def test_the_model_of_an_earlier_training_is_kept(tmp_path):

@@ -24,7 +24,7 @@ from monai.networks.layers import GaussianFilter
 from torch import Tensor
 
 from .errors import InputError
-from .transforms import FULL_SHARE
+from .shares import FULL_SHARE
 
 __all__ = ["LABEL_MODES", "PADDINGS", "Augment", "AugmentBatch", "collate"]
 
@@ -56,7 +56,7 @@ class AugmentBatch:
         """Prepare ``batch["image"]`` (B, C, H, W), 8-bit or float32, and ``batch["label"]`` (B, K - 1, H, W), 8-bit.
 
         Args:
-            batch: what a data loader gives; labels as :py:class:`.transforms.ClassShares` makes them.
+            batch: what a data loader gives; labels as :py:class:`.shares.ClassShares` makes them.
             device: where the step runs.
             non_blocking: whether the copies may overlap with other work.
             kwargs: further arguments of ``torch.Tensor.to``.

@@ -24,8 +24,9 @@ from .errors import InputError
 from .folds import relative_names
 from .grouping import group_names
 from .protocols import UNKNOWN_START
-from .settings import absolute, seen_in_training
+from .settings import absolute
 from .survey import Facts
+from .training_record import seen_in_training
 
 __all__ = ["images_to_score", "warn_of_training_images"]
 
