@@ -89,6 +89,19 @@ def test_scores_of_another_meaning_are_not_compared(two, changes):
         compare(*two)
 
 
+def test_scores_of_images_that_were_fitted_otherwise_are_left_out(tmp_path, capsys):
+    folders = [tmp_path / name for name in ("nearest", "shares")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "scores.csv").write_text("image,group,dice,paper_dice\n./a.png,a,0.5,0.6\n./b.png,b,0.7,0.8\n")
+        summary(folder, label_fit=folder.name)
+    main([str(folder) for folder in folders])
+    told = capsys.readouterr().out
+    assert "paper_dice" not in told and "(paper_...) are left out, as spatial_size or label_fit differ." in told
+    summary(folders[1], label_fit="nearest")
+    assert set(compare(*folders)["scores"]) == {"dice", "paper_dice"}
+
+
 def test_wrong_tables(two, tmp_path, capsys):
     with pytest.raises(InputError, match="none/scores.csv cannot be read|none cannot be read"):
         compare(two[0], tmp_path / "none")

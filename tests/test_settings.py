@@ -49,9 +49,10 @@ def test_the_record_of_images_of_earlier_versions_is_used_where_it_holds(tmp_pat
     settings = {name: value for name, value in PUBLISHED.items() if name not in ADDED} | {"images": images}
     for changes, known, kept in (
         ({"weights": None}, True, images),
-        ({"weights": "models/model.pt"}, True, images),
-        ({"weights": "release.pt"}, False, images),
-        ({"color_space": "YCrCb"}, True, {}),
+        ({"weights": "models/model.pt", "seen_before": ["b"]}, True, images),
+        ({"weights": "models/published/model.pt"}, False, images),
+        ({"encoder_weights": "models/model.pt"}, False, images),
+        ({"color_space": "YCrCb"}, False, {}),
     ):
         (tmp_path / "model.json").write_text(json.dumps({**settings, **changes}))
         found = read_settings(tmp_path)

@@ -28,6 +28,9 @@ from .whole_files import read_json, write_json
 
 __all__ = ["compare", "main"]
 
+# facts that scores as the paper makes them hang on
+_FITTED = ("spatial_size", "label_fit")
+
 
 def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     """The difference of two evaluations, image by image.
@@ -38,9 +41,10 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
 
     Returns:
         ``num_images``, ``left_out`` (images that only one has), ``protocols`` (what the scores of both mean; empty
-        where a ``scores.csv`` has no ``summary.json`` beside it), and ``scores``: by name, the means of ``first`` and
-        ``second``, their ``difference`` (second - first), and ``low`` and ``high``, its 95 % interval by the bootstrap
-        over groups.
+        where a ``scores.csv`` has no ``summary.json`` beside it), ``fitted_alike`` (whether images and labels were
+        fitted alike; else the scores that the paper makes of what is fitted are left out), and ``scores``: by name, the
+        means of ``first`` and ``second``, their ``difference`` (second - first), and ``low`` and ``high``, its 95 %
+        interval by the bootstrap over groups.
 
     Raises:
         InputError: if a table cannot be read, both have no image or no score in common, labels differ, or they were
@@ -67,7 +71,9 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
             f"{other[0]} has another label in {first} than in {second} ({len(other)} such image(s)); evaluate both on "
             "the same images"
         )
+    fitted_alike = all(summaries[0].get(name) == summaries[1].get(name) for name in _FITTED)
     scores = [name for name in score_names(rows[0][0]) if name in rows[1][0]]
+    scores = [name for name in scores if fitted_alike or not name.startswith("paper_")]
     if not scores:
         raise InputError(f"{first} and {second} have no score in common; evaluate both with the same version")
     groups = min(([row["group"] for row in each] for each in rows), key=lambda names: len(set(names)))  # the coarser
@@ -76,7 +82,8 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     for name in scores:
         before, after = ([float(row[name]) for row in each] for each in rows)
         differences[name] = _difference(before, after, groups)
-    return {"num_images": len(common), "left_out": left_out, "protocols": protocols, "scores": differences}
+    found = {"num_images": len(common), "left_out": left_out, "protocols": protocols, "fitted_alike": fitted_alike}
+    return {**found, "scores": differences}
 
 
 def _summary(path: str | Path) -> dict[str, Any]:
@@ -109,6 +116,8 @@ def _text(comparison: Mapping[str, Any]) -> str:
         )
     if len(set(comparison["protocols"])) > 1:
         lines += [f"The {which}: {text}." for which, text in zip(("first", "second"), comparison["protocols"])]
+    if not comparison["fitted_alike"]:
+        lines.append(f"Scores of fitted images (paper_...) are left out, as {' or '.join(_FITTED)} differ.")
     lines.append(f"Means over {comparison['num_images']} images that both have; {comparison['left_out']} left out.")
     return "\n".join(lines)
 

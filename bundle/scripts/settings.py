@@ -142,10 +142,10 @@ def _completed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Settings of any version, with what those of earlier ones do not have."""
     completed = {**_ADDED, **settings}
     if "start_is_known" not in settings:
-        start = settings.get("weights")
-        completed["start_is_known"] = start is None or _has_settings(given_path(start))
+        started = (settings.get(name) is not None for name in ("weights", "encoder_weights"))
+        completed["start_is_known"] = not any(started) or bool(settings.get("seen_before"))
         if settings.get("color_space") == "YCrCb":
-            completed |= {"images": {}, "seen_before": []}
+            completed |= {"images": {}, "seen_before": [], "start_is_known": False}
             _logger.warning(f"{path} is of a version that knew images by converted colors, so none is on record")
     return completed
 
