@@ -137,11 +137,11 @@ def test_names_that_are_used_pass():
     [
         (["train"], "epochs", "did you mean max_epochs"),
         (["train"], "zzz", "remove it"),
-        (["train"], "checkpoint", ""),  # of evaluate.json
-        (["train"], "learning_rate_step", "did you mean learning_rate"),  # of recipes/paper.json
-        (["train", "evaluate"], "tta", ""),  # of inference.json
-        (["inference"], "weights", ""),  # of train.json
-        (["inference"], "cross_validation_dir", ""),  # of ensemble.json
+        (["train"], "checkpoint", "it is one of configs/evaluate.json"),
+        (["train"], "learning_rate_step", "it is one of configs/recipes/paper.json"),
+        (["train", "evaluate"], "tta", "it is one of configs/inference.json"),
+        (["inference"], "weights", "it is one of configs/train.json"),
+        (["inference"], "cross_validation_dir", "it is one of configs/ensemble.json"),
     ],
 )
 def test_a_knob_that_is_misspelled_or_of_another_config_is_refused_rather_than_ignored(configs, name, cure):

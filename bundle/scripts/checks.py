@@ -159,12 +159,14 @@ def check_names(config: Mapping[str, Any] | None = None) -> None:
     """
     config = calling_parser().get() if config is None else config
     text = json.dumps(config, default=str)
-    files = [json.loads(path.read_text(encoding="utf-8")) for path in _CONFIGS.rglob("*.json")]
-    known = {name for content in files if _is_in_use(content, config) for name in _top_level(content)}
+    files = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(_CONFIGS.rglob("*.json"))}
+    known = {name for content in files.values() if _is_in_use(content, config) for name in _top_level(content)}
     for name in config:
         if name not in known and not name.startswith("_") and not re.search(rf"@{re.escape(name)}\b", text):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            others = [path for path, content in files.items() if name in _top_level(content)]
             cure = f"did you mean {near[0]}?" if near else "remove it"
+            cure = f"it is one of configs/{others[0].relative_to(_CONFIGS)}" if others else cure
             raise InputError(f"{name} is no knob of this config and would have no effect; {cure}")
 
 
