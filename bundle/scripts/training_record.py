@@ -45,11 +45,11 @@ def describe_model(
         encoder: weights that only the encoder starts from, if it does.
 
     Returns:
-        The knobs with ``dataset_dir`` as an absolute path; the ``cleaning`` of masks of the
-        model that the training starts from; ``images``: of each image of the
-        fold, by its path in the dataset's folder, its ``part`` ("train", "validate" or "test"), ``group`` and
-        ``digest`` of its pixels; ``seen_before``: digests of the images that the models it starts from were trained on
-        or chosen by; ``start_is_known``: whether those of ``start`` are on record; and the ``leaks`` of the fold.
+        The knobs with ``dataset_dir`` as an absolute path; the ``cleaning`` of masks of the model that the training
+        starts from; ``images``: of each image of the fold, by its path in the dataset's folder, its ``part`` ("train",
+        "validate" or "test"), ``group`` and ``digest`` of its pixels; ``seen_before``: digests of the images that the
+        models it starts from were trained on or chosen by; ``start_is_known``: whether those of ``start`` are on
+        record; and the ``leaks`` of the fold.
     """
     dataset_dir, fold = hyperparameters["dataset_dir"], hyperparameters["fold"]
     earlier = settings_of(start)

@@ -54,10 +54,11 @@ def start_from(
     if idist.get_rank() == 0:
         source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
         settings = settings_of(weights)
-        told = "" if weights is None else f" ({_told_of(settings)})"
-        if weights is not None and settings is PUBLISHED:
-            told = "; its images are not on record, so no evaluation can tell when it scores one"
-        _logger.info(f"start:    {source}{told}")
+        if settings is not PUBLISHED:
+            source = f"{source} ({_told_of(settings)})"
+        elif weights is not None:
+            source = f"{source}; its images are not on record, so no evaluation can tell when it scores one"
+        _logger.info(f"start:    {source}")
 
 
 def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str = "qtseg") -> None:
