@@ -62,7 +62,12 @@ class ReferenceQTSeg(nn.Module):
         tokens, features = self._stage(stages[0], tokens, s0 + features, fine[::-1])
         batch, channels, height, width = features.shape
         masks = (tokens @ features.view(batch, channels, height * width)).view(batch, -1, height, width)
-        return F.interpolate(masks, size=image.shape[-2:], mode="bilinear", align_corners=False)
+        logits = F.interpolate(masks, size=image.shape[-2:], mode="bilinear", align_corners=False)
+        refinement = self.network.refinement
+        if refinement is None:
+            return logits
+        looked = refinement.look(image.contiguous())
+        return logits + refinement.correct(refinement.merge(torch.cat([looked, logits], dim=1)))
 
     def _stage(
         self, stage: DecoderStage, tokens: Tensor, features: Tensor, fine: Sequence[Tensor] = ()

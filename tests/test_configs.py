@@ -108,6 +108,7 @@ def test_every_knob_is_listed_and_nothing_else():
         "max_epochs": "@train#trainer#max_epochs",
         "precision": "@used_precision",
         "detail": "@has_detail",
+        "refine": "@has_refinement",
         "schedule_by_step": "@is_by_step",
     }
     for name, value in train["hyperparameters"].items():
@@ -121,7 +122,8 @@ def test_every_knob_is_listed_and_nothing_else():
 
 def test_copies_that_the_format_forces_are_equal():
     train, inference = read("train"), read("inference")
-    assert train["network_def"] == inference["network_def"] and train["has_detail"] == inference["has_detail"]
+    assert train["network_def"] == inference["network_def"]
+    assert all(train[name] == inference[name] for name in ("has_detail", "has_refinement"))
     assert train["image_reader"].items() <= inference["image_reader"].items()
     one_process, several = read("multi_gpu_train"), read("multi_gpu_evaluate")
     for name in ("device", "initialize", "finalize", "validate#sampler"):
@@ -222,7 +224,8 @@ def test_every_network_takes_the_place_of_the_bundles_own(base, path):
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / f"{base}.json"), str(path)])
     parser["out_channels"] = 3
-    of_qtseg = ("qtseg", "qtseg_detail", "qtseg_group")  # a model.json remembers by itself which of them it is
+    # a model.json remembers by itself which of them it is
+    of_qtseg = ("qtseg", "qtseg_detail", "qtseg_group", "qtseg_refined")
     assert parser.get_parsed_content("network_name") == ("qtseg" if path.stem in of_qtseg else path.stem)
     network = parser.get_parsed_content("network_def").eval()
     assert parser["network_def"]["in_channels"] == 3  # the check of the memory asks for it

@@ -27,6 +27,7 @@ import pytest
 import torch
 from PIL import Image
 
+from networks.test_qtseg import wake
 from scripts import export as module
 from scripts.errors import InputError
 from scripts.export import ImageToMask, export, main
@@ -54,10 +55,13 @@ def test_torchscript_is_checked_and_needs_no_python_of_ours(trained, network, tm
         torch.testing.assert_close(torch.jit.load(path)(image), network(image), atol=1e-4, rtol=0)
 
 
-def test_a_model_of_another_form_is_exported_as_it_is(tmp_path):
-    form = {"norm": "group", "detail": True}
+@pytest.mark.parametrize(
+    "form", [{"norm": "group", "detail": True, "refine": False}, {"norm": "batch", "detail": False, "refine": True}]
+)
+def test_a_model_of_another_form_is_exported_as_it_is(form, tmp_path):
     torch.manual_seed(0)
     network = QTSeg(3, 2, **form).eval()
+    wake(network)
     torch.save(network.state_dict(), tmp_path / "model.pt")
     settings = {**PUBLISHED, **form, "spatial_size": [64, 96], "sha256": file_digest(tmp_path / "model.pt")}
     (tmp_path / "model.json").write_text(json.dumps(settings))

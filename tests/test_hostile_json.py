@@ -60,7 +60,7 @@ BAD_SETTINGS: list[tuple[str, list[Any]]] = [
     ("color_space", [None, "HSV", CODE]), ("label_colors", [1, "red", [1, 2, 3], [[1, 2]], [[1, 2, "3"]]]),
     ("fold", [None, -1, 0.0, "0", CODE]), ("protocol", [None, "none", {}]), ("split_digest", [3]),
     ("images", [None, [], {"a.png": 1}, {"a.png": {"part": "test", "group": "a"}}, {"a.png": {"part": 1, "group": 2}}]),
-    ("norm", [1, "layer", CODE]), ("detail", [None, 1, "true", CODE]),
+    ("norm", [1, "layer", CODE]), ("detail", [None, 1, "true", CODE]), ("refine", [None, 0, "no", CODE]),
     ("network_name", [None, 1, "", "../x", "a b", CODE]),
     ("seen_before", [None, {}, [1]]),
     ("start_is_known", [None, 1]), ("label_fit", [None, "area"]), ("leaks", [None, {}, ["a"]]),

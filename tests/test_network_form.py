@@ -26,25 +26,27 @@ from scripts.settings import PUBLISHED
 from scripts.settings_check import check_settings
 from workflows import BUNDLE, CONFIGS, run_command
 
+AS_PUBLISHED = {"norm": "batch", "detail": False, "refine": False}
+OTHER = {"norm": "group", "detail": True, "refine": True}
 SMALL = {"features": 4, "num_heads": 2, "mlp_dim": 16, "depths": (1, 1, 1)}
 
 
 def test_without_weights_it_is_as_published():
-    assert form_of() == {"norm": "batch", "detail": False}
+    assert form_of() == AS_PUBLISHED
 
 
-@pytest.mark.parametrize("form", [{"norm": "group", "detail": True}, {"norm": "batch", "detail": False}], ids=str)
+@pytest.mark.parametrize("form", [OTHER, AS_PUBLISHED, {**AS_PUBLISHED, "refine": True}], ids=str)
 def test_weights_tell_their_form(form, tmp_path):
     network = QTSeg(3, 2, **SMALL, **form)
     torch.save(network.state_dict(), tmp_path / "model.pt")
     assert form_of(weights=tmp_path / "model.pt") == form
     encoder = {f"encoder.{name}": value for name, value in network.encoder.state_dict().items()}
     torch.save(encoder, tmp_path / "encoder.pt")
-    assert form_of(encoder_weights=tmp_path / "encoder.pt") == {"norm": form["norm"], "detail": False}
+    assert form_of(encoder_weights=tmp_path / "encoder.pt") == {**AS_PUBLISHED, "norm": form["norm"]}
 
 
 def test_a_model_that_goes_on_keeps_its_form():
-    assert form_of(settings={**PUBLISHED, "norm": "group", "detail": True}) == {"norm": "group", "detail": True}
+    assert form_of(settings={**PUBLISHED, **OTHER}) == OTHER
 
 
 def test_no_weights_no_form(tmp_path):
@@ -68,23 +70,26 @@ def test_a_model_of_another_network_is_told_before_a_qtseg_is_built(tmp_path):
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_form_is_a_setting(norm, tmp_path):
     assert check_norm(norm) == norm
-    check_settings({**PUBLISHED, "norm": norm, "detail": True}, tmp_path)
+    check_settings({**PUBLISHED, **OTHER, "norm": norm}, tmp_path)
 
 
-@pytest.mark.parametrize("norm, detail", [("group", False), ("batch", False), (None, True)])
-def test_no_other_network_has_a_form(norm, detail):
+@pytest.mark.parametrize(
+    "form", [("group", False, False), ("batch", False, False), (None, True, False), (None, False, True)]
+)
+def test_no_other_network_has_a_form(form):
     other = UNet(2, 3, 2, channels=(4, 8), strides=(2,))
     with pytest.raises(InputError, match="but UNet has no form that they set; leave them out"):
-        check_form(other, norm, detail)
-    check_form(other, None, False)
-    check_form(QTSeg(3, 2, **SMALL), norm, detail)
+        check_form(other, *form)
+    check_form(other, None, False, False)
+    check_form(QTSeg(3, 2, **SMALL), *form)
 
 
 def test_a_form_is_that_of_the_weights_to_start_from():
-    network = QTSeg(3, 2, **SMALL, norm="group", detail=True)
-    check_form(network, "group", True, {"norm": "group", "detail": True})
-    with pytest.raises(InputError, match="weights to start from have norm 'batch' and detail False; leave both out"):
-        check_form(network, "group", True, {"norm": "batch", "detail": False})
+    network = QTSeg(3, 2, **SMALL, **OTHER)
+    check_form(network, **OTHER, form=OTHER)
+    told = "of the weights to start from norm is 'batch', detail is False, refine is False; leave all of them out"
+    with pytest.raises(InputError, match=told):
+        check_form(network, **OTHER, form=AS_PUBLISHED)
 
 
 def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
@@ -94,4 +99,5 @@ def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
         *("--ckpt_dir", str(tmp_path / "models"), "--output_dir", str(tmp_path / "eval"), "--norm", "group"),
         cwd=tmp_path,
     )
-    assert done.returncode == 1 and "norm is 'group' and detail False, but UNet has no form" in done.stderr
+    told = "norm is 'group', detail is False, refine is False, but UNet has no form"
+    assert done.returncode == 1 and told in done.stderr

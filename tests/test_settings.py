@@ -35,7 +35,7 @@ def test_a_broken_file_is_named(tmp_path, text, message):
     assert str(tmp_path / "model.json") in str(error.value)
 
 
-ADDED = ("network_name", "norm", "detail", "label_fit", "start_is_known")
+ADDED = ("network_name", "norm", "detail", "refine", "label_fit", "start_is_known")
 
 
 def test_models_of_earlier_versions_have_the_network_of_then(tmp_path):

@@ -21,7 +21,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from networks.test_qtseg import mix_channels
+from networks.test_qtseg import wake
 from scripts.errors import InputError
 from scripts.networks.folding import fold_batch_norm
 from scripts.networks.qtseg import QTSeg
@@ -33,8 +33,8 @@ from workflows import BUNDLE
 def trained() -> QTSeg:
     """A network whose batch normalization has seen batches."""
     torch.manual_seed(0)
-    network = QTSeg(3, 2, features=8, num_heads=2, mlp_dim=32, depths=(1, 1, 1))
-    mix_channels(network)
+    network = QTSeg(3, 2, features=8, num_heads=2, mlp_dim=32, depths=(1, 1, 1), refine=True)
+    wake(network)
     for _ in range(3):
         network(torch.rand(4, 3, 64, 64) * 2 - 1)
     return network.eval()

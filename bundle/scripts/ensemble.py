@@ -30,7 +30,10 @@ from .weights import load_trained
 
 __all__ = ["Ensemble", "digests", "first_fold", "load_folds"]
 
-_AGREE = ("network_name", "norm", "detail", "spatial_size", "geometry", "overlap", "out_channels", "color_space")
+_AGREE = (
+    *("network_name", "norm", "detail", "refine"),
+    *("spatial_size", "geometry", "overlap", "out_channels", "color_space"),
+)
 
 _logger = logging.getLogger("qtseg")
 

@@ -28,7 +28,7 @@ from .settings import PUBLISHED
 
 __all__ = ["check_form", "check_norm", "form_of"]
 
-_PARTS = ("norm", "detail")
+_PARTS = ("norm", "detail", "refine")
 
 
 def form_of(
@@ -44,7 +44,8 @@ def form_of(
         settings: of a model that the training goes on with.
 
     Returns:
-        ``norm`` and ``detail``, as :py:class:`.networks.qtseg.QTSeg` takes them; without weights the published ones.
+        ``norm``, ``detail`` and ``refine``, as :py:class:`.networks.qtseg.QTSeg` takes them; without weights the
+        published ones.
 
     Raises:
         InputError: if a file cannot be read, or holds something else.
@@ -55,6 +56,7 @@ def form_of(
         names = read_weights(given_path(path))
         form["norm"] = "batch" if any(name.endswith("running_mean") for name in names) else "group"
         form["detail"] = any(name.startswith("decoder.stages.0.details.") for name in names)
+        form["refine"] = any(name.startswith("refinement.") for name in names)
     return form
 
 
@@ -77,28 +79,33 @@ def check_norm(norm: str | None) -> str:
     return norm
 
 
-def check_form(network: nn.Module, norm: str | None, detail: bool, form: Mapping[str, Any] | None = None) -> None:
+def check_form(
+    network: nn.Module, norm: str | None, detail: bool, refine: bool, form: Mapping[str, Any] | None = None
+) -> None:
     """Check that a network has the form that is asked for, and the weights that it starts from have the same.
 
     Args:
         network: to be trained.
         norm: the knob; None for other networks.
-        detail: the knob; False for other networks.
+        detail, refine: the knobs; False for other networks.
         form: of the weights, from :py:func:`form_of`; None without weights.
 
     Raises:
         InputError: if one of them is set and would have no effect, as on other networks than QTSeg, or is not that of
             the weights.
     """
-    asked = f"norm is {norm!r} and detail {detail!r}"
+    asked = {"norm": norm, "detail": detail, "refine": refine}
     if not isinstance(network, QTSeg):
-        if norm is not None or detail:
+        if norm is not None or detail or refine:
             raise InputError(
-                f"{asked}, but {type(network).__name__} has no form that they set; leave them out, and in an overlay "
-                'of your own write "norm": null, "detail": false'
+                f"{_told(asked)}, but {type(network).__name__} has no form that they set; leave them out, and in an "
+                'overlay of your own write "norm": null, "detail": false, "refine": false'
             )
-    elif form is not None and form != {"norm": norm, "detail": detail}:
+    elif form is not None and form != asked:
         raise InputError(
-            f"{asked}, but the weights to start from have norm {form['norm']!r} and detail {form['detail']!r}; leave "
-            "both out"
+            f"{_told(asked)}, but of the weights to start from {_told(form)}; leave all of them out"
         )
+
+
+def _told(form: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} is {form[name]!r}" for name in _PARTS)

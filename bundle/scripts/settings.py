@@ -50,13 +50,14 @@ _logger = logging.getLogger("qtseg")
 _MODEL, _PREVIOUS = "model", "model.previous"
 
 # settings that models of earlier versions do not have, and what holds for those
-_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False, "label_fit": "nearest"}
+_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False, "refine": False, "label_fit": "nearest"}
 
 #: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
 PUBLISHED: dict[str, Any] = {
     "network_name": "qtseg",
     "norm": "batch",
     "detail": False,
+    "refine": False,
     "spatial_size": [512, 512],
     "geometry": "fit",
     "overlap": 0.25,

@@ -85,6 +85,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "network_name": (lambda value: isinstance(value, str) and bool(re.fullmatch(r"\w+", value)), "a network's name"),
     "norm": (lambda value: value in ("batch", "group", None), "batch or group, or null for a network of another kind"),
     "detail": (lambda value: isinstance(value, bool), "true or false"),
+    "refine": (lambda value: isinstance(value, bool), "true or false"),
     "spatial_size": (_is_size, f"[height, width] in pixels, divisible by {STRIDE}, at most {MOST_PIXELS} in all"),
     "geometry": (lambda value: value in ("fit", "native"), "fit or native"),
     "overlap": (lambda value: isinstance(value, (int, float)) and 0 <= value < 1, "a share from 0 to below 1"),

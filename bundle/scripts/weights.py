@@ -90,6 +90,7 @@ def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str 
 def _told_of(settings: Mapping[str, Any]) -> str:
     """What tells a model from others, of its settings."""
     height, width = settings["spatial_size"]
-    form = "" if settings["norm"] is None else f" with norm {settings['norm']}{' and detail' * settings['detail']}"
+    parts = [f"norm {settings['norm']}", *(name for name in ("detail", "refine") if settings[name])]
+    form = "" if settings["norm"] is None else f" with {', '.join(parts)}"
     count = sum(image["part"] == "train" for image in settings["images"].values())
     return f"{settings['network_name']}{form}, {height} x {width}, trained on {count} images"

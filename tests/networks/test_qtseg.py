@@ -36,14 +36,18 @@ SETTINGS = {
     "no_bridge": (3, 2, {**SMALL, "depths": (1, 1, 1), "bridge": False}, (1, 64, 64)),
     "group_norm": (3, 2, {**SMALL, "depths": (1, 1, 1), "norm": "group"}, (2, 64, 32)),
     "detail": (3, 3, {**SMALL, "depths": (1, 1, 1), "norm": "group", "detail": True}, (2, 32, 96)),
+    "refined": (1, 2, {**SMALL, "depths": (1, 1, 1), "refine": True}, (2, 64, 32)),
+    "all": (3, 3, {**SMALL, "depths": (1, 1, 1), "norm": "group", "detail": True, "refine": True}, (2, 32, 96)),
 }
 
 
-def mix_channels(network: QTSeg) -> None:
-    """Set every gamma: it starts at 0, which would hide a part of the network."""
+def wake(network: QTSeg) -> None:
+    """Set what starts at 0, which would hide a part of the network."""
     for name, parameter in network.named_parameters():
         if name.endswith("gamma"):
             torch.nn.init.constant_(parameter, 0.5)
+    if network.refinement is not None:
+        network.refinement.correct.reset_parameters()
 
 
 @pytest.fixture(scope="module", params=SETTINGS)
@@ -51,7 +55,7 @@ def built(request) -> tuple[QTSeg, torch.Tensor, int]:
     in_channels, out_channels, settings, (batch, height, width) = SETTINGS[request.param]
     torch.manual_seed(0)
     network = QTSeg(in_channels, out_channels, **settings)
-    mix_channels(network)
+    wake(network)
     return network, torch.rand(batch, in_channels, height, width) * 2 - 1, out_channels
 
 
@@ -133,11 +137,11 @@ def test_a_trace_takes_other_sizes(built):
         torch.testing.assert_close(traced(other), network(other), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("settings", [{}, {"norm": "group", "detail": True}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"norm": "group", "detail": True, "refine": True}], ids=str)
 def test_onnx(settings, tmp_path):
     torch.manual_seed(0)
     network, image = QTSeg(3, 2, **SMALL, **settings).eval(), torch.rand(1, 3, 64, 96) * 2 - 1
-    mix_channels(network)
+    wake(network)
     path = tmp_path / "network.onnx"
     torch.onnx.export(network, (image,), path, dynamo=True, input_names=["image"], output_names=["logits"])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -155,6 +159,7 @@ def test_published_parameter_counts():
     assert count(out_channels=3) - count() == 218_496
     assert count(detail=True) - count() == 2_144
     assert count(norm="group") == count()
+    assert count(refine=True) - count() == 5_458
     network = QTSeg(3, 2)
     parts = [sum(p.numel() for p in part.parameters()) for part in (network.encoder, network.bridge, network.decoder)]
     assert parts == [2_259_536, 279_424, 6_675_890]
@@ -185,6 +190,22 @@ def test_other_sizes_name_the_size_to_pad_to(size):
 def test_bad_settings_name_the_values_and_the_cure(arguments, settings, message):
     with pytest.raises(ValueError, match=message):
         QTSeg(*arguments, **settings)
+
+
+def test_a_refinement_starts_as_none_and_looks_at_every_pixel():
+    torch.manual_seed(0)
+    plain = QTSeg(3, 2, **SMALL).eval()
+    refined = QTSeg(3, 2, **SMALL, refine=True).eval()
+    refined.load_state_dict(plain.state_dict(), strict=False)
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(refined(image), plain(image))
+        wake(refined)
+        # at half the image's size a checkerboard is gray
+        gray, board = torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)
+        board[..., ::2, ::2] = board[..., 1::2, 1::2] = -1
+        nothing = torch.zeros(1, 2, 64, 64)
+        assert (refined.refinement(board, nothing) - refined.refinement(gray, nothing)).abs().max() > 0.01
 
 
 def test_initialization_is_as_published():

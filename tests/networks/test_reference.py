@@ -16,7 +16,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks.test_qtseg import mix_channels
+from networks.test_qtseg import wake
 from reference import ReferenceQTSeg
 from scripts.networks.qtseg import QTSeg
 
@@ -38,7 +38,7 @@ def logits_and_gradients(network: torch.nn.Module, image: torch.Tensor) -> tuple
 def test_equal_to_the_reference(out_channels, size, training, dtype):
     torch.manual_seed(out_channels)
     network = QTSeg(3, out_channels)
-    mix_channels(network)
+    wake(network)
     network = network.to(dtype).train(training)
     image = torch.rand(size[0], 3, *size[1:], dtype=dtype) * 2 - 1
     expected, expected_gradients = logits_and_gradients(ReferenceQTSeg(network), image)
@@ -50,10 +50,10 @@ def test_equal_to_the_reference(out_channels, size, training, dtype):
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("out_channels", [1, 3])
-def test_detail_and_group_normalization_are_equal_to_the_reference(out_channels, size):
+def test_every_option_is_equal_to_the_reference(out_channels, size):
     torch.manual_seed(out_channels)
-    network = QTSeg(3, out_channels, norm="group", detail=True).double()
-    mix_channels(network)
+    network = QTSeg(3, out_channels, norm="group", detail=True, refine=True).double()
+    wake(network)
     image = torch.rand(size[0], 3, *size[1:], dtype=torch.float64) * 2 - 1
     expected, expected_gradients = logits_and_gradients(ReferenceQTSeg(network), image)
     logits, gradients = logits_and_gradients(network, image)
@@ -69,5 +69,5 @@ def test_few_tokens_take_another_form_than_many():
 def test_the_native_reference_is_the_reference():
     torch.manual_seed(0)
     network, image = QTSeg(3, 2).double(), torch.rand(2, 3, 64, 96).double()
-    mix_channels(network)
+    wake(network)
     torch.testing.assert_close(ReferenceQTSeg(network, native=True)(image), ReferenceQTSeg(network)(image))

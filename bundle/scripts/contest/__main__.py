@@ -43,7 +43,7 @@ from .table import write_contest
 # what the contest or its overlays set for each training
 _TAKEN = (
     *("seed", "ckpt_dir", "run_name", "run_prefix", "parent_run", "scores_dir"),
-    *("network_name", "norm", "detail"),
+    *("network_name", "norm", "detail", "refine"),
 )
 # which would fit one network alone
 _NEVER = ("weights", "encoder_weights")

@@ -27,7 +27,7 @@ from ..errors import InputError
 
 __all__ = ["Contestant", "build_network", "check_free", "definition_of"]
 
-_OF_NETWORK = ("network_def", "norm", "detail", "out_channels")
+_OF_NETWORK = ("network_def", "norm", "detail", "refine", "out_channels")
 
 
 class Contestant(NamedTuple):

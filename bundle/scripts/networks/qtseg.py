@@ -23,6 +23,7 @@ from .blocks import NORMS, use_group_norm
 from .bridge import MLFD, NoBridge
 from .decoder import MaskDecoder
 from .encoder import FPNEncoder
+from .refinement import Refinement
 
 __all__ = ["QTSeg"]
 
@@ -68,6 +69,7 @@ class QTSeg(nn.Module):
         bridge: bool = True,
         norm: str = "batch",
         detail: bool = False,
+        refine: bool = False,
     ) -> None:
         super().__init__()
         if norm not in NORMS:
@@ -83,6 +85,7 @@ class QTSeg(nn.Module):
             mlp_dim=mlp_dim,
             fine_channels=self.encoder.fine_channels if detail else (),
         )
+        self.refinement = Refinement(in_channels, out_channels, width=features) if refine else None
         if norm == "group":
             use_group_norm(self)
 
@@ -105,7 +108,8 @@ class QTSeg(nn.Module):
         fine, maps = self.encoder(x)
         logits = self.decoder(self.bridge(maps), fine).to(image.dtype)
         logits = logits.contiguous()  # masks are looked at one by one
-        return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
+        logits = F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
+        return logits if self.refinement is None else self.refinement(x, logits)
 
     def _check_size(self, height: int, width: int) -> None:
         if height % 32 != 0 or width % 32 != 0:

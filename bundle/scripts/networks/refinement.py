@@ -1,0 +1,70 @@
+# Copyright (c) QTSeg bundle contributors
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Logits corrected at the image's full size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import ConvNormAct, check_at_least
+
+__all__ = ["Refinement"]
+
+# Shapes: B batch, C channels of the image, T masks, H x W image in pixels.
+
+
+class Refinement(nn.Module):
+    """Correct logits by what the image shows at its full size, which strided convolutions have not looked at.
+
+    It starts as no correction: its last convolution is zero.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: number of masks T.
+        width: of the convolutions.
+
+    Raises:
+        ValueError: if a setting is below 1.
+
+    Example::
+
+        refinement = Refinement(in_channels=3, out_channels=2, width=16)
+        logits = torch.rand(1, 2, 64, 96)
+        assert torch.equal(refinement(torch.zeros(1, 3, 64, 96), logits), logits)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, width: int) -> None:
+        super().__init__()
+        check_at_least(1, in_channels=in_channels, out_channels=out_channels, width=width)
+        self.look = nn.Sequential(
+            ConvNormAct(in_channels, width, kernel_size=3), ConvNormAct(width, width, kernel_size=3)
+        )
+        self.merge = ConvNormAct(width + out_channels, width, kernel_size=3)
+        self.correct = nn.Conv2d(width, out_channels, kernel_size=1)
+        nn.init.zeros_(self.correct.weight)
+        assert self.correct.bias is not None  # Conv2d has one unless told otherwise
+        nn.init.zeros_(self.correct.bias)
+
+    def forward(self, image: Tensor, logits: Tensor) -> Tensor:
+        """Correct logits.
+
+        Args:
+            image: (B, C, H, W), channels last in memory.
+            logits: (B, T, H, W); they keep their type, whatever the network's is.
+
+        Returns:
+            Corrected logits (B, T, H, W).
+        """
+        first = logits.to(image.dtype).contiguous(memory_format=torch.channels_last)
+        merged = self.merge(torch.cat([self.look(image), first], dim=1))
+        return logits + self.correct(merged).to(logits.dtype).contiguous()
