@@ -11,9 +11,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from scripts.command_line import knobs_of
+from scripts.command_line import as_typed, knobs_of
 from scripts.errors import InputError
 
 
@@ -33,3 +35,9 @@ def test_words_of_the_command_line():
 def test_words_that_are_no_knobs(word, message):
     with pytest.raises(InputError, match=message):
         knobs(word)
+
+
+def test_a_command_is_told_as_it_is_typed_and_can_be_typed_again():
+    assert as_typed(["run", "--config_file", "['a.json','b.json']"]) == """run --config_file "['a.json','b.json']\""""
+    words = ["it's", "$HOME", 'a"b', "'`tick", "a b", ""]
+    assert shlex.split(as_typed(words)) == words

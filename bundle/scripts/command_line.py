@@ -13,7 +13,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from fire.parser import DefaultParseValue
@@ -21,7 +22,7 @@ from monai.bundle import ConfigParser
 
 from .errors import InputError
 
-__all__ = ["config_files_of", "config_of", "knobs_of"]
+__all__ = ["as_typed", "config_files_of", "config_of", "knobs_of"]
 
 
 def knobs_of(words: Sequence[str], *, taken: Collection[str], by: str) -> dict[str, str]:
@@ -49,6 +50,12 @@ def knobs_of(words: Sequence[str], *, taken: Collection[str], by: str) -> dict[s
         if each in knobs:
             raise InputError(f"{each} is set for each {by}; leave it out")
     return knobs
+
+
+def as_typed(words: Iterable[str]) -> str:
+    """The words of a command as a shell takes them; lists of files in double quotes, as they are usually typed."""
+    plain = (f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word) for word in words)
+    return " ".join(plain)
 
 
 def config_files_of(config_file: str) -> list[str]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 import torch
 
+from ..command_line import as_typed
 from ..synthetic import make_dataset
 from .contenders import inferring, training
 from .end_to_end import epoch, files_to_masks
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"{asked.images} is not a folder; name one of images by --images")
     figures: dict[str, Any] = {
         "machine": describe_machine(asked.device),
-        "command": "python -m scripts.benchmark " + shlex.join(sys.argv[1:] if arguments is None else arguments),
+        "command": "python -m scripts.benchmark " + as_typed(sys.argv[1:] if arguments is None else arguments),
         "batch": asked.batch,
         "size": {},
         "journey": {},

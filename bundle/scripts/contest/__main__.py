@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -29,7 +28,7 @@ from monai.bundle import ConfigParser
 
 from ..benchmark.machine import describe_machine
 from ..checks import STRIDE, check_knobs, check_names
-from ..command_line import knobs_of
+from ..command_line import as_typed, knobs_of
 from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns
 from ..spread import spread
@@ -63,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         knobs = knobs_of(rest, taken=_TAKEN, by="training by the contest")
         if any(name in knobs for name in _NEVER):
             raise InputError(f"a contest trains from random weights; leave out {' and '.join(_NEVER)}")
-        print(_hold(asked, knobs, f"python -m scripts.contest {shlex.join(words)}"))
+        print(_hold(asked, knobs, f"python -m scripts.contest {as_typed(words)}"))
     except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
         parser.exit(1, f"{explanation(error) or error}\n")
 

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
+from ..command_line import as_typed
 from ..pictures import save_palette
 from .cases import mask_path
 from .page import write_report
@@ -74,14 +73,8 @@ class SaveReport:
         idist.barrier()  # each process has saved masks of its own
         if idist.get_rank() > 0:
             return
-        path = write_report(self.output_dir, curves=self.curves, command=_command(sys.orig_argv))
+        path = write_report(self.output_dir, curves=self.curves, command=as_typed(sys.orig_argv))
         logging.getLogger("qtseg").info(f"report:               {path} (one file; open it in a browser)")
-
-
-def _command(arguments: Sequence[str]) -> str:
-    """What a shell would take; lists of files in double quotes, as they are usually typed."""
-    plain = (f'"{each}"' if "'" in each and not set(each) & set('"$`\\!') else shlex.quote(each) for each in arguments)
-    return " ".join(plain)
 
 
 def _save(one_hot: torch.Tensor, path: Path) -> None:
