@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import psutil
 import pytest
@@ -50,6 +51,23 @@ def test_what_is_kept_once_counts_once():
             return x * x + x * images
 
     assert kept_bytes(Square(), torch.ones(1000)) == 2 * 4000
+
+
+def test_what_is_counted_is_given_back():
+    class Exponential(torch.nn.Linear):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return (images * self.weight).exp()  # keeps its result
+
+    def taken() -> int:
+        gc.collect()
+        return psutil.Process().memory_info().rss
+
+    network, images = Exponential(1, 1), torch.zeros(2**24)
+    kept_bytes(network, images)
+    before = taken()
+    for _ in range(4):
+        assert kept_bytes(network, images) >= images.nbytes
+    assert taken() - before < images.nbytes
 
 
 @pytest.mark.parametrize("room, expected", [(100.0, 16), (0.6, 8), (0.3, 4), (0.01, 1)])

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
@@ -26,8 +28,11 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
     [(CPU, True, "float32"), (CUDA, True, "bfloat16"), (CUDA, False, "float16")],
 )
 def test_the_default_suits_the_device(device, has_bfloat16, chosen, monkeypatch):
+    asked = []
+    monkeypatch.setattr("torch.cuda.device", lambda device: asked.append(device) or nullcontext())
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: has_bfloat16)
     assert choose_precision(None, device) == chosen
+    assert asked == [device] * (device.type == "cuda")  # not of another GPU
 
 
 def test_a_choice_is_kept():
@@ -59,9 +64,10 @@ def test_autocast_reaches_the_network(inferer, precision, dtype):
 
     class Network(torch.nn.Conv2d):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            seen.append(super().forward(x).dtype)
-            return x
+            answer = super().forward(x)
+            seen.append(answer.dtype)
+            return answer
 
     network = Network(3, 3, 1)
-    AutocastInferer(inferer, precision)(torch.zeros(1, 3, 32, 32), network)
-    assert seen == [dtype]
+    answer = AutocastInferer(inferer, precision)(torch.zeros(1, 3, 32, 32), network)
+    assert seen == [dtype] and answer.dtype == torch.float32  # so a loss is computed in float32

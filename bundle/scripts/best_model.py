@@ -97,7 +97,8 @@ class SaveBestModel:
             keep_previous_model(folder)
         pending = pending_model(folder)
         with synced(pending) as file:
-            torch.save(self.network.state_dict(), file)
+            # of a GPU's tensors others could make nothing on a machine without one
+            torch.save({name: value.cpu() for name, value in self.network.state_dict().items()}, file)
         settings = {**self.settings, "sha256": file_digest(pending)}
         write_json(settings_path(folder), settings)
         put_pending_model(folder, settings)

@@ -74,6 +74,9 @@ def fit_batch_size(
     trial = copy.deepcopy(network).to(device).train()
     with torch.autocast(device.type, DTYPES[precision], enabled=precision != "float32"):
         few, more = (kept_bytes(trial, torch.zeros(n, in_channels, *spatial_size, device=device)) for n in _TRIAL)
+    del trial
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what PyTorch keeps of the trial counts as taken
     weights = sum(parameter.nbytes for parameter in network.parameters())
     per_image = _PEAK * (more - few)  # copies of weights are in both
     per_image += _LABEL_BYTES * (num_classes - 2) * math.prod(spatial_size)
@@ -110,8 +113,8 @@ def kept_bytes(network: nn.Module, images: Tensor) -> int:
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no other takes its address
-        return tensor
+        kept[tensor.untyped_storage().data_ptr()] = tensor.detach()  # held, so that no other takes its address
+        return tensor.detach()  # a graph that holds its own results is never freed
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         network(images)

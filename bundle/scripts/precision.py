@@ -47,7 +47,8 @@ def choose_precision(precision: str | None, device: torch.device) -> str:
     if precision is None:
         if device.type != "cuda":
             return "float32"
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+        with torch.cuda.device(device):
+            return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if precision not in DTYPES:
         raise InputError(f"precision is {precision!r}; use one of {', '.join(DTYPES)}")
     if precision == "float16" and device.type != "cuda":
@@ -62,6 +63,8 @@ def choose_precision(precision: str | None, device: torch.device) -> str:
 class AutocastInferer(Inferer):
     """Run another inferer in half precision, on any device; MONAI's engines do so on CUDA alone.
 
+    What the network answers leaves in float32, so that loss and scores are computed in it, whatever the network.
+
     Args:
         inferer: what is run.
         precision: one of ``DTYPES``; float32 leaves everything as it is.
@@ -71,7 +74,7 @@ class AutocastInferer(Inferer):
         self.inferer = inferer
         self.dtype = DTYPES[precision]
 
-    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
         """Infer from ``inputs`` by ``network``; the other arguments go on to the inferer."""
         with torch.autocast(inputs.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.inferer(inputs, network, *args, **kwargs)
+            return self.inferer(inputs, network, *args, **kwargs).float()

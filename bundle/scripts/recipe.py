@@ -36,7 +36,8 @@ _WITHOUT_EFFECT = {
     "tracking_uri", "experiment_name", "artifact_location", "run_prefix", "run_name", "parent_run", "run_dir", "resume",
     "fitting_batch_size", "unfinished", "executed_config", "save_execute_config", "is_not_rank0",
     "initialize", "finalize", "run", "training",
-    "hyperparameters", "settings", "train#handlers", "train#dataset", "validate#handlers", "validate#dataset",
+    "hyperparameters", "settings", "train#handlers", "train#dataset",
+    "train#trainer#optim_set_to_none", "validate#handlers", "validate#dataset",
 }  # fmt: skip
 
 

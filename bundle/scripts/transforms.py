@@ -211,8 +211,8 @@ class ForMonaiLabeld(MapTransform):
         turned = dict(data)
         height, width, *depth = turned[self.image_key].meta["spatial_shape"]
         turned[self.image_key].meta["spatial_shape"] = [width, height, *depth]
-        for key in self.key_iterator(turned):
-            turned[key] = torch.as_tensor(turned[key])[0].transpose(0, 1).contiguous()
+        for key in self.key_iterator(turned):  # on the CPU: writers make NumPy arrays of plain tensors
+            turned[key] = torch.as_tensor(turned[key]).cpu()[0].transpose(0, 1).contiguous()
         if str(turned.get("image_path")).lower().endswith((".jpg", ".jpeg")):
             turned["result_extension"] = turned.get("result_extension") or ".png"
         return turned

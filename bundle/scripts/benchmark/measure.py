@@ -157,6 +157,7 @@ def _in_turn(
             try:
                 prepared[name] = process.submit(prepare).result()
             except _NO_MEMORY as error:
+                process.shutdown()  # which gives back what it has got
                 _leave_out(name, error)
                 continue
             timers[name] = partial(_ask, name, process, device)
@@ -178,6 +179,7 @@ def _ask(name: str, process: ProcessPoolExecutor, device: torch.device) -> float
     try:
         return process.submit(_timed, device).result()
     except _NO_MEMORY as error:
+        process.shutdown()
         _leave_out(name, error)
         return math.nan
 
