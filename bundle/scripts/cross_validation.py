@@ -27,7 +27,7 @@ from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
 from .folds import Split
 from .parent_run import ParentRun
-from .spread import spread
+from .spread import add_devices, spread
 from .training_terms import bind, terms_of
 
 __all__ = ["cross_validate", "main"]
@@ -102,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config_file", default="configs/train.json", help="of the training; or a list")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/cross_validation"), help="folder of all folds")
     parser.add_argument("--folds", type=int, nargs="+", default=[], help="train these only")
-    spread_over = "numbers of GPUs to spread the folds over; one named twice trains two at a time"
-    parser.add_argument("--devices", nargs="+", default=[], help=spread_over)
+    add_devices(parser, "folds")
     asked, rest = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:

@@ -13,15 +13,27 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Event
 from typing import TypeVar
 
-__all__ = ["spread"]
+__all__ = ["add_devices", "spread"]
 
 Job = TypeVar("Job")
+
+
+def add_devices(parser: ArgumentParser, jobs: str) -> None:
+    """Give a command ``--devices``.
+
+    Args:
+        parser: of its command line.
+        jobs: what is spread, in words.
+    """
+    told = f"numbers of GPUs to spread the {jobs} over, counted from 0 among those that CUDA_VISIBLE_DEVICES leaves"
+    parser.add_argument("--devices", nargs="+", default=[], help=f"{told}; one named twice trains two at a time")
 
 
 def spread(jobs: Sequence[Job], devices: Sequence[str], run: Callable[[Job, str | None], None]) -> None:

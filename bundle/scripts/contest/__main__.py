@@ -31,7 +31,7 @@ from ..checks import STRIDE, check_knobs, check_names
 from ..command_line import as_typed, knobs_of
 from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns
-from ..spread import spread
+from ..spread import add_devices, spread
 from ..training_terms import bind, terms_of
 from ..whole_files import write_json
 from .contestants import Contestant, build_network, check_free, definition_of
@@ -144,8 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipes", nargs="+", required=True, help="overlays in configs/recipes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the trainings")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/contest"), help="folder of models and table")
-    spread_over = "numbers of GPUs to spread the trainings over; one named twice trains two at a time"
-    parser.add_argument("--devices", nargs="+", default=[], help=spread_over)
+    add_devices(parser, "trainings")
     parser.add_argument("--speed_size", type=int, default=256, help="side of the images that networks are timed on")
     default = "cuda:0" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--speed_device", default=default, help="that they are timed on")
