@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from golden import filled_release, release_shapes
+from networks.test_qtseg import wake
 from scripts.checkpoints import convert_release, load_encoder, load_weights, main, read_weights
 from scripts.errors import InputError
 from scripts.networks.qtseg import QTSeg
@@ -120,6 +121,19 @@ def test_another_class_count_keeps_the_fresh_tokens_and_their_mlps_and_says_so(r
     for key, value in after.items():
         assert torch.equal(value, before[key] if key in fresh else loaded[key]), key
     assert "2 classes" in caplog.text and "4" in caplog.text and "two.pt" in caplog.text
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_another_class_count_starts_as_no_refinement(norm, tmp_path):
+    small = {"features": 4, "num_heads": 2, "mlp_dim": 16, "depths": (1, 1, 1), "norm": norm, "refine": True}
+    two, four = QTSeg(3, 2, **small), QTSeg(3, 4, **small)
+    wake(two)
+    torch.save(two.state_dict(), tmp_path / "two.pt")
+    fresh = load_weights(four, tmp_path / "two.pt")
+    assert {"refinement.merge.conv.weight", "refinement.correct.weight", "refinement.correct.bias"} <= set(fresh)
+    assert four.refinement is not None and two.refinement is not None
+    assert not four.refinement.correct.weight.any()
+    assert torch.equal(four.refinement.look[1].conv.weight, two.refinement.look[1].conv.weight)
 
 
 @pytest.mark.parametrize("whole", [True, False])

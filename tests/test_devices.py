@@ -13,10 +13,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
@@ -26,8 +24,6 @@ from torch import nn
 
 from scripts.best_model import SaveBestModel
 from scripts.cleaning import NO_CLEANING
-from scripts.errors import InputError
-from scripts.scored_runs import ScoredRuns
 from scripts.settings import PUBLISHED
 from scripts.transforms import ForMonaiLabeld
 from workflows import CONFIGS
@@ -79,33 +75,3 @@ def test_a_model_can_be_read_where_there_is_no_gpu(tmp_path):
     SaveBestModel(tmp_path, network, PUBLISHED, run_name="run").attach(engine)
     engine.run([0], max_epochs=1)
     assert torch.equal(torch.load(tmp_path / "model.pt", weights_only=True)["weight"], network.weight)
-
-
-@pytest.mark.parametrize(
-    "usable, device, called",
-    [(None, "1", "1"), ("4,6", "1", "6"), ("GPU-8f,GPU-a3", "0", "GPU-8f"), ("4,6", "GPU-8f", "GPU-8f")],
-)
-def test_gpus_are_counted_among_those_that_may_be_used(usable, device, called, tmp_path, monkeypatch):
-    assert trained_on(device, usable, tmp_path, monkeypatch) == called
-
-
-@pytest.mark.parametrize("usable", ["", "4,6"])
-def test_a_gpu_beyond_those_is_refused(usable, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="--devices names GPU 2, but CUDA_VISIBLE_DEVICES is"):
-        trained_on("2", usable, tmp_path, monkeypatch)
-
-
-def trained_on(device: str, usable: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The GPUs that a run's training is left with, by a command in its place that says so."""
-    if usable is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", usable)
-    interpreter = folder / "python"
-    interpreter.write_text('#!/bin/sh\necho "$CUDA_VISIBLE_DEVICES"\n')
-    interpreter.chmod(0o755)
-    monkeypatch.setattr("sys.executable", str(interpreter))
-    runs = ScoredRuns(folder / "runs", str(CONFIGS / "train.json"), {}, "settings.json")
-    with runs.locked():
-        runs.train_and_score("one", {}, device=device)
-    return (runs.model_dir("one") / "log.txt").read_text().split()[0]

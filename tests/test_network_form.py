@@ -74,14 +74,15 @@ def test_every_form_is_a_setting(norm, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "form", [("group", False, False), ("batch", False, False), (None, True, False), (None, False, True)]
+    "form", [{"norm": "group"}, {"norm": "batch"}, {"detail": True}, {"refine": True}], ids=str
 )
 def test_no_other_network_has_a_form(form):
     other = UNet(2, 3, 2, channels=(4, 8), strides=(2,))
+    none = {"norm": None, "detail": False, "refine": False}
     with pytest.raises(InputError, match="but UNet has no form that they set; leave them out"):
-        check_form(other, *form)
-    check_form(other, None, False, False)
-    check_form(QTSeg(3, 2, **SMALL), *form)
+        check_form(other, **{**none, **form})
+    check_form(other, **none)
+    check_form(QTSeg(3, 2, **SMALL), **{**none, **form})
 
 
 def test_a_form_is_that_of_the_weights_to_start_from():

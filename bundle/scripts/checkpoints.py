@@ -38,7 +38,7 @@ logger = logging.getLogger("qtseg")
 PathLike = str | os.PathLike[str]
 
 _TOKENS = "decoder.tokens"
-_PER_CLASS = re.compile(r"decoder\.(tokens$|stages\.\d+\.token_mlps\.)")
+_PER_CLASS = re.compile(r"decoder\.(tokens$|stages\.\d+\.token_mlps\.)|refinement\.(merge|correct)\.")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "frequencies")
 
 
@@ -80,8 +80,8 @@ def load_encoder(network: nn.Module, path: PathLike) -> None:
 def load_weights(network: nn.Module, path: PathLike, *, any_classes: bool = True) -> list[str]:
     """Start ``network`` from a whole model.
 
-    A file for another number of classes fits too: the tokens and their MLPs, which exist once per class, then keep
-    the values that the network has, and a warning is logged.
+    A file for another number of classes fits too: the tokens, their MLPs and the last convolutions of a refinement,
+    which have a part for each class, then keep the values that the network has, and a warning is logged.
 
     Args:
         network: a QTSeg network, or another that the file is of.
@@ -108,7 +108,7 @@ def load_weights(network: nn.Module, path: PathLike, *, any_classes: bool = True
     if fresh:
         logger.warning(
             f"{path} is for {len(weights[_TOKENS])} classes and the network has {len(target[_TOKENS])}: "
-            f"{_TOKENS} and decoder.stages.*.token_mlps ({len(fresh)} entries) keep their initialization."
+            f"what has a part for each class, such as {_TOKENS}, keeps its initialization ({len(fresh)} entries)."
         )
     return fresh
 

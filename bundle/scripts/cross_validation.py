@@ -27,7 +27,7 @@ from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
 from .folds import Split
 from .parent_run import ParentRun
-from .spread import add_devices, spread
+from .spread import add_devices, spread, usable_gpus
 from .training_terms import bind, terms_of
 
 __all__ = ["cross_validate", "main"]
@@ -56,6 +56,7 @@ def cross_validate(
         InputError: if the folder belongs to something else or is in use, or the data or a knob is wrong.
         RuntimeError: if a fold fails; those that are done are summed up, and no other is begun.
     """
+    devices = usable_gpus(devices)
     runs = FoldRuns(output_dir, config_file, knobs)
     with runs.locked():
         config = runs.config()

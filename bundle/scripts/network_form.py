@@ -80,7 +80,7 @@ def check_norm(norm: str | None) -> str:
 
 
 def check_form(
-    network: nn.Module, norm: str | None, detail: bool, refine: bool, form: Mapping[str, Any] | None = None
+    network: nn.Module, *, norm: str | None, detail: bool, refine: bool, form: Mapping[str, Any] | None = None
 ) -> None:
     """Check that a network has the form that is asked for, and the weights that it starts from have the same.
 

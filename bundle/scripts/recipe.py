@@ -29,7 +29,7 @@ __all__ = ["differences", "recipe_of"]
 
 _SHOWN = 3  # differences in a message
 
-# Top-level names of the config that change where and how quickly a training runs and what it is called, not its result.
+# Names in the config that change where and how quickly a training runs and what it is called, not its result.
 _WITHOUT_EFFECT = {
     "_meta_", "imports", "bundle_root",
     "dataset_dir", "output_dir", "num_workers", "cache_rate", "save_interval", "device",

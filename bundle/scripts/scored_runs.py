@@ -165,7 +165,7 @@ class ScoredRuns:
             name: of the run, and of its folder.
             knobs: of this training, by name, beside those that all share; an evaluation is told those that it needs.
             overlays: config files of this training, beside those that all share.
-            device: number of the GPU; None for what the config says.
+            device: what the system calls the GPU; None for what the config says.
 
         Raises:
             RuntimeError: if a process fails; its output is in the run's ``log.txt``.
@@ -191,7 +191,7 @@ class ScoredRuns:
     ) -> None:
         command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(list(config_files))]
         command += [word for knob, value in knobs.items() for word in (f"--{knob}", value)]
-        environment = dict(os.environ) if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": _of_system(device)}
+        environment = dict(os.environ) if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": device}
         self.stop_if_asked()
         log = self.model_dir(name) / "log.txt"
         with self._timed(name), open(log, "a", encoding="utf-8") as file, subprocess.Popen(
@@ -223,20 +223,6 @@ _OF_EVALUATION = (
     *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images", "parent_run"),
     *_OF_EVALUATION_ALONE,
 )
-
-
-def _of_system(device: str) -> str:
-    """What the system calls the GPU of a number: the n-th of those that this process may use."""
-    usable = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if usable is None or not device.isdigit():  # it may be a name already
-        return device
-    names = [name for name in usable.split(",") if name]
-    if int(device) >= len(names):
-        raise InputError(
-            f"--devices names GPU {device}, but CUDA_VISIBLE_DEVICES is {usable!r}; of the {len(names)} that it leaves "
-            "the first is 0"
-        )
-    return names[int(device)]
 
 
 def _of_training(knobs: Mapping[str, str]) -> dict[str, str]:

@@ -49,9 +49,6 @@ _logger = logging.getLogger("qtseg")
 # names, without suffix, of a model with its settings, and of the one before it
 _MODEL, _PREVIOUS = "model", "model.previous"
 
-# settings that models of earlier versions do not have, and what holds for those
-_ADDED = {"network_name": "qtseg", "norm": "batch", "detail": False, "refine": False, "label_fit": "nearest"}
-
 #: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
 PUBLISHED: dict[str, Any] = {
     "network_name": "qtseg",
@@ -76,6 +73,9 @@ PUBLISHED: dict[str, Any] = {
     "start_is_known": True,
     "leaks": [],
 }
+
+# settings that models of earlier versions do not have; those models are as published
+_ADDED = {name: PUBLISHED[name] for name in ("network_name", "norm", "detail", "refine", "label_fit")}
 
 
 def overlays_of(network_name: str) -> list[str]:

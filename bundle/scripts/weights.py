@@ -38,8 +38,8 @@ def start_from(
 
     Args:
         network: the network to be trained, changed in place.
-        weights: a whole model, ours or the published release's. With another number of classes the tokens and their
-            MLPs stay freshly initialized, which is logged.
+        weights: a whole model, ours or the published release's. With another number of classes what has a
+            part for each class, such as the tokens, stays freshly initialized, which is logged.
         encoder_weights: a file that holds an encoder, ours or the published release's.
 
     Raises:

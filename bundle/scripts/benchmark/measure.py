@@ -113,18 +113,18 @@ def in_turn(
     Args:
         timers: what measures once, by name.
         rounds: rounds that count.
-        warm_up: rounds before them that do not.
+        warm_up: rounds before them that do not. A timer that returned NaN, which stays its time, is not asked again.
         enough: seconds; what has taken so long, warm-up included, is not measured again, once it has been.
     """
     times: dict[str, list[float]] = {name: [] for name in timers}
     spent = dict.fromkeys(timers, 0.0)
     for turn in range(-warm_up, rounds):
         for name, timer in timers.items():
-            if spent[name] >= enough and times[name]:
+            if (spent[name] >= enough and times[name]) or math.isnan(spent[name]):
                 continue
             value = timer()
             spent[name] += value
-            if turn >= 0 or value >= enough:
+            if turn >= 0 or value >= enough or math.isnan(value):
                 times[name].append(value)
     return times
 

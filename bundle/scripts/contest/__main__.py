@@ -31,7 +31,7 @@ from ..checks import STRIDE, check_knobs, check_names
 from ..command_line import as_typed, knobs_of
 from ..errors import InputError, explanation
 from ..scored_runs import ScoredRuns
-from ..spread import add_devices, spread
+from ..spread import add_devices, spread, usable_gpus
 from ..training_terms import bind, terms_of
 from ..whole_files import write_json
 from .contestants import Contestant, build_network, check_free, definition_of
@@ -76,6 +76,7 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         check_free(knobs, paths)
     if asked.speed_size < 1 or asked.speed_size % STRIDE:
         raise InputError(f"speed_size is {asked.speed_size}; it must be divisible by {STRIDE}, such as 256")
+    devices = usable_gpus(asked.devices)
     with runs.locked():
         configs = {each: runs.config(paths) for each, paths in overlays.items()}
         for config in configs.values():
@@ -110,7 +111,7 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
 
         every = product(asked.seeds, contestants)  # all with one seed, before any with the next
         todo = [(seed, each) for seed, each in every if not results_path(runs.folder, each, seed).is_file()]
-        spread(todo, asked.devices, train)
+        spread(todo, devices, train)
         return table()
 
 

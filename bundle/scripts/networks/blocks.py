@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Convolution blocks that the encoder and the bridge are built of."""
+"""Convolution blocks that encoder, bridge and refinement are built of."""
 
 from __future__ import annotations
 

@@ -43,9 +43,11 @@ class QTSeg(nn.Module):
         num_heads: attention heads; must divide half of each of the encoder's widths.
         mlp_dim: hidden width of the tokens' MLP in each block.
         bridge: whether the levels are mixed between encoder and decoder; False is the paper's ablation.
-        norm: how encoder and bridge normalize: "batch", as published, or "group", each image by itself.
+        norm: how encoder, bridge and refinement normalize: "batch", as published, or "group", each image by itself.
         detail: whether the decoder sees the encoder's maps at 1/2 and 1/4 of the image's size too, which the published
             one does not.
+        refine: whether the logits are corrected by convolutions at the image's full size, ``features`` wide, which the
+            published ones are not.
 
     Raises:
         ValueError: if a setting is out of its range; the message names it, its value and the cure.

@@ -65,6 +65,7 @@ class Refinement(nn.Module):
         Returns:
             Corrected logits (B, T, H, W).
         """
-        first = logits.to(image.dtype).contiguous(memory_format=torch.channels_last)
-        merged = self.merge(torch.cat([self.look(image), first], dim=1))
+        looked = self.look(image)
+        first = logits.to(looked.dtype).contiguous(memory_format=torch.channels_last)
+        merged = self.merge(torch.cat([looked, first], dim=1))
         return logits + self.correct(merged).to(logits.dtype).contiguous()
