@@ -136,6 +136,24 @@ def test_another_class_count_starts_as_no_refinement(norm, tmp_path):
     assert torch.equal(four.refinement.look[1].conv.weight, two.refinement.look[1].conv.weight)
 
 
+def test_a_plain_model_can_be_refined_from_then_on(release, tmp_path, caplog):
+    torch.save(release, tmp_path / "plain.pt")
+    plain, refined = QTSeg(3, 2), QTSeg(3, 2, refine=True)
+    load_weights(plain, tmp_path / "plain.pt", exact=True)
+    with caplog.at_level(logging.INFO, logger="qtseg"):
+        fresh = load_weights(refined, tmp_path / "plain.pt")
+    assert fresh and all(key.startswith("refinement.") for key in fresh)
+    assert caplog.messages == [f"{tmp_path / 'plain.pt'} has no refinement; that of the network starts as none"]
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(refined.eval()(image), plain.eval()(image))
+    with pytest.raises(InputError, match="does not fit the network: .*refinement"):
+        load_weights(refined, tmp_path / "plain.pt", exact=True)
+    torch.save(refined.state_dict(), tmp_path / "refined.pt")
+    with pytest.raises(InputError, match="does not fit the network: .*refinement"):
+        load_weights(plain, tmp_path / "refined.pt")
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_encoders_load_from_whole_models_and_alone(release, tmp_path, whole):
     kept = release if whole else {k: v for k, v in release.items() if k.startswith("image_encoder.")}

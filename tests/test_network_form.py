@@ -88,9 +88,12 @@ def test_no_other_network_has_a_form(form):
 def test_a_form_is_that_of_the_weights_to_start_from():
     network = QTSeg(3, 2, **SMALL, **OTHER)
     check_form(network, **OTHER, form=OTHER)
+    check_form(network, **OTHER, form={**OTHER, "refine": False})  # a refinement starts as none
     told = "of the weights to start from norm is 'batch', detail is False, refine is False; leave all of them out"
     with pytest.raises(InputError, match=told):
         check_form(network, **OTHER, form=AS_PUBLISHED)
+    with pytest.raises(InputError, match="to start from norm is 'batch', detail is False, refine is True"):
+        check_form(network, **AS_PUBLISHED, form={**AS_PUBLISHED, "refine": True})
 
 
 def test_a_form_without_effect_ends_a_training(blobs, tmp_path):

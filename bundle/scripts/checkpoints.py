@@ -38,6 +38,7 @@ logger = logging.getLogger("qtseg")
 PathLike = str | os.PathLike[str]
 
 _TOKENS = "decoder.tokens"
+_REFINEMENT = "refinement."
 _PER_CLASS = re.compile(r"decoder\.(tokens$|stages\.\d+\.token_mlps\.)|refinement\.(merge|correct)\.")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "frequencies")
 
@@ -77,19 +78,20 @@ def load_encoder(network: nn.Module, path: PathLike) -> None:
     encoder.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items()}, strict=True)
 
 
-def load_weights(network: nn.Module, path: PathLike, *, any_classes: bool = True) -> list[str]:
+def load_weights(network: nn.Module, path: PathLike, *, exact: bool = False) -> list[str]:
     """Start ``network`` from a whole model.
 
     A file for another number of classes fits too: the tokens, their MLPs and the last convolutions of a refinement,
-    which have a part for each class, then keep the values that the network has, and a warning is logged.
+    which have a part for each class, then keep the values that the network has, and a warning is logged. A file
+    without a refinement fits a network that has one, which keeps its values as well; that is logged, too.
 
     Args:
         network: a QTSeg network, or another that the file is of.
         path: the weights of a whole model, in any form that ``read_weights`` takes.
-        any_classes: False refuses a file for another number of classes.
+        exact: refuse a file that leaves a part of the network as it was.
 
     Returns:
-        The keys that were not loaded, because the number of classes differs; empty if all were.
+        The keys that were not loaded; empty if all were.
 
     Raises:
         InputError: if the file is not there, cannot be read, or does not fit; names the file, the keys and both shapes.
@@ -97,15 +99,22 @@ def load_weights(network: nn.Module, path: PathLike, *, any_classes: bool = True
     target = network.state_dict()
     weights = read_weights(path, target)
     differ = _classes_differ(weights, target)
-    if differ and not any_classes:
+    if differ and exact:
         found, expected = len(weights[_TOKENS]), len(target[_TOKENS])
         raise InputError(f"{path} is for {found} classes and the network has {expected}; set --out_channels {found}")
-    fresh = [key for key in target if _PER_CLASS.match(key)] if differ else []
-    shared = {key: value for key, value in weights.items() if not (fresh and _PER_CLASS.match(key))}
+    added = not exact and not any(key.startswith(_REFINEMENT) for key in weights)
+
+    def is_fresh(key: str) -> bool:
+        return bool(differ and _PER_CLASS.match(key)) or added and key.startswith(_REFINEMENT)
+
+    fresh = [key for key in target if is_fresh(key)]
+    shared = {key: value for key, value in weights.items() if not is_fresh(key)}
     start = shared | {key: target[key] for key in fresh}
     _check_fit(start, target, path)
     network.load_state_dict(start, strict=True)
-    if fresh:
+    if added and any(key.startswith(_REFINEMENT) for key in target):
+        logger.info(f"{path} has no refinement; that of the network starts as none")
+    if differ:
         logger.warning(
             f"{path} is for {len(weights[_TOKENS])} classes and the network has {len(target[_TOKENS])}: "
             f"what has a part for each class, such as {_TOKENS}, keeps its initialization ({len(fresh)} entries)."

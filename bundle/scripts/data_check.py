@@ -44,7 +44,7 @@ _SMEARED = 0.0005  # share of a mask's pixels; JPEG leaves more, a few soft edge
 _NEARLY_ALL = 0.9  # of an image's pixels in one mask
 _SIDES = (128, 512)  # smallest and largest suggestion
 _TALL = 0.9  # quantile of the images that a suggested size holds without more padding than a square has
-# settings that nuclei of DSB2018 gained by, and their size: skin lesions, which lost by the first two, are larger
+# settings that nuclei of DSB2018 gained by, and skin lesions, which are larger than the size, did not
 _FOR_SMALL = {"norm": "group", "detail": True, "refine": True}
 _SMALL = 32  # pixels wide
 _STEPS = 8  # an epoch should have so many

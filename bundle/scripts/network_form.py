@@ -82,7 +82,9 @@ def check_norm(norm: str | None) -> str:
 def check_form(
     network: nn.Module, *, norm: str | None, detail: bool, refine: bool, form: Mapping[str, Any] | None = None
 ) -> None:
-    """Check that a network has the form that is asked for, and the weights that it starts from have the same.
+    """Check that a network has the form that is asked for, and that the weights that it starts from fit it.
+
+    They fit a network of their form, and one that is refined beside, as a refinement starts as none.
 
     Args:
         network: to be trained.
@@ -91,7 +93,7 @@ def check_form(
         form: of the weights, from :py:func:`form_of`; None without weights.
 
     Raises:
-        InputError: if one of them is set and would have no effect, as on other networks than QTSeg, or is not that of
+        InputError: if one of them is set and would have no effect, as on other networks than QTSeg, or does not fit
             the weights.
     """
     asked = {"norm": norm, "detail": detail, "refine": refine}
@@ -101,9 +103,10 @@ def check_form(
                 f"{_told(asked)}, but {type(network).__name__} has no form that they set; leave them out, and in an "
                 'overlay of your own write "norm": null, "detail": false, "refine": false'
             )
-    elif form is not None and form != asked:
+    elif form is not None and asked not in (form, {**form, "refine": True}):
         raise InputError(
-            f"{_told(asked)}, but of the weights to start from {_told(form)}; leave all of them out"
+            f"{_told(asked)}, but of the weights to start from {_told(form)}; leave all of them out, or only refine "
+            "them beside, by refine true"
         )
 
 

@@ -39,7 +39,8 @@ def start_from(
     Args:
         network: the network to be trained, changed in place.
         weights: a whole model, ours or the published release's. With another number of classes what has a
-            part for each class, such as the tokens, stays freshly initialized, which is logged.
+            part for each class, such as the tokens, stays freshly initialized, and so does a refinement that it has
+            not; both are logged.
         encoder_weights: a file that holds an encoder, ours or the published release's.
 
     Raises:
@@ -82,7 +83,7 @@ def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str 
         (overlay,) = overlays_of(network_name if cure == "leave out" else trained)
         cure += f" configs/{overlay}.json in --config_file"
         raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure}")
-    load_weights(network, path, any_classes=False)
+    load_weights(network, path, exact=True)
     if settings is not PUBLISHED and idist.get_rank() == 0:
         _logger.info(f"model:    {path} ({_told_of(settings)})")
 
