@@ -18,7 +18,7 @@ import pytest
 
 from scripts.contest.contestants import Contestant
 from scripts.contest.results import read_results, results_path
-from scripts.contest.table import write_contest
+from scripts.contest.table import _plot, write_contest
 from scripts.errors import InputError
 from scripts.whole_files import write_csv, write_json
 
@@ -52,6 +52,17 @@ def test_differences_are_paired_by_image_and_seed(tmp_path):
     assert difference["mean"] == pytest.approx(-0.02) and difference["high"] < -0.019  # images alike in all but that
     assert first["scores"]["dice"]["sd_of_seeds"] == pytest.approx(0.01 / 2**0.5)
     assert "| -2.00 (-2.00 to -2.00) | 1.00 | 1.00 | - | 7 | 11.50 |" in text and "| - | 7 | 1.50 |" in text
+
+
+def test_differences_are_drawn_beside_the_means():
+    rows = [
+        {"network": name, "recipe": "r", "scores": {"dice": {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}}}
+        for name, mean in (("a", 0.9), ("b", 0.88))
+    ]
+    rows[1]["scores"]["dice"]["difference"] = {"mean": -0.02, "low": -0.03, "high": -0.01}
+    means, differences = _plot(rows).axes
+    assert [axis.collections[-1].get_offsets()[:, 0].tolist() for axis in (means, differences)] == [[88, 90], [-2]]
+    assert differences.get_xlabel().startswith("less a")
 
 
 def test_intervals_are_over_groups_of_images(tmp_path):

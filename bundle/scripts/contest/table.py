@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..intervals import interval_text, mean_with_interval
@@ -140,17 +141,26 @@ def _cell(found: Mapping[str, Any], unit: float, form: str = ".2f") -> str:
 
 
 def _plot(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    figure = Figure(figsize=(7, 1 + 0.35 * len(rows)))
-    axis = figure.subplots()
-    names = [f"{row['network']}, {row['recipe']}" for row in rows][::-1]
-    dice = [row["scores"]["dice"] for row in rows][::-1]
-    means = [100 * each["mean"] for each in dice]
-    spread = [
-        [0 if each[end] is None else 100 * abs(each[end] - each["mean"]) for each in dice] for end in ("low", "high")
-    ]
-    colors = ["tab:blue" if name.startswith("qtseg") else "tab:gray" for name in names]
-    axis.errorbar(means, names, xerr=spread, fmt="none", ecolor="lightgray")
-    axis.scatter(means, names, c=colors)
-    axis.set_xlabel("Dice, % (mean over images, 95 % interval)")
-    axis.grid(axis="x", alpha=0.3)
+    """Dice of each, and its difference to the first network, which tells far more: images differ more than networks."""
+    figure = Figure(figsize=(10, 1 + 0.35 * len(rows)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    dice = {f"{row['network']}, {row['recipe']}": row["scores"]["dice"] for row in reversed(rows)}
+    _draw(left, dice)
+    left.set_xlabel("Dice, % (mean over images, 95 % interval)")
+    _draw(right, {name: found["difference"] for name, found in dice.items() if "difference" in found})
+    right.axvline(0, color="tab:blue", linewidth=1)
+    right.set_xlabel(f"less {rows[0]['network']} (paired, 95 % interval)")
     return figure
+
+
+def _draw(axis: Axes, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Draw means with their intervals, in percent."""
+    means = [100 * each["mean"] for each in found.values()]
+    spread = [
+        [0 if each[end] is None else 100 * abs(each[end] - each["mean"]) for each in found.values()]
+        for end in ("low", "high")
+    ]
+    names = list(found)
+    axis.errorbar(means, names, xerr=spread, fmt="none", ecolor="lightgray")
+    axis.scatter(means, names, c=["tab:blue" if name.startswith("qtseg") else "tab:gray" for name in names], zorder=3)
+    axis.grid(axis="x", alpha=0.3)
