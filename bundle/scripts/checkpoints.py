@@ -31,7 +31,7 @@ from .errors import InputError
 from .release import convert_release, is_release, listed
 from .tensor_files import check_tensors, load_tensors
 
-__all__ = ["convert_release", "read_weights", "load_encoder", "load_weights", "main"]
+__all__ = ["convert_release", "is_refined", "read_weights", "load_encoder", "load_weights", "main"]
 
 logger = logging.getLogger("qtseg")
 
@@ -102,24 +102,26 @@ def load_weights(network: nn.Module, path: PathLike, *, exact: bool = False) -> 
     if differ and exact:
         found, expected = len(weights[_TOKENS]), len(target[_TOKENS])
         raise InputError(f"{path} is for {found} classes and the network has {expected}; set --out_channels {found}")
-    added = not exact and not any(key.startswith(_REFINEMENT) for key in weights)
-
-    def is_fresh(key: str) -> bool:
-        return bool(differ and _PER_CLASS.match(key)) or added and key.startswith(_REFINEMENT)
-
-    fresh = [key for key in target if is_fresh(key)]
-    shared = {key: value for key, value in weights.items() if not is_fresh(key)}
+    per_class = {key for key in target if _PER_CLASS.match(key)} if differ else set()
+    added = {key for key in target if key.startswith(_REFINEMENT)} if not exact and not is_refined(weights) else set()
+    fresh = [key for key in target if key in per_class | added]
+    shared = {key: value for key, value in weights.items() if not (differ and _PER_CLASS.match(key))}
     start = shared | {key: target[key] for key in fresh}
     _check_fit(start, target, path)
     network.load_state_dict(start, strict=True)
-    if added and any(key.startswith(_REFINEMENT) for key in target):
+    if added:
         logger.info(f"{path} has no refinement; that of the network starts as none")
-    if differ:
+    if per_class:
         logger.warning(
             f"{path} is for {len(weights[_TOKENS])} classes and the network has {len(target[_TOKENS])}: "
-            f"what has a part for each class, such as {_TOKENS}, keeps its initialization ({len(fresh)} entries)."
+            f"what has a part for each class, such as {_TOKENS}, keeps its initialization ({len(per_class)} entries)."
         )
     return fresh
+
+
+def is_refined(weights: Collection[str]) -> bool:
+    """Whether weights, by their names, are of a network with a refinement."""
+    return any(name.startswith(_REFINEMENT) for name in weights)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

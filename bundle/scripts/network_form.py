@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import nn
 
-from .checkpoints import read_weights
+from .checkpoints import is_refined, read_weights
 from .errors import InputError
 from .given_files import given_path
 from .networks.blocks import NORMS
@@ -56,7 +56,7 @@ def form_of(
         names = read_weights(given_path(path))
         form["norm"] = "batch" if any(name.endswith("running_mean") for name in names) else "group"
         form["detail"] = any(name.startswith("decoder.stages.0.details.") for name in names)
-        form["refine"] = any(name.startswith("refinement.") for name in names)
+        form["refine"] = is_refined(names)
     return form
 
 

@@ -28,6 +28,7 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim import Optimizer
 
+from .command_line import as_typed
 from .folds import Split
 from .protocols import PROTOCOLS
 from .settings import overlays_of
@@ -124,7 +125,7 @@ def describe_end(
 def _command(run_id: str, *configs: str) -> str:
     bundle = os.path.relpath(_BUNDLE)
     files = [os.path.normpath(os.path.join(bundle, "configs", f"{name}.json")) for name in configs]
-    named = shlex.quote(files[0]) if len(files) == 1 else f'"{files}"'
+    named = as_typed([files[0] if len(files) == 1 else str(files)])
     root = "" if bundle == os.curdir else f" --bundle_root {shlex.quote(bundle)}"
     return f"python -m monai.bundle run {run_id} --config_file {named}{root}"
 

@@ -53,12 +53,13 @@ def usable_gpus(devices: Sequence[str]) -> list[str]:
             jobs beside each other on the CPU.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None and not torch.cuda.is_available():
-        return list(devices)
-    names = list(map(str, range(torch.cuda.device_count())))
     if visible is not None:
         names = list(takewhile(lambda name: name not in ("", "-1"), visible.split(",")))  # CUDA's list ends there
-    told = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"
+        told = f" (CUDA_VISIBLE_DEVICES is {visible!r})"
+    elif torch.cuda.is_available():
+        names, told = [str(i) for i in range(torch.cuda.device_count())], ""
+    else:
+        return list(devices)
     for device in devices:
         if device.isdigit() and int(device) >= len(names):
             raise InputError(
