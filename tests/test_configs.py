@@ -184,6 +184,16 @@ def test_every_network_takes_the_place_of_the_bundles_own(base, path):
     assert "encoder" in json.loads(path.read_text()) or hasattr(network, "encoder")
 
 
+@pytest.mark.parametrize("name, thought_of", [
+    ("qtseg", True), ("qtseg_group", True), ("qtseg_detail", True), ("qtseg_refined", False),
+    ("qtseg_without_bridge", False), ("unet", False),
+])
+def test_what_helps_with_small_objects_is_thought_of_where_the_network_can_have_more_of_it(name, thought_of):
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / "train.json"), str(CONFIGS / "networks" / f"{name}.json")])
+    assert parser.get_parsed_content("data_check#for_small") != thought_of
+
+
 def test_torchscript_export_gives_the_same_logits(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(BUNDLE)
     monai.bundle.ckpt_export(

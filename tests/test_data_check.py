@@ -136,12 +136,12 @@ def test_detail_is_worth_a_comparison_where_objects_are_small(objects, size, fit
     empty = {"pixels": [9] + [0] * len(objects), "objects": [[]] * len(objects)}
     found = [facts("a", size=size, **each) for each in (*[small_or_not] * 3, *[huge] * 2, *[empty] * 2)]
     settings = {"out_channels": classes, "spatial_size": (512, 512) if fitted else None}
-    report = check(found, tmp_path, detail=False, **settings)
+    report = check(found, tmp_path, for_small=False, **settings)
     assert report["worth_comparing"] == ({"norm": "group", "detail": True, "refine": True} if small else {})
     with caplog.at_level(logging.INFO, logger="qtseg"):
         report_check(report, [], tmp_path / "check.json")
     assert ("objects are small: --norm group --detail true --refine true may do better" in caplog.text) == small
-    for others in ({"detail": True}, {"detail": False, "training": False}):
+    for others in ({"for_small": True}, {"for_small": False, "training": False}):
         assert check(found, tmp_path, **settings, **others)["worth_comparing"] == {}
 
 

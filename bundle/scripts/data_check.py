@@ -61,7 +61,7 @@ def check_data(
     out_channels: int,
     report_path: str | os.PathLike[str],
     training: bool = True,
-    detail: bool = True,
+    for_small: bool = True,
 ) -> Report:
     """List problems by file, sum up the images, and suggest settings.
 
@@ -72,7 +72,7 @@ def check_data(
         out_channels: number of classes, the background counted.
         report_path: JSON file for the report.
         training: whether there must be an object to learn.
-        detail: whether the network has it, or cannot have it, so that it need not be thought of.
+        for_small: whether the network has all that helps with small objects, or cannot have it.
 
     Returns:
         The report: ``num_images``, ``problems``, ``sizes``, ``intensities``, ``classes``, ``near_duplicates``,
@@ -95,7 +95,7 @@ def check_data(
             "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
             "suggestions": _suggest(usable) if training else {},  # a model keeps to what it was trained with
         }
-        small = training and not detail and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"])
+        small = training and not for_small and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"])
         report["worth_comparing"] = _FOR_SMALL if small else {}
     report["num_near_duplicates"] = len(pairs)
     report["near_duplicates"] = _listed(pairs, facts)
