@@ -13,53 +13,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import mlflow
 import numpy as np
 import pytest
-import torch
 
 import images
+from cross_validations import arguments, start
 from scripts.cross_validation import main
-from scripts.ensemble import Ensemble, load_folds
-from scripts.errors import InputError
 from scripts.fold_runs import FoldRuns
 from scripts.fold_table import write_fold_table
-from scripts.networks.qtseg import QTSeg
-from workflows import BUNDLE, CONFIGS, run
-
-SMALL = ("--num_folds", "2", "--spatial_size", "[32,32]", "--batch_size", "4", "--max_epochs", "2")
-
-
-def arguments(folder: Path, dataset_dir: Path) -> list[str]:
-    files = ["--config_file", str(CONFIGS / "train.json"), "--bundle_root", str(BUNDLE)]
-    return [*files, "--output_dir", str(folder), "--dataset_dir", str(dataset_dir), *SMALL]
-
-
-def start(folder: Path, dataset_dir: Path) -> subprocess.Popen:
-    """The command on one thread."""
-    command = [sys.executable, "-m", "scripts.cross_validation", *arguments(folder, dataset_dir)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(BUNDLE)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, cwd=folder.parent, env=environment, **pipes)
-
-
-@pytest.fixture(scope="module")
-def validated(blobs, tmp_path_factory) -> SimpleNamespace:
-    folder = tmp_path_factory.mktemp("cross validation") / "cv"
-    with start(folder, blobs) as process:
-        output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return SimpleNamespace(folder=folder, output=output, table=json.loads((folder / "folds.json").read_text()))
 
 
 def test_all_folds_are_in_one_table(validated):
@@ -237,99 +204,6 @@ def test_the_environment_names_one_place_for_all_runs(validated, blobs, tmp_path
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'elsewhere.db'}")
     (parent,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
     assert parent.info.status == "FINISHED" and (folder / ".parent_run").read_text() == parent.info.run_id
-
-
-def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):
-    with FoldRuns(tmp_path, "train.json", {}).locked():
-        with pytest.raises(InputError, match="is in use by another such command; wait for it or stop it"):
-            with FoldRuns(tmp_path, "train.json", {}).locked():
-                pass
-
-
-def test_a_fold_that_was_cut_off_while_it_was_scored_is_only_scored(tmp_path, monkeypatch):
-    done: list[str] = []
-
-    def run(self, run_id, *others):
-        done.append(run_id)
-        if done == ["training", "evaluating"]:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(FoldRuns, "_monai", run)
-    runs = FoldRuns(tmp_path, "train.json", {})
-    with pytest.raises(KeyboardInterrupt):
-        runs.run(0, device=None, parent_run="a")
-    assert not runs.is_done(0)
-    runs.run(0, device=None, parent_run="a")
-    assert runs.is_done(0) and done == ["training", "evaluating", "evaluating"]
-
-
-def test_asked_to_stop_it_lets_its_fold_save(tmp_path, monkeypatch):
-    fold = tmp_path / "fold"
-    fold.write_text("#!/bin/sh\ntrap 'echo saved; exit 143' TERM\necho begun\nwhile :; do sleep 0.05; done\n")
-    fold.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(fold))
-    runs = FoldRuns(tmp_path / "cv", "train.json", {})
-    with runs.locked(), pytest.raises(SystemExit) as end:
-        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        runs.run(0, device=None, parent_run="a")
-    assert end.value.code == 143 and not runs.is_done(0)
-    assert (runs.model(0) / "log.txt").read_text() == "begun\nsaved\n"
-
-
-@pytest.mark.parametrize("geometry", ["fit", "native"])
-def test_the_models_of_the_folds_predict_together(geometry, validated, blobs, tmp_path):
-    options = {"device": torch.device("cpu"), "precision": "float32"}
-    own = validated.folder / "fold_0" / "model.pt"
-    folds = load_folds(QTSeg(3, 2), validated.folder, checkpoint=own, **options)
-    assert len(folds) == 2
-    with pytest.raises(InputError, match="other/model.pt is no model of .*; leave out --ckpt_dir and --checkpoint"):
-        load_folds(QTSeg(3, 2), validated.folder, checkpoint=tmp_path / "other" / "model.pt", **options)
-    common = {"dataset_dir": str(blobs), "geometry": geometry}
-    together = {"output_dir": str(tmp_path / "together"), "cross_validation_dir": str(validated.folder)}
-    run("inference", "ensemble", **together, **common)
-    for fold in (0, 1):
-        ckpt_dir = str(validated.folder / f"fold_{fold}")
-        run("inference", output_dir=str(tmp_path / str(fold)), ckpt_dir=ckpt_dir, **common)
-    folders = [tmp_path / name for name in ("together", "0", "1")]
-    together, *alone = ([np.asarray(images.opened(p)) for p in sorted(folder.glob("*.png"))] for folder in folders)
-    assert len(together) == 11
-    agree = [a == b for a, b in zip(*alone)]
-    right = [np.mean(mask[same] == one[same]) for mask, same, one in zip(together, agree, alone[0])]
-    # where both agree, so does their mean; windows are blended after the mean, which can tip the balance at a pixel
-    assert min(right) == 1 if geometry == "fit" else min(right) > 0.99
-
-
-def test_an_ensemble_takes_the_mean_of_probabilities():
-    class Constant(torch.nn.Module):
-        def __init__(self, logits: list[float]) -> None:
-            super().__init__()
-            self.logits = torch.tensor(logits)[None, :, None, None]
-
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            return self.logits.expand(len(image), -1, *image.shape[2:])
-
-    logits = [[0.0, 3.0, -2.0], [500.0, 0.0, 0.0], [-500.0, 1.0, 1.0]]
-    found = Ensemble([Constant(each) for each in logits])(torch.zeros(2, 3, 4, 5)).softmax(dim=1)
-    assert found.shape == (2, 3, 4, 5)
-    torch.testing.assert_close(found[1, :, 3, 4], torch.tensor(logits).softmax(dim=1).mean(dim=0))
-
-
-@pytest.mark.parametrize("spoil, message", [
-    (lambda folder: shutil.rmtree(folder / "fold_1"), r"has 1 model\(s\) of folds that are done; give --cross_val"),
-    (
-        lambda folder: (folder / "fold_1" / "model.json").write_text(
-            (folder / "fold_1" / "model.json").read_text().replace('"color_space": "RGB"', '"color_space": "YCrCb"')
-        ),
-        "fold_1/model.pt was trained with color_space YCrCb, but .*fold_0/model.pt with RGB",
-    ),
-])
-def test_models_that_do_not_belong_together(spoil, message, validated, tmp_path):
-    for fold in (0, 1):
-        shutil.copytree(validated.folder / f"fold_{fold}", tmp_path / f"fold_{fold}")
-    spoil(tmp_path)
-    with pytest.raises(InputError, match=message):
-        own = tmp_path / "fold_0" / "model.pt"
-        load_folds(QTSeg(3, 2), tmp_path, checkpoint=own, device=torch.device("cpu"), precision="float32")
 
 
 def test_the_table_of_one_fold_alone(validated, tmp_path):

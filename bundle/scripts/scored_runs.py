@@ -89,7 +89,7 @@ class ScoredRuns:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._asked = number
         if number == signal.SIGTERM:  # Ctrl-C reaches the runs by itself
-            for process in self._running:
+            for process in list(self._running):  # other threads start runs meanwhile
                 process.terminate()
 
     def stop_if_asked(self) -> None:
@@ -204,6 +204,8 @@ class ScoredRuns:
             preexec_fn=_die_with_parent,
         ) as process:
             self._running.add(process)
+            if self._asked == signal.SIGTERM:  # while it was being started
+                process.terminate()
             assert process.stdout is not None
             for line in process.stdout:
                 file.write(line)
