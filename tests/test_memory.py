@@ -19,8 +19,9 @@ import pytest
 import torch
 
 from scripts import memory
-from scripts.memory import fit_batch_size, free_bytes, kept_bytes
+from scripts.memory import fit_batch_size, free_bytes, kept_bytes, pixels_per_image
 from scripts.networks.qtseg import QTSeg
+from scripts.survey import Facts
 
 CPU = torch.device("cpu")
 
@@ -109,12 +110,19 @@ def test_the_cache_of_images_and_labels_takes_room(label_channels, network, monk
             spatial_size=(64, 64),
             device=CPU,
             precision="float32",
-            cached_images=images,
+            cached_pixels=pixels,
             label_channels=label_channels,
         )
-        for images in (0, 2**30 / (64 * 64 * (3 + label_channels)))
+        for pixels in (0, 2**30 / (3 + label_channels))
     ]
     assert fitted == [16, 1]
+
+
+def test_pixels_of_an_image_are_those_that_are_kept_in_memory():
+    found = [Facts("a", size=(10, 20)), Facts("b", problem="b is damaged"), Facts("c", size=(30, 40))]
+    assert pixels_per_image(found, None) == (10 * 20 + 30 * 40) / 2
+    assert pixels_per_image(found, (32, 64)) == 32 * 64
+    assert pixels_per_image(found[1:2], None) == 0
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, "8"])

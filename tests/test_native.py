@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.inferers import SlidingWindowInferer
 from PIL import Image
 from torch import nn
@@ -26,7 +27,7 @@ from scripts.errors import InputError
 from scripts.native import FullScale, Slices, SlidingWindows, Stretchd, check_geometry
 from scripts.scores import read_scores
 from scripts.transforms import label_ids
-from workflows import run, train_small
+from workflows import BUNDLE, run, train_small
 
 
 @pytest.fixture
@@ -89,6 +90,19 @@ def test_wrong_values():
         check_geometry("big")
     with pytest.raises(InputError, match="overlap is 1; use at least 0 and less than 1"):
         SlidingWindows((32, 32), overlap=1)
+
+
+@pytest.mark.parametrize("batch_size, images, windows", [(1, 1, 1), (3, 1, 3), (6, 1, 4), (8, 2, 8)])
+def test_a_step_takes_no_more_windows_than_fit_and_they_are_plain_tensors(batch_size, images, windows, blobs, tmp_path):
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE / "configs" / "train.json"))
+    places = {"bundle_root": str(BUNDLE), "dataset_dir": str(blobs), "output_dir": str(tmp_path)}
+    parser.update({**places, "geometry": "native", "spatial_size": [32, 64], "batch_size": batch_size})
+    assert parser.get_parsed_content("images_per_batch") == images
+    batch = next(iter(parser.get_parsed_content("train#dataloader")))
+    for key, channels in (("image", 3), ("label", 1)):
+        assert type(batch[key]) is torch.Tensor  # which no compiled network would take with metadata
+        assert batch[key].shape == (windows, channels, 32, 64)
 
 
 @pytest.fixture(scope="module")

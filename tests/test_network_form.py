@@ -76,24 +76,30 @@ def test_every_form_is_a_setting(norm, tmp_path):
 @pytest.mark.parametrize(
     "form", [{"norm": "group"}, {"norm": "batch"}, {"detail": True}, {"refine": True}], ids=str
 )
-def test_no_other_network_has_a_form(form):
+def test_no_other_network_has_a_form(form, tmp_path):
     other = UNet(2, 3, 2, channels=(4, 8), strides=(2,))
+    torch.save(other.state_dict(), tmp_path / "other.pt")
     none = {"norm": None, "detail": False, "refine": False}
     with pytest.raises(InputError, match="but UNet has no form that they set; leave them out"):
         check_form(other, **{**none, **form})
-    check_form(other, **none)
+    check_form(other, **none, weights=tmp_path / "other.pt")
     check_form(QTSeg(3, 2, **SMALL), **{**none, **form})
 
 
-def test_a_form_is_that_of_the_weights_to_start_from():
+def test_a_form_is_that_of_the_weights_to_start_from(tmp_path):
+    forms = {"other": OTHER, "plain": {**OTHER, "refine": False}, "published": AS_PUBLISHED}
+    forms["refined"] = {**AS_PUBLISHED, "refine": True}
+    paths = {name: tmp_path / f"{name}.pt" for name in forms}
+    for name, form in forms.items():
+        torch.save(QTSeg(3, 2, **SMALL, **form).state_dict(), paths[name])
     network = QTSeg(3, 2, **SMALL, **OTHER)
-    check_form(network, **OTHER, form=OTHER)
-    check_form(network, **OTHER, form={**OTHER, "refine": False})  # a refinement starts as none
+    check_form(network, **OTHER, weights=paths["other"])
+    check_form(network, **OTHER, weights=paths["plain"])  # a refinement starts as none
     told = "of the weights to start from norm is 'batch', detail is False, refine is False; leave all of them out"
     with pytest.raises(InputError, match=told):
-        check_form(network, **OTHER, form=AS_PUBLISHED)
+        check_form(network, **OTHER, weights=paths["published"])
     with pytest.raises(InputError, match="to start from norm is 'batch', detail is False, refine is True"):
-        check_form(network, **AS_PUBLISHED, form={**AS_PUBLISHED, "refine": True})
+        check_form(network, **AS_PUBLISHED, weights=paths["refined"])
 
 
 def test_a_form_without_effect_ends_a_training(blobs, tmp_path):

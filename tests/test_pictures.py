@@ -46,9 +46,11 @@ def test_overlay_changes_labeled_pixels_only():
 def test_panel_has_a_row_an_example_and_three_columns():
     image, ids = np.zeros((1, 10, 20)), np.zeros((10, 20), int)
     ids[:5] = 1
-    panel = draw_panel([(image, ids, ids), (image, ids, 0 * ids)], gap=2)
-    assert panel.size == (3 * 22, 2 * 12)
+    smaller = (np.zeros((1, 6, 8)), ids[:6, :8], ids[:6, :8])
+    panel = draw_panel([(image, ids, ids), (image, ids, 0 * ids), smaller], gap=2)
+    assert panel.size == (3 * 22, 2 * 12 + 8)
     pixels = np.asarray(panel)
     assert pixels[4, 5].tolist() == [0, 0, 0]  # the image
     assert pixels[4, 27].tolist() == pixels[4, 49].tolist() == PALETTE[1].tolist()  # outlines of label and prediction
     assert pixels[16, 49].tolist() == [0, 0, 0]  # the second prediction is empty
+    assert pixels[28, 12].tolist() == PALETTE[1].tolist() and (pixels[24:, 3 * 10 :] == 255).all()  # white beside it

@@ -23,6 +23,7 @@ from monai.bundle import ConfigParser
 from PIL import Image
 
 from scripts.mlflow_start import sqlite_uri, tracked_at
+from scripts.pictures import PALETTE
 from scripts.tracking import RunTracker, ValidationTracker, make_run_dir, write_executed_config
 
 
@@ -78,6 +79,24 @@ def test_validation_joins_the_run_with_scores_and_pictures(store, tmp_path):
     assert [item.path.rsplit("/", 1)[1] for item in logged] == pictures
     with Image.open(tmp_path / "pictures" / pictures[0]) as picture:
         assert np.asarray(picture).shape == (3 * 10, 3 * 12, 3)
+
+
+def test_examples_are_shrunk_in_pictures_and_have_sizes_of_their_own(store, tmp_path):
+    def example(height: int, width: int) -> dict[str, torch.Tensor]:
+        onehot = torch.zeros(3, height, width)
+        onehot[0, : height // 2], onehot[2, height // 2 :] = 1, 1
+        return {"image": torch.zeros(3, height, width), "label": onehot, "pred": onehot}
+
+    validator = Engine(lambda engine, batch: [example(*batch)])
+    tracker = ValidationTracker(tmp_path, iteration_log=False, **store)
+    tracker.attach(validator)
+    validator.state.epoch = 0
+    validator.run([(1024, 600), (64, 512), (1, 2000)])
+    with Image.open(tmp_path / "validation_epoch_0001.png") as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == ((512 + 4) + (64 + 4) + (1 + 4), 3 * (512 + 4), 3)
+    assert pixels[255, 304].tolist() == [0, 0, 0] and pixels[256, 304].tolist() == PALETTE[2].tolist()
+    assert (pixels[:512, 3 * (300 + 4) :] == 255).all()
 
 
 def test_the_executed_config_holds_what_was_set_from_outside(tmp_path):

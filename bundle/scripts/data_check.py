@@ -95,7 +95,8 @@ def check_data(
             "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
             "suggestions": _suggest(usable) if training else {},  # a model keeps to what it was trained with
         }
-        small = training and not for_small and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"])
+        tell = training and not for_small
+        small = tell and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"])
         report["worth_comparing"] = _FOR_SMALL if small else {}
     report["num_near_duplicates"] = len(pairs)
     report["near_duplicates"] = _listed(pairs, facts)

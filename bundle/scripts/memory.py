@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import ignite.distributed as idist
@@ -24,8 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from .precision import DTYPES
+from .survey import Facts
 
-__all__ = ["fit_batch_size", "free_bytes", "kept_bytes"]
+__all__ = ["fit_batch_size", "free_bytes", "kept_bytes", "pixels_per_image"]
 
 # On top of what a forward pass keeps for the gradients come the gradients on their way: 10 to 30 % were measured.
 _PEAK = 1.3
@@ -46,7 +48,7 @@ def fit_batch_size(
     spatial_size: tuple[int, int],
     device: torch.device,
     precision: str,
-    cached_images: float = 0,
+    cached_pixels: float = 0,
     label_channels: int = 1,
     num_classes: int = 2,
 ) -> int:
@@ -62,8 +64,8 @@ def fit_batch_size(
         spatial_size: (H, W) of the images in pixels.
         device: where the training will run.
         precision: one of ``DTYPES``.
-        cached_images: images that each process will still cache, 8-bit, in the memory of the host.
-        label_channels: of each of them, 8-bit too.
+        cached_pixels: of the images that each process will still cache, 8-bit, in the memory of the host.
+        label_channels: of each of their labels, 8-bit too.
         num_classes: of the labels of a step, which have a channel for each.
 
     Returns:
@@ -82,7 +84,7 @@ def fit_batch_size(
     per_image += _LABEL_BYTES * (num_classes - 2) * math.prod(spatial_size)
     room = float(free_bytes(device))
     if device.type == "cpu":
-        cache = cached_images * math.prod(spatial_size) * (in_channels + label_channels)
+        cache = cached_pixels * (in_channels + label_channels)
         room = room / idist.get_nproc_per_node() - cache
     room -= _COPIES * weights
 
@@ -98,6 +100,17 @@ def fit_batch_size(
             f"are free, so each step takes {fitting}; a smaller spatial_size leaves room for more"
         )
     return fitting
+
+
+def pixels_per_image(facts: Sequence[Facts], fitted: tuple[int, int] | None) -> float:
+    """How many pixels an image of a dataset has in memory, on average.
+
+    Args:
+        facts: of every image, from :py:func:`.survey.survey_images`.
+        fitted: (H, W) that images are fitted to; None where they keep their size.
+    """
+    sizes = [fitted] if fitted else [each.size for each in facts if each.problem is None]
+    return sum(map(math.prod, sizes)) / max(1, len(sizes))
 
 
 def kept_bytes(network: nn.Module, images: Tensor) -> int:

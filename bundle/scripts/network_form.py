@@ -80,7 +80,7 @@ def check_norm(norm: str | None) -> str:
 
 
 def check_form(
-    network: nn.Module, *, norm: str | None, detail: bool, refine: bool, form: Mapping[str, Any] | None = None
+    network: nn.Module, *, norm: str | None, detail: bool, refine: bool, weights: str | os.PathLike | None = None
 ) -> None:
     """Check that a network has the form that is asked for, and that the weights that it starts from fit it.
 
@@ -90,11 +90,11 @@ def check_form(
         network: to be trained.
         norm: the knob; None for other networks.
         detail, refine: the knobs; False for other networks.
-        form: of the weights, from :py:func:`form_of`; None without weights.
+        weights: of a whole model, that the training starts from.
 
     Raises:
         InputError: if one of them is set and would have no effect, as on other networks than QTSeg, or does not fit
-            the weights.
+            the weights, or these cannot be read.
     """
     asked = {"norm": norm, "detail": detail, "refine": refine}
     if not isinstance(network, QTSeg):
@@ -103,7 +103,7 @@ def check_form(
                 f"{_told(asked)}, but {type(network).__name__} has no form that they set; leave them out, and in an "
                 'overlay of your own write "norm": null, "detail": false, "refine": false'
             )
-    elif form is not None and asked not in (form, {**form, "refine": True}):
+    elif weights is not None and asked not in ((form := form_of(weights)), {**form, "refine": True}):
         raise InputError(
             f"{_told(asked)}, but of the weights to start from {_told(form)}; leave all of them out, or only refine "
             "them beside, by refine true"

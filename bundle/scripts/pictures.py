@@ -89,7 +89,7 @@ def draw_panel(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], *, gap
     """One row an example: image, labels over the image, prediction over the image.
 
     Args:
-        rows: (image (C, H, W), label ids (H, W), predicted ids (H, W)) of equal size.
+        rows: (image (C, H, W), label ids (H, W), predicted ids (H, W)); each example has a size of its own.
         gap: white pixels between the pictures.
 
     Returns:
@@ -100,4 +100,6 @@ def draw_panel(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], *, gap
         pictures = [draw_overlay(image, ids) for ids in (np.zeros_like(label), label, predicted)]
         margin = ((0, gap), (0, gap), (0, 0))
         lines.append(np.concatenate([np.pad(p, margin, constant_values=255) for p in pictures], axis=1))
-    return Image.fromarray(np.concatenate(lines))
+    width = max(line.shape[1] for line in lines)
+    filled = [np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=255) for line in lines]
+    return Image.fromarray(np.concatenate(filled))

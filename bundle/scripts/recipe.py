@@ -34,7 +34,7 @@ _WITHOUT_EFFECT = {
     "_meta_", "imports", "bundle_root",
     "dataset_dir", "output_dir", "num_workers", "cache_rate", "save_interval", "device",
     "tracking_uri", "experiment_name", "artifact_location", "run_prefix", "run_name", "parent_run", "run_dir", "resume",
-    "fitting_batch_size", "unfinished", "executed_config", "save_execute_config", "is_not_rank0",
+    "pixels_per_image", "fitting_batch_size", "unfinished", "executed_config", "save_execute_config", "is_not_rank0",
     "initialize", "finalize", "run", "training",
     "hyperparameters", "settings", "data_check", "train#handlers", "train#dataset",
     "train#trainer#optim_set_to_none", "validate#handlers", "validate#dataset",

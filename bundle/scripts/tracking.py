@@ -24,12 +24,15 @@ from mlflow.entities import RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 from monai.handlers import MLFlowHandler
+from torch import Tensor, nn
 
 from .caller import calling_parser
 from .mlflow_start import tracked_at
 from .pictures import draw_panel
 
 __all__ = ["RunTracker", "ValidationTracker", "make_run_dir", "write_executed_config"]
+
+_LONGEST = 512  # pixels of an example's side in a picture
 
 
 def make_run_dir(output_dir: str | os.PathLike, run_name: str) -> str:
@@ -129,6 +132,15 @@ def _status(status: int) -> str:
     return name
 
 
+def _small(image: Tensor, mode: str) -> np.ndarray:
+    """An image (C, H, W), shrunk where its longest side has more than ``_LONGEST`` pixels."""
+    size = image.shape[1:]
+    if max(size) > _LONGEST:
+        shrunk = [max(1, round(side * _LONGEST / max(size))) for side in size]
+        image = nn.functional.interpolate(image[None].float(), shrunk, mode=mode)[0].to(image.dtype)
+    return image.cpu().numpy()
+
+
 class ValidationTracker(MLFlowHandler):
     """Log the validation's scores to the training's run, and every few validations a picture of its first images.
 
@@ -181,8 +193,9 @@ class ValidationTracker(MLFlowHandler):
         outputs: Any = engine.state.output  # MONAI's evaluator leaves one dictionary an image
         for output in outputs[: max(0, wanted - len(self.rows))]:
             # label and pred are one-hot (K, H, W)
-            image, label, pred = (output[key].cpu().numpy() for key in ("image", "label", "pred"))
-            self.rows.append((image, label.argmax(0), pred.argmax(0)))
+            image = _small(output["image"], "area")
+            label, pred = (_small(output[key].argmax(0, keepdim=True), "nearest-exact") for key in ("label", "pred"))
+            self.rows.append((image, label[0], pred[0]))
 
     def _log_picture(self, engine: Engine) -> None:
         self.validations += 1
