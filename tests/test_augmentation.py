@@ -118,6 +118,12 @@ def test_no_such_padding_or_mode(name, value, choices):
         Augment(**{name: value})
 
 
+@pytest.mark.parametrize("most", ["abc", -1, 1.5, True])
+def test_changes_are_counted(most):
+    with pytest.raises(InputError, match=f"max_changes of the augmentation is {most!r}; give a whole number"):
+        Augment(max_changes=most)
+
+
 def test_from_none_to_max_changes():
     image, label = blob(400)
     torch.manual_seed(0)

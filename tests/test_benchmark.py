@@ -84,6 +84,7 @@ def test_what_takes_long_is_measured_less_often():
     times = measure.in_turn(timers, rounds=4, warm_up=1, enough=10)
     assert {name: len(values) for name, values in times.items()} == {"quick": 4, "slow": 1, "very slow": 1}
     assert measure._quartiles([2.0]) == [2.0, 2.0, 2.0]
+    assert measure._quartiles([1.0, 4.0]) == [1.75, 2.5, 3.25]  # within what was measured
 
 
 def test_each_network_is_timed_in_a_process_of_its_own():

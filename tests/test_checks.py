@@ -15,7 +15,7 @@ import ignite.distributed as idist
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.checks import check_knobs, check_processes, image_size, switch
+from scripts.checks import check_batch, check_knobs, check_processes, image_size, switch
 from scripts.errors import InputError
 from workflows import BUNDLE
 
@@ -105,12 +105,23 @@ def test_good_knobs_pass():
         ("max_pixels", "abc", "max_pixels is 'abc'; it must be a whole number of at least 1"),
         ("output_dir", 2018, "output_dir is 2018, which is no path; write ./2018"),
         ("label_fit", "area", "label_fit is 'area'; use one of shares, nearest"),
+        ("pixel_size", 0, "pixel_size is 0; it must be the side of a pixel in mm"),
+        ("pixel_size", -0.5, "pixel_size is -0.5"),
+        ("pixel_size", [0.5, 0.5], r"pixel_size is \[0.5, 0.5\]"),
+        ("tolerance", -1, "tolerance is -1; it must be a number of at least 0"),
         ("overlap", 1, "overlap is 1; it must be at least 0 and less than 1"),
     ],
 )
 def test_bad_knobs_are_named(knob, value, message):
     with pytest.raises(InputError, match=message):
         check_knobs({**KNOBS, knob: value})
+
+
+def test_batch_normalization_needs_more_than_one_value():
+    for norm, width, images in ((None, 32, 1), ("group", 32, 1), ("batch", 64, 1), ("batch", 32, 2)):
+        check_batch(norm, size=(32, width), images=images)
+    with pytest.raises(InputError, match="a step of one image of 32 x 32 leaves .*; set --batch_size 2 or more"):
+        check_batch("batch", size=(32, 32), images=1)
 
 
 def names_checked(*configs: str, **overrides) -> None:

@@ -52,6 +52,21 @@ def test_holes_are_filled_but_not_where_another_class_is(ids):
     assert np.array_equal(changed(ids, fill_holes=True), expected)
 
 
+@pytest.mark.parametrize("inner, outer", [(1, 2), (2, 1)])
+def test_a_hole_is_of_the_class_around_it_where_objects_lie_in_one_another(inner, outer):
+    ids = np.zeros((20, 20), np.uint8)
+    ids[1:19, 1:19] = outer
+    ids[3:5, 3:5] = 0
+    ids[6:16, 6:16] = 0  # a gap around the inner one
+    ids[7:15, 7:15] = inner
+    ids[9:12, 9:12] = 0
+    expected = ids.copy()
+    expected[3:5, 3:5] = outer
+    expected[6:16, 6:16][ids[6:16, 6:16] == 0] = outer
+    expected[9:12, 9:12] = inner
+    assert np.array_equal(changed(ids, fill_holes=True), expected)
+
+
 def test_what_vanishes_inside_an_object_leaves_no_hole():
     ids = np.ones((9, 9), np.uint8)
     ids[4, 4] = 2

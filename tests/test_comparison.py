@@ -87,6 +87,10 @@ def test_scores_of_another_meaning_are_not_compared(two, changes):
     summary(two[1], **changes)
     with pytest.raises(InputError, match=f"was scored with {next(iter(changes))} .*; evaluate both alike"):
         compare(*two)
+    for one in two:
+        (one / "summary.json").write_text(json.dumps({"images": "."}))  # of version 0.1
+    with pytest.raises(InputError, match="names no protocol, but None; evaluate again"):
+        compare(*two)
 
 
 def test_scores_of_images_that_were_fitted_otherwise_are_left_out(tmp_path, capsys):
@@ -116,6 +120,14 @@ def test_wrong_tables(two, tmp_path, capsys):
     (tmp_path / "relabeled.csv").write_text("image,group,dice,label_pixels\na0.png,a,1,8\n")
     with pytest.raises(InputError, match=r"a0.png has another label in .*first than in .*\(1 such image\(s\)\)"):
         compare(two[0], tmp_path / "relabeled.csv")
+    (tmp_path / "damaged.csv").write_text("image,group,dice,label_pixels\na0.png,a,abc,7\n")
+    with pytest.raises(InputError, match="damaged.csv has 'abc' as dice of a0.png; evaluate again"):
+        compare(two[0], tmp_path / "damaged.csv")
+    classes = [tmp_path / f"{name}.csv" for name in ("ordered", "exchanged")]
+    for path, counts in zip(classes, ("1,6", "6,1")):
+        path.write_text(f"image,group,dice,dice_1,label_pixels,label_pixels_1,label_pixels_2\na.png,a,1,1,7,{counts}\n")
+    with pytest.raises(InputError, match="a.png has another label in .*ordered.csv than in .*exchanged.csv"):
+        compare(*classes)
     with pytest.raises(SystemExit):
         main([str(two[0]), str(tmp_path / "none")])
     assert "cannot be read" in capsys.readouterr().err

@@ -84,6 +84,18 @@ def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(trained, ne
         assert found.dtype == np.uint8 and (found == expected.numpy()).mean() >= 0.9999
 
 
+def test_a_model_of_the_smallest_images_takes_others_too(tmp_path):
+    network = QTSeg(3, 2).eval()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    settings = {**PUBLISHED, "spatial_size": [32, 64], "sha256": file_digest(tmp_path / "model.pt")}
+    (tmp_path / "model.json").write_text(json.dumps(settings))
+    (path,) = export(tmp_path, tmp_path / "export", ["onnx_image_to_mask"])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for shape in ((1, 3, 32, 64), (2, 3, 96, 32)):
+        (found,) = session.run(None, {"image": np.zeros(shape, np.uint8)})
+        assert found.shape == (shape[0], 1, *shape[2:])
+
+
 def test_the_readme_shows_how_to_use_it(trained, blobs, tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(import json.*?)```", (BUNDLE.parent / "README.md").read_text(), re.DOTALL)
     export(trained.ckpt_dir, tmp_path / "eval" / "export", ["onnx_image_to_mask"])

@@ -78,4 +78,6 @@ def test_strata():
     items = named("a", "b", "c", "d")
     assert strata(items, facts) == ["small", "large", "small", "large"]
     assert strata(items, [*facts[:3], Facts("", pixels=[4, 0, 6])]) == ["0 1", "0 1", "0 1", "0 2"]
+    unusable = [Facts("", problem="it is damaged")] * 4  # which the check of the data tells, later
+    assert len(set(strata(items, unusable))) == 1
     assert strata([{**item, "stratum": item["image"][-1]} for item in items], facts) == ["a", "b", "c", "d"]

@@ -123,8 +123,10 @@ def test_a_dark_jpeg_is_no_case_for_more_classes():
 
 @pytest.mark.parametrize("values", [
     few(1, 255), few(1, 65535, dtype="uint16"), np.arange(201, dtype=np.uint8).repeat(30).reshape(-1, 201),
-    few(*[1, 255] * 12)[:1],
-], ids=["an ignore label", "in 16 bits", "one id per object", "no background"])
+    few(*[1, 255] * 12)[:1], few(1, 2, 255), few(1, 2, 3, 4, 255), few(*[1, 2, 255] * 8)[:1],
+], ids=[
+    "an ignore label", "in 16 bits", "one id per object", "no background", "and two ids", "and four", "and no backdrop"
+])
 def test_ids_are_not_thresholded(values):
     with pytest.raises(InputError, match="a.png holds ids rather than background and object .values found: .*; save"):
         ids(values)
@@ -183,6 +185,14 @@ def test_palette_indices_are_ids_of_more_classes(suffix, tmp_path):
 def test_few_bits_are_ids_of_more_classes(bits, tmp_path):
     values = few(1, 2**bits - 1)
     np.testing.assert_array_equal(ids_of(images.save_png(tmp_path / "a.png", values, bits=bits), 16), values)
+
+
+@pytest.mark.parametrize("full_scale", [3, 15])
+def test_white_of_few_bits_is_object(full_scale):
+    values = few(full_scale)
+    np.testing.assert_array_equal(ids(values, full_scale=full_scale), values > 0)
+    with pytest.raises(InputError, match=f"a.png has label {full_scale}, .*values found: 0, 1, {full_scale}"):
+        ids(few(1, full_scale), full_scale=full_scale)
 
 
 @pytest.mark.parametrize("values, num_classes, cure", [

@@ -14,6 +14,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from torch import nn
 
 from scripts.networks.qtseg import QTSeg
 from scripts.processes import share_statistics
+from scripts.scores import read_scores
 from trainings import arguments, kill_one, launcher, read_until, started
 from workflows import BUNDLE, config_files, run_command
 
@@ -76,22 +79,27 @@ def test_two_processes_train_as_one_with_the_same_global_batch(blobs, tmp_path, 
     assert float(one[-1]["train_loss"]) < float(one[0]["train_loss"]) - 0.01  # so that equal means something
 
 
-def test_three_processes_evaluate_as_one(trained, tmp_path):
+def test_three_processes_evaluate_as_one(trained, blobs, tmp_path):
+    data = Path(shutil.copytree(blobs, tmp_path / "data"))
+    for part in ("images", "masks"):
+        for path, name in zip(sorted((data / part).iterdir()), ("a tab\t and\na line", os.fsdecode(b"b lat\xe9n"))):
+            path.rename(path.with_name(name + path.suffix))
     reports = []
     for processes in (1, 3):
         output_dir = tmp_path / str(processes)
         output_dir.mkdir()
         overlay = ["multi_gpu_evaluate"] if processes > 1 else []
+        places = {"ckpt_dir": trained.ckpt_dir, "output_dir": output_dir, "dataset_dir": data}
         done = run_command(
-            *words("train", "evaluate", *overlay, ckpt_dir=trained.ckpt_dir, output_dir=output_dir, part="all"),
+            *words("train", "evaluate", *overlay, **places, part="all"),
             cwd=tmp_path,
             launcher=launcher(processes),
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        reports.append({path.name: path.read_text() for path in (output_dir / "evaluation").glob("*.[cj]s*")})
+        reports.append({path.name: path.read_bytes() for path in (output_dir / "evaluation").glob("*.[cj]s*")})
     one, three = reports
     assert {"scores.csv", "summary.json", "calibration.json"} <= set(one)
-    assert len(one["scores.csv"].splitlines()) == 1 + 11  # which three do not divide: each is scored once
+    assert len(read_scores(tmp_path / "1" / "evaluation")) == 11  # which three do not divide: each is scored once
     for name in ("scores.csv", "summary.json", "calibration.json"):
         assert three[name] == one[name], name
 

@@ -169,6 +169,7 @@ def test_what_is_set_aside_is_no_test_image_in_any_protocol():
     ({"num_folds": 1}, "num_folds is 1; use 2 or more"),
     ({"num_folds": 8}, r"num_folds is 8 for 7 image\(s\); add images, or use fewer folds"),
     ({"split": "slices", "remainder": "drop"}, "remainder is 'drop'; use \"spread\" or \"train\""),
+    ({"validation_share": "abc"}, "validation_share is 'abc'; use more than 0"),
     ({"validation_share": 0}, "validation_share is 0; use more than 0 and at most 0.5"),
     ({"groups": [0, 0, 0, 1, 1, 2, 3]}, r"num_folds is 5, but the 7 images are 4 group\(s\) that stay together"),
     ({"groups": [0, 0, 0, 0, 1, 1, 1], "num_folds": 2}, "fold 0 has 1 group to train on, so none can be set aside"),

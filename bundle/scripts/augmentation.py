@@ -84,7 +84,7 @@ class Augment:
         label_mode: how labels are resampled: "nearest", as published, or "bilinear", for shares of classes.
 
     Raises:
-        InputError: if there is no such padding or mode.
+        InputError: if there is no such padding or mode, or ``max_changes`` is no number.
     """
 
     changes = ("flip_rows", "flip_columns", "noise", "blur", "contrast", "scale", "rotate", "shear", "bend", "shift")
@@ -93,6 +93,8 @@ class Augment:
         for name, value, choices in (("padding", padding, PADDINGS), ("label_mode", label_mode, LABEL_MODES)):
             if value not in choices:
                 raise InputError(f"{name} of the augmentation is {value!r}; use one of {', '.join(choices)}")
+        if not isinstance(max_changes, int) or isinstance(max_changes, bool) or max_changes < 0:
+            raise InputError(f"max_changes of the augmentation is {max_changes!r}; give a whole number, 0 for none")
         self.max_changes = max_changes
         self.padding = padding
         self.label_mode = label_mode

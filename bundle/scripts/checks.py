@@ -30,6 +30,7 @@ from .masks import MAX_CLASSES
 __all__ = [
     "MOST_PIXELS",
     "STRIDE",
+    "check_batch",
     "check_knobs",
     "check_names",
     "check_processes",
@@ -108,7 +109,7 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
     """Check the values that no other part checks before the work begins.
 
     Args:
-        knobs: names and resolved values, of a training or an inference.
+        knobs: names and resolved values, of a training, an evaluation or an inference.
 
     Raises:
         InputError: naming the knob, its value and the cure.
@@ -126,7 +127,7 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
     patience = knobs.get("early_stopping")
     if patience is not None and (not isinstance(patience, int) or isinstance(patience, bool) or patience < 1):
         raise InputError(f"early_stopping is {patience!r}; it must be a number of validations, or left out")
-    for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate", "overlap"):
+    for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate", "overlap", "tolerance"):
         value = knobs.get(name, 0.1)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
             raise InputError(f"{name} is {value!r}; it must be a number of at least 0")
@@ -136,6 +137,9 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         if "::" in knobs.get(name, ""):  # as MONAI's configs read it
             written = knobs[name].replace("::", "#")
             raise InputError(f"{name} is {written}, but in a path of a config no # can be; use a folder without it")
+    size = knobs.get("pixel_size", 1.0)
+    if not isinstance(size, (int, float)) or isinstance(size, bool) or not 0 < size < math.inf:
+        raise InputError(f"pixel_size is {size!r}; it must be the side of a pixel in mm, such as 0.5")
     if knobs.get("overlap", 0) >= 1:
         raise InputError(f"overlap is {knobs['overlap']!r}; it must be at least 0 and less than 1")
     if knobs.get("learning_rate") == 0:
@@ -144,6 +148,24 @@ def check_knobs(knobs: Mapping[str, Any]) -> None:
         raise InputError("freeze_epochs is set, but the encoder starts at random; set encoder_weights or weights too")
     if knobs.get("cache_rate", 0) > 1:
         raise InputError(f"cache_rate is {knobs['cache_rate']}; it is the share of images kept in memory, from 0 to 1")
+
+
+def check_batch(norm: str | None, *, size: tuple[int, int], images: int) -> None:
+    """Check that a step gives batch normalization more than one value a channel, down to 1/32 of the size.
+
+    Args:
+        norm: the knob; None for other networks.
+        size: (H, W) in pixels that the network sees.
+        images: of a step.
+
+    Raises:
+        InputError: if it does not.
+    """
+    if norm == "batch" and size == (STRIDE, STRIDE) and images == 1:
+        raise InputError(
+            f"a step of one image of {STRIDE} x {STRIDE} leaves batch normalization one value a channel; set "
+            f'--batch_size 2 or more, --spatial_size "[{2 * STRIDE}, {2 * STRIDE}]", or --norm group'
+        )
 
 
 def check_names(config: Mapping[str, Any] | None = None) -> None:

@@ -20,7 +20,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import binary_dilation, binary_fill_holes
 from skimage.measure import label
 
 from .errors import InputError
@@ -55,9 +55,18 @@ def clean(
             kept &= np.arange(len(counts)) == counts.argmax()
         kept[0] = True  # what is not of this class stays
         cleaned[~kept[areas]] = 0
-    for number in np.unique(cleaned[cleaned > 0]).tolist() if fill_holes else []:
-        cleaned[binary_fill_holes(cleaned == number) & (cleaned == 0)] = number
-    return cleaned
+    return _without_holes(cleaned) if fill_holes else cleaned
+
+
+def _without_holes(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give each hole to the class around it: where objects lie in one another, to the inner one."""
+    filled, background = ids.copy(), ids == 0
+    holes = label(background, connectivity=1)  # an object is connected over corners, so background is not
+    for number in np.unique(ids[~background]).tolist():
+        enclosed = background & binary_fill_holes(ids == number)
+        beside = np.unique(holes[enclosed & binary_dilation(ids == number)])
+        filled[enclosed & np.isin(holes, beside)] = number
+    return filled
 
 
 class Cleand(MapTransform):

@@ -54,8 +54,8 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     summaries = [_summary(path) for path in (first, second)]
     protocols = []
     if all(summaries):
-        _check_alike(first, second, *summaries)
         protocols = [protocol_of(summary).text for summary in summaries]
+        _check_alike(first, second, *summaries)
         # the dataset may lie elsewhere by now
         tables = [
             {os.path.relpath(image, summary["images"]): row for image, row in table.items()}
@@ -65,7 +65,7 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     if not common:
         raise InputError(f"{first} and {second} have no image in common; evaluate both on the same images")
     rows = [[table[image] for image in common] for table in tables]
-    other = [image for image, *both in zip(common, *rows) if len({row.get("label_pixels") for row in both}) > 1]
+    other = [image for image, *both in zip(common, *rows) if _labels_differ(*both)]
     if other:
         raise InputError(
             f"{other[0]} has another label in {first} than in {second} ({len(other)} such image(s)); evaluate both on "
@@ -80,7 +80,10 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     left_out = len(tables[0]) + len(tables[1]) - 2 * len(common)
     differences = {}
     for name in scores:
-        before, after = ([float(row[name]) for row in each] for each in rows)
+        before, after = (
+            [_number(path, image, name, row) for image, row in zip(common, each)]
+            for path, each in zip((first, second), rows)
+        )
         differences[name] = _difference(before, after, groups)
     found = {"num_images": len(common), "left_out": left_out, "protocols": protocols, "fitted_alike": fitted_alike}
     return {**found, "scores": differences}
@@ -95,10 +98,23 @@ def _summary(path: str | Path) -> dict[str, Any]:
 def _check_alike(first: str | Path, second: str | Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Refuse to compare scores that have another meaning."""
     for name in ("out_channels", "pixel_size", "tolerance"):
-        if before[name] != after[name]:
+        if before.get(name) != after.get(name):
             raise InputError(
-                f"{first} was scored with {name} {before[name]}, {second} with {after[name]}; evaluate both alike"
+                f"{first} was scored with {name} {before.get(name)}, {second} with {after.get(name)}; evaluate both "
+                "alike, by the same version"
             )
+
+
+def _labels_differ(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+    """Whether an image has another label in one table than in another, by the pixels of each class."""
+    return any(first[name] != second[name] for name in first.keys() & second.keys() if name.startswith("label_pixels"))
+
+
+def _number(path: str | Path, image: str, name: str, row: Mapping[str, str]) -> float:
+    try:
+        return float(row[name])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} has {row[name]!r} as {name} of {image}; evaluate again") from error
 
 
 def _difference(first: Sequence[float], second: Sequence[float], groups: Sequence[str]) -> dict[str, float]:

@@ -61,7 +61,7 @@ def cross_validate(
     with runs.locked():
         config = runs.config()
         check_names(config.get())
-        check_knobs(config.get_parsed_content("hyperparameters"))
+        check_knobs({**config.get_parsed_content("hyperparameters"), **runs.of_evaluation()})
         report = config.get_parsed_content("data_check")
         split: Split = config.get_parsed_content("divided")
         if unknown := [fold for fold in folds if not 0 <= fold < len(split.folds)]:

@@ -122,7 +122,8 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
     whole = ImageToMask(network, settings["color_space"]).eval()
     facts = {name: settings[name] for name in _FACTS}
     height, width = settings["spatial_size"]
-    images = [_picture(height, width), _picture(2 * _STRIDE, 3 * _STRIDE)]  # of another size too
+    # a side of one stride would be taken for a constant; of another size too
+    images = [_picture(max(height, 2 * _STRIDE), max(width, 2 * _STRIDE)), _picture(2 * _STRIDE, 3 * _STRIDE)]
     scaled = [MinMax()(image) for image in images]
     files = []
     for name in dict.fromkeys(formats):

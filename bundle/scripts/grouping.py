@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from .duplicates import Pair, clusters
 from .errors import InputError
 from .given_files import given_path, given_text
+from .pages import stem
 from .survey import Facts
 
 __all__ = ["belong_together", "group_names", "strata"]
@@ -92,7 +93,7 @@ def strata(datalist: Sequence[Mapping[str, Any]], facts: Sequence[Facts]) -> lis
     classes = [" ".join(str(label) for label, count in enumerate(each.pixels) if count) for each in facts]
     if len(set(classes)) > 1:
         return classes
-    shares = [1 - each.pixels[0] / sum(each.pixels) for each in facts]
+    shares = [1 - each.pixels[0] / sum(each.pixels) if each.problem is None else 0.0 for each in facts]
     middle = median(shares)
     return ["small" if share < middle else "large" for share in shares]
 
@@ -124,7 +125,7 @@ def _by_table(files: Sequence[Path], path: str, column: str) -> list[str]:
     by_name = {row["image"]: row[column] for row in rows}
     names = []
     for path_of_image in files:
-        name = by_name.get(path_of_image.name) or by_name.get(path_of_image.stem)
+        name = by_name.get(path_of_image.name) or by_name.get(stem(path_of_image))
         if not name:
             raise InputError(f"{path} has no {column} for {path_of_image.name}; add a line for every image")
         names.append(name)

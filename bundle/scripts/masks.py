@@ -96,6 +96,8 @@ def _two_classes(pixels: Pixels, path: str) -> NDArray[np.uint8]:
     largest = len(counts) - 1
     if largest <= 1:
         return values.astype(np.uint8)
+    if pixels.palette is None and largest == pixels.full_scale < 255 and not counts[1:-1].any():
+        return (values > 0).astype(np.uint8)  # white of 2 or 4 bits
     full_scale = 255 if largest <= 255 else 65535
     if 2 * largest < full_scale:
         raise InputError(
@@ -209,7 +211,9 @@ def _check_not_ids(counts: NDArray[np.intp], full_scale: int, path: str) -> None
     if len(counts) - 1 < full_scale:
         is_ids = len(present) == len(counts) and len(present) > 2
     else:
-        is_ids = present.tolist() in ([0, 1, full_scale], [1, full_scale])
+        below = present[:-1]  # ids, and full scale for what shall be ignored
+        few = 2 <= len(below) <= _FEW_VALUES and below[0] <= 1 and below[-1] - below[0] == len(below) - 1
+        is_ids = few or present.tolist() == [1, full_scale]
     if is_ids:
         raise InputError(
             f"{path} holds ids rather than background and object (values found: {_listed(counts)}); "

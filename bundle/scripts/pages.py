@@ -26,18 +26,24 @@ from .errors import InputError
 from .image_headers import Source, open_image, page_count, tile_size, turned_to, upright_size
 from .pixels import Pixels, check_size, decode
 
-__all__ = ["SUFFIXES", "count_pages", "has_image_suffix", "read_pages"]
+__all__ = ["SUFFIXES", "count_pages", "has_image_suffix", "read_pages", "stem"]
 
 #: ends of the names of supported files, in lower case
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom", ".nii", ".nii.gz")
 
-
+_TWOFOLD = ".nii.gz"
 _LARGEST = float(np.finfo(np.float32).max) / 2  # so that differences are finite, too
 
 
 def has_image_suffix(name: str | os.PathLike[str]) -> bool:
     """Whether a file's name ends as that of a supported format, in any case."""
     return Path(name).name.lower().endswith(SUFFIXES)
+
+
+def stem(name: str | os.PathLike[str]) -> str:
+    """A file's name without the suffix of its format, which can be ``.nii.gz``."""
+    file = Path(name)
+    return file.name[: -len(_TWOFOLD)] if file.name.lower().endswith(_TWOFOLD) else file.stem
 
 
 def count_pages(path: str) -> int:

@@ -32,7 +32,7 @@ _SHOWN = 3  # differences in a message
 # Names in the config that change where and how quickly a training runs and what it is called, not its result.
 _WITHOUT_EFFECT = {
     "_meta_", "imports", "bundle_root",
-    "dataset_dir", "output_dir", "num_workers", "cache_rate", "save_interval", "device",
+    "dataset_dir", "output_dir", "max_pixels", "num_workers", "cache_rate", "save_interval", "device",
     "tracking_uri", "experiment_name", "artifact_location", "run_prefix", "run_name", "parent_run", "run_dir", "resume",
     "pixels_per_image", "fitting_batch_size", "unfinished", "executed_config", "save_execute_config", "is_not_rank0",
     "initialize", "finalize", "run", "training",

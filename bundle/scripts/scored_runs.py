@@ -26,9 +26,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from monai.bundle import ConfigParser
 
+from .checks import check_knobs
 from .command_line import config_files_of, config_of
 from .errors import InputError
 from .folds import Split
@@ -113,6 +115,21 @@ class ScoredRuns:
         knobs = {**_of_training(self.knobs), "output_dir": folder, "run_dir": folder}
         return config_of([*self.config_files, *overlays], knobs)
 
+    def of_evaluation(self) -> dict[str, Any]:
+        """The knobs that evaluations here have and trainings have not, checked.
+
+        Raises:
+            InputError: if one has no such value.
+        """
+        config = config_of([*self.config_files, self._evaluate], self.knobs)
+        found = {name: config.get_parsed_content(name) for name in _OF_EVALUATION_ALONE}
+        check_knobs(found)
+        return found
+
+    @property
+    def _evaluate(self) -> str:
+        return str(Path(self.config_files[0]).parent / "evaluate.json")  # its neighbor
+
     def remember(self, split: Split, folds: Iterable[int]) -> None:
         """Bind the folder to its settings and to a split, once they are known to be right.
 
@@ -180,7 +197,7 @@ class ScoredRuns:
             of_training = {**_of_training(knobs), **common, "run_prefix": prefix}
             self._monai("training", config_files, of_training, name, device)
             trained.touch()
-        files = [*config_files, str(Path(self.config_files[0]).parent / "evaluate.json")]  # its neighbor
+        files = [*config_files, self._evaluate]
         kept = {knob: value for knob, value in knobs.items() if knob in _OF_EVALUATION}
         common["run_name"] = f"{prefix}_scores_{uuid.uuid4().hex[:8]}"
         self._monai("evaluating", files, {**kept, **common, "scores_dir": str(self.scores_dir(name))}, name, device)
@@ -223,6 +240,7 @@ _OF_EVALUATION_ALONE = ("pixel_size", "tolerance")
 # those that change what an evaluation computes and that models do not remember
 _OF_EVALUATION = (
     *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images", "parent_run"),
+    "max_pixels",
     *_OF_EVALUATION_ALONE,
 )
 

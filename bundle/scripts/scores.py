@@ -17,13 +17,14 @@ import csv
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from monai.utils import evenly_divisible_all_gather, string_list_all_gather
+from monai.utils import evenly_divisible_all_gather
 
 from .errors import InputError
 from .intervals import interval_text, mean_with_interval
@@ -87,7 +88,8 @@ class SaveScores:
             self.pixels.append(torch.stack([mask.long().cpu() for mask in masks]))
 
     def __call__(self, engine: Engine) -> None:
-        names, groups, seen = map(string_list_all_gather, (self.names, self.groups, self.seen))
+        facts: Any = idist.all_gather(list(zip(self.names, self.groups, self.seen)))  # a list of each process
+        names, groups, seen = map(list, zip(*chain(*facts)))
         pixels = evenly_divisible_all_gather(torch.stack(self.pixels).to(idist.device()), concat=True).cpu()
         if idist.get_rank() > 0:
             return

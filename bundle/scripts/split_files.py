@@ -28,6 +28,7 @@ from .errors import InputError
 from .folds import Fold, Split, relative_names
 from .given_files import given_json, given_path
 from .grouping import belong_together, group_names, strata
+from .pages import stem
 from .splits import divide, set_aside
 from .survey import Facts
 from .whole_files import write_json
@@ -226,7 +227,7 @@ def _positions(images: Sequence[str]) -> dict[str, int]:
     """By every name that a file may give an image: its path; its file name or stem where no other has the same."""
     short: dict[str, set[int]] = {}
     for i, image in enumerate(images):
-        for name in (Path(image).name, Path(image).stem, Path(image).stem.removesuffix("_0000")):
+        for name in (Path(image).name, stem(image), stem(image).removesuffix("_0000")):
             short.setdefault(name, set()).add(i)
     single = {name: min(found) for name, found in short.items() if len(found) == 1}
     return {**single, **{image: i for i, image in enumerate(images)}}

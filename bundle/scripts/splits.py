@@ -160,8 +160,8 @@ def _check(
         raise InputError(f"num_folds is {num_folds} for {len(datalist)} image(s); add images, or use fewer folds")
     if remainder not in ("spread", "train"):
         raise InputError(f'remainder is {remainder!r}; use "spread" or "train"')
-    if not 0 < validation_share <= 0.5:
-        raise InputError(f"validation_share is {validation_share}; use more than 0 and at most 0.5")
+    if not isinstance(validation_share, (int, float)) or not 0 < validation_share <= 0.5:
+        raise InputError(f"validation_share is {validation_share!r}; use more than 0 and at most 0.5")
 
 
 def _official(datalist: Sequence[Item]) -> Outer:

@@ -158,6 +158,7 @@ def test_scores_of_another_training_are_refused(held, blobs, tmp_path, capsys, m
     mask = Image.open(images / "masks" / "case 00.png").transpose(Image.Transpose.ROTATE_180)
     mask.save(images / "masks" / "case 00.png")
     assert "(images_digest was " in refusal("--dataset_dir", str(images))
+    assert "(pixel_size was null and is 0.5)" in refusal("--pixel_size", "0.5")
 
 
 def test_mistakes_are_one_sentence(held, blobs, capsys):
@@ -171,6 +172,7 @@ def test_mistakes_are_one_sentence(held, blobs, capsys):
         (["--recipes", "paper", "--speed_size", "100"], "speed_size is 100; it must be divisible by 32"),
         (["--recipes", "paper", "--seeds", "0", "-1"], "seed is -1"),
         (["--recipes", "paper", "--max_epoch", "3"], "max_epoch"),
+        (["--recipes", "paper", "--pixel_size", "0"], "pixel_size is 0; it must be the side of a pixel in mm"),
         (["--recipes", "paper", "--fold", "1"], "was begun with fold None, now it is 1; set it as it was to go on"),
     ):
         with pytest.raises(SystemExit):

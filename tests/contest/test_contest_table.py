@@ -28,11 +28,12 @@ def scores(dice: float, group: str = "") -> dict[str, float | str]:
     return {"group": group, "dice": dice, **others}
 
 
-def table_of(folder: Path, results: dict) -> str:
+def table_of(folder: Path, results: dict, **facts: dict) -> str:
     for each, by_seed in results.items():
         for seed in by_seed:
             hours = seed + (1 if each.network == "a" else 10)
-            write_json(results_path(folder, each, seed).with_suffix(".json"), {"machine": "there", "hours": hours})
+            found = {"machine": "there", "hours": hours, **facts}
+            write_json(results_path(folder, each, seed).with_suffix(".json"), found)
     cost = {"parameters": 1e6, "gmacs": 1.0, "latency": None, "step": {"median": 7}}
     costs = {"machine": "here", "size": 32, "networks": {"a": cost, "b": cost}}
     return write_contest(folder, results, costs, "this", "paper")
@@ -75,6 +76,12 @@ def test_intervals_are_over_groups_of_images(tmp_path):
         widths.append(None if dice["low"] is None else dice["high"] - dice["low"])
     assert widths[0] < 0.15 and widths[1] == pytest.approx(0.4)  # two patients tell little of others
     assert widths[2] is None and "| 70.00 (one group: no interval) |" in text
+
+
+def test_distances_are_told_in_their_unit(tmp_path):
+    results = {Contestant("r", "a"): {0: {"0.png": scores(0.5)}}}
+    assert "| HD95, pixels |" in table_of(tmp_path, results)
+    assert "| HD95, mm |" in table_of(tmp_path, results, training={"pixel_size": 0.5})
 
 
 def test_scores_of_other_images_do_not_mix(tmp_path):

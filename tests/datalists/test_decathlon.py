@@ -62,6 +62,11 @@ def test_nnunet(tmp_path):
     assert "part" not in items[0]
     images.save(tmp_path / "labelsTs/c.png", images.marked())
     assert [item["part"] for item in from_decathlon(tmp_path)] == ["train", "train", "test"]
+    (tmp_path / "labelsTr/d.nii.gz").touch()
+    with pytest.raises(InputError, match="d.nii.gz has no image d_0000.nii.gz in"):
+        from_decathlon(tmp_path)
+    (tmp_path / "imagesTr/d_0000.nii.gz").touch()
+    assert "d_0000.nii.gz" in [Path(item["image"]).name for item in from_decathlon(tmp_path)]
 
 
 @pytest.mark.parametrize("content, names, message", [

@@ -51,6 +51,15 @@ def test_endings_of_masks(mask, tmp_path):
     assert names(from_folder(folder(tmp_path, "images/a.jpg", f"masks/{mask}.png"))) == [("a.jpg", f"{mask}.png")]
 
 
+def test_an_ending_in_two_parts(tmp_path):
+    paired = [("a.nii.gz", "a_mask.nii.gz"), ("b.png", "b.NII.GZ"), ("c.nii", "c.png")]
+    for image, mask in paired:
+        for path in (tmp_path / "images" / image, tmp_path / "masks" / mask):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    assert names(from_folder(tmp_path)) == paired
+
+
 def test_names_of_any_language(tmp_path):
     # macOS writes an accent as a character of its own.
     composed, decomposed = (unicodedata.normalize(form, "Überlappung ä 画像") for form in ("NFC", "NFD"))

@@ -172,7 +172,7 @@ def _in_turn(
 
 
 def _quartiles(values: list[float]) -> list[float]:
-    return statistics.quantiles(values, n=4) if len(values) > 1 else 3 * values
+    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * values
 
 
 def _ask(name: str, process: ProcessPoolExecutor, device: torch.device) -> float:

@@ -84,10 +84,11 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
             values = config.get_parsed_content("hyperparameters")
             for seed in asked.seeds:
                 check_knobs({**values, "seed": seed})
+        of_evaluation = {name: value for name, value in runs.of_evaluation().items() if name in runs.knobs}
         config = configs[contestants[0]]
         config.get_parsed_content("folds")  # which says so, if there is none of that number
         runs.remember(config.get_parsed_content("divided"), [config.get_parsed_content("fold")])
-        terms = {each: terms_of(config) for each, config in configs.items()}
+        terms = {each: {**terms_of(config), **of_evaluation} for each, config in configs.items()}
         read_results(runs.folder, terms, asked.seeds)  # before anything is measured or trained, for what it refuses
         speed = _speed(runs, asked, overlays, configs)
         protocol = config.get_parsed_content("hyperparameters")["protocol"]

@@ -30,8 +30,8 @@ from .results import COLUMNS, Results, Table, results_path
 
 __all__ = ["write_contest"]
 
-# scores, how they are told, and in what unit
-_SCORES = {"dice": ("Dice, %", 100), "iou": ("IoU, %", 100), "mae": ("MAE, %", 100), "hd95": ("HD95, pixels", 1)}
+# scores, how they are told, and times what
+_SCORES = {"dice": ("Dice, %", 100), "iou": ("IoU, %", 100), "mae": ("MAE, %", 100), "hd95": ("HD95, {unit}", 1)}
 
 
 def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], command: str, protocol: str) -> str:
@@ -113,12 +113,14 @@ def _text(
         f"Speed: one image of {size} x {size}, and a training step of 8; {speed['machine']}",
         "",
     ]
-    header = ["recipe", "network", "seeds", *(told for told, _ in _SCORES.values()), "sd", f"less {first}"]
+    unit = "mm" if "pixel_size" in trainings[0].get("training", {}) else "pixels"
+    scores = [told.format(unit=unit) for told, _ in _SCORES.values()]
+    header = ["recipe", "network", "seeds", *scores, "sd", f"less {first}"]
     header += ["parameters, M", "GMACs", "1 image, ms", "step, ms", "hours"]
     lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for row in rows:
         cells = [row["recipe"], row["network"], ", ".join(map(str, row["seeds"]))]
-        cells += [_cell(row["scores"][name], unit) for name, (_, unit) in _SCORES.items()]
+        cells += [_cell(row["scores"][name], times) for name, (_, times) in _SCORES.items()]
         dice, cost = row["scores"]["dice"], speed["networks"][row["network"]]
         cells.append("-" if dice["sd_of_seeds"] is None else f"{100 * dice['sd_of_seeds']:.2f}")
         cells.append(_cell(dice["difference"], 100, "+.2f") if "difference" in dice else "-")
@@ -134,9 +136,9 @@ def _hours(trainings: Sequence[Mapping[str, Any]]) -> str:
     return f"{len(trainings)} training{'s' * (len(trainings) > 1)} in {taken:.1f} hours, evaluations counted"
 
 
-def _cell(found: Mapping[str, Any], unit: float, form: str = ".2f") -> str:
+def _cell(found: Mapping[str, Any], times: float, form: str = ".2f") -> str:
     ends = ("mean", "low", "high")
-    scaled = {end: None if found[end] is None else unit * found[end] for end in ends}  # one group has no interval
+    scaled = {end: None if found[end] is None else times * found[end] for end in ends}  # one group has no interval
     return f"{scaled['mean']:{form}} ({interval_text(scaled, form)})"
 
 

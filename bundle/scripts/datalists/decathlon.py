@@ -22,6 +22,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..given_files import given_json
+from ..pages import stem
 from .files import Item, dataset_folder, image_files, is_image
 
 __all__ = ["from_decathlon"]
@@ -101,13 +102,14 @@ def _nnunet(folder: Path, ending: str, part: str) -> list[Item]:
     for needed in (image_folder, mask_folder):
         if not needed.is_dir():
             raise InputError(f"{folder} has no folder {needed.name}/; expected is{_TREE}")
-    images = {image.stem: image for image in image_files(image_folder)}
+    images = {stem(image): image for image in image_files(image_folder)}
     items = []
     for mask in image_files(mask_folder):
-        image = images.pop(f"{mask.stem}_0000", None)
+        name = stem(mask)
+        image = images.pop(f"{name}_0000", None)
         if image is None:
-            raise InputError(f"{mask} has no image {mask.stem}_0000{mask.suffix} in {image_folder}; add it")
-        if f"{mask.stem}_0001" in images:
+            raise InputError(f"{mask} has no image {name}_0000{mask.name[len(name):]} in {image_folder}; add it")
+        if f"{name}_0001" in images:
             raise InputError(
                 f"{image} is one of several files of an image, one for each channel; save them as one gray or RGB file"
             )

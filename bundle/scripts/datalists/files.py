@@ -24,7 +24,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..given_files import given_path
-from ..pages import SUFFIXES, has_image_suffix
+from ..pages import SUFFIXES, has_image_suffix, stem
 
 __all__ = [
     "Item",
@@ -165,7 +165,7 @@ def first_names(paths: Sequence[str | PathLike[str]]) -> str:
 
 
 def _stem(path: Path) -> str:
-    return unicodedata.normalize("NFC", path.stem)  # macOS decomposes accents in names that it writes
+    return unicodedata.normalize("NFC", stem(path))  # macOS decomposes accents in names that it writes
 
 
 def _refuse_single(single: Sequence[Path], problem: str, searched: Path) -> None:

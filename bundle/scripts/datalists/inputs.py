@@ -16,7 +16,6 @@ import csv
 import io
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from ..errors import InputError
 from ..given_files import given_path, given_text
 from ..marks import read_mark
 from ..nifti import is_nifti
-from ..pages import count_pages, has_image_suffix
+from ..pages import count_pages, has_image_suffix, stem
 from .files import Item, first_names, is_image, is_visible
 
 __all__ = ["images_to_segment"]
@@ -44,7 +43,6 @@ _EXPECTED = """
 _LISTS = (".txt", ".csv")
 _MAY_BE_MADE = (".png", ".tif", ".nii.gz")
 _MAY_HAVE_PAGES = (".tif", ".tiff", ".gif", ".dcm", ".dicom")
-_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 _LABELS = ("masks", "labels")  # beside images/: those of a dataset to train on
 _OF_MONAI_LABEL = "datastore_v2.json"  # beside labels/: those that somebody has drawn
 
@@ -196,7 +194,7 @@ def _mask_suffix(file: Path) -> str:
 def _mask_names(files: Sequence[PurePath], suffixes: Sequence[str]) -> list[str]:
     """Names that differ, from folders of masks too, in any case of their letters, which some file systems ignore."""
     names = [
-        file.with_name((_ENDING.sub("", file.name) if has_image_suffix(file) else file.name) + suffix).as_posix()
+        file.with_name((stem(file) if has_image_suffix(file) else file.name) + suffix).as_posix()
         for file, suffix in zip(files, suffixes)
     ]
     whole = [f"{file.as_posix()}{suffix}" for file, suffix in zip(files, suffixes)]
