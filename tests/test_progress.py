@@ -78,7 +78,7 @@ def epoch_line(log, validated_epoch: int) -> str:
         )
     )
     state = SimpleNamespace(epoch=4, max_epochs=9, metrics={"train_loss": 0.5}, times={"EPOCH_COMPLETED": 2.0})
-    EpochLine(validator, torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.01))(SimpleNamespace(state=state))
+    EpochLine(validator, SimpleNamespace(learning_rate=0.01))(SimpleNamespace(state=state))
     (record,) = log.records
     return record.getMessage()
 

@@ -99,6 +99,7 @@ def find(folder: Path, recipe: dict[str, Any], resume: bool = True) -> Unfinishe
 def test_another_training_is_told_what_differs(tmp_path):
     known = {"images": {"a.png": "1", "b.png": "2", "c.png": "3"}, "train#loss#smooth_nr": 1}
     begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001, **known)
+    write_checkpoint(tmp_path / "train_1", {"epoch": 5, "step": 40}, epoch=5, step=40)
     asked = {**begun, "learning_rate": 0.01, "images": {"a.png": "1", "b.png": "4", "d.png": "5"}}
     with pytest.raises(InputError) as told:
         find(tmp_path, asked)
@@ -111,6 +112,12 @@ def test_another_training_is_told_what_differs(tmp_path):
     assert find(tmp_path, asked, resume=False) is None
     assert (tmp_path / "train_1").is_dir()
     assert find(tmp_path, asked) is None  # it was left
+
+
+def test_a_training_that_has_no_checkpoint_yet_is_in_no_others_way(tmp_path):
+    begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001)  # such as one with a knob that ended it
+    assert find(tmp_path, {**begun, "learning_rate": 0.01}) is None
+    assert find(tmp_path, begun) is None  # it was left
 
 
 def test_the_last_of_the_same_recipe_goes_on(tmp_path):
@@ -168,7 +175,7 @@ def test_a_damaged_note_of_a_run_stops_no_other(tmp_path, caplog):
 
 def test_what_a_training_learns_from_is_part_of_it(blobs, tmp_path):
     shutil.copytree(blobs, tmp_path / "data")
-    code = cut_off(tmp_path, tmp_path / "data", "epoch   1/3", signal.SIGKILL)
+    code = cut_off(tmp_path, tmp_path / "data", "epoch   2/3", signal.SIGKILL)  # after the first was saved
     assert code == -9
     mask = next((tmp_path / "data" / "masks").iterdir())
     pixels = 255 - np.asarray(Image.open(mask).convert("L"))

@@ -29,7 +29,7 @@ import torch
 from .settings import file_digest
 from .whole_files import synced
 
-__all__ = ["newest_checkpoint", "write_checkpoint"]
+__all__ = ["has_checkpoint", "newest_checkpoint", "write_checkpoint"]
 
 _NAME = re.compile(r"checkpoint_epoch=(\d+)_step=(\d+)_([0-9a-f]{16})\.pt")
 _KEPT = 2
@@ -88,6 +88,11 @@ def newest_checkpoint(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
             problem = f"cannot be read ({error})"
         _logger.warning(f"{path} {problem}; the checkpoint before it is used, if there is one")
     return None
+
+
+def has_checkpoint(folder: str | os.PathLike[str]) -> bool:
+    """Whether there is one in the folder of a run, damaged ones counted."""
+    return any(True for _ in _newest_first(Path(folder)))
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:

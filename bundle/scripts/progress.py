@@ -26,9 +26,9 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Timer
 from monai.engines import Evaluator
 from torch import nn
-from torch.optim import Optimizer
 
 from .command_line import as_typed
+from .curves import SaveCurves
 from .folds import Split
 from .protocols import PROTOCOLS
 from .settings import overlays_of
@@ -168,12 +168,12 @@ class EpochLine:
 
     Args:
         validator: the evaluator used for validation.
-        optimizer: the trainer's optimizer.
+        curves: which know the learning rate that the epoch began with; by its end, that is the next one's.
     """
 
-    def __init__(self, validator: Evaluator, optimizer: Optimizer) -> None:
+    def __init__(self, validator: Evaluator, curves: SaveCurves) -> None:
         self.validator = validator
-        self.optimizer = optimizer
+        self.curves = curves
 
     def __call__(self, engine: Engine) -> None:
         """
@@ -187,5 +187,4 @@ class EpochLine:
             scores = "  ".join(f"{name} {value:.4f}" for name, value in validated.metrics.items())
             line += f"  {scores}  (best {validated.best_metric:.4f}, epoch {validated.best_metric_epoch})"
             seconds += validated.times["COMPLETED"]
-        rate = self.optimizer.param_groups[0]["lr"]
-        _logger.info(f"{line}  lr {rate:.1e}  {seconds:.1f} s")
+        _logger.info(f"{line}  lr {self.curves.learning_rate:.1e}  {seconds:.1f} s")

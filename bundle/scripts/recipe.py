@@ -36,7 +36,7 @@ _WITHOUT_EFFECT = {
     "tracking_uri", "experiment_name", "artifact_location", "run_prefix", "run_name", "parent_run", "run_dir", "resume",
     "pixels_per_image", "fitting_batch_size", "unfinished", "executed_config", "save_execute_config", "is_not_rank0",
     "initialize", "finalize", "run", "training",
-    "hyperparameters", "settings", "data_check", "train#handlers", "train#dataset",
+    "hyperparameters", "settings", "data_check", "curves", "train#handlers", "train#dataset",
     "train#trainer#optim_set_to_none", "validate#handlers", "validate#dataset",
 }  # fmt: skip
 

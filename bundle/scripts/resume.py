@@ -25,7 +25,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from .caller import calling_parser
-from .checkpoint_files import newest_checkpoint
+from .checkpoint_files import has_checkpoint, newest_checkpoint
 from .errors import InputError
 from .recipe import differences
 from .whole_files import read_json, write_json
@@ -67,8 +67,9 @@ def find_unfinished(
         resume: False leaves those that were cut off aside, from then on.
 
     Raises:
-        InputError: if another training is at ``ckpt_dir``; if trainings into it were cut off, but none of this recipe:
-            it names what differs; if the name that was given is that of a training which is finished.
+        InputError: if another training is at ``ckpt_dir``; if trainings into it were cut off and have checkpoints, but
+            none is of this recipe: it names what differs; if the name that was given is that of a training which is
+            finished.
     """
     found = _find(output_dir, run_prefix, recipe, resume) if idist.get_rank() == 0 else ""
     if idist.get_world_size() > 1:  # the others would meet the lock of the first
@@ -104,8 +105,9 @@ def _find(output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: b
         if resume and path in cut_off:
             raise InputError(_is_another(path.parent, cut_off[path], recipe))
         raise InputError(f"run_name {given} is that of a training which is there, {path.parent}; give another name")
-    if resume and cut_off:
-        last = list(cut_off)[-1]
+    would_be_lost = [path for path in cut_off if has_checkpoint(path.parent)]
+    if resume and would_be_lost:
+        last = would_be_lost[-1]
         raise InputError(_is_another(last.parent, cut_off[last], recipe))
     for path in cut_off:
         write_json(path, {**runs[path], "status": "left"})
