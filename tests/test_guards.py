@@ -29,7 +29,7 @@ from torch import nn
 from scripts.errors import InputError
 from scripts.guards import SkipNonFinite, check_space
 from scripts.metrics import FiniteAverage
-from workflows import run, train_small
+from workflows import causes, run, train_small
 
 PATHS = [{"image": f"/data/{name}.png"} for name in "abcdefgh"]
 
@@ -155,3 +155,30 @@ def test_without_space_nothing_begins(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(2**30, 2**30 - 2**20, 2**20))
     with pytest.raises(InputError, match="output_dir .* has 1 MiB free, and a training needs 64; make room, or"):
         check_space(nn.Linear(2, 2), output_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("names, knob", [
+    (("train", "check"), "output_dir"), (("train", "evaluate"), "output_dir"), (("train", "evaluate"), "scores_dir"),
+    (("inference",), "output_dir"),
+])
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(names, knob, trained, blobs, tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "x"
+    places = {"dataset_dir": str(blobs), "ckpt_dir": str(trained.ckpt_dir), "output_dir": str(tmp_path / "out")}
+    with pytest.raises(RuntimeError) as failure:
+        run(*names, **{**places, knob: str(folder)})
+    (error,) = {str(each) for each in causes(failure.value) if isinstance(each, InputError)}
+    assert error == f"{knob} {folder} cannot be written to (Not a directory); give another"
+
+
+@pytest.mark.parametrize("names, knob, value", [
+    (("train", "evaluate"), "color_space", "YCrCb"), (("train", "evaluate"), "split", "nowhere.json"),
+    (("inference",), "color_space", "YCrCb"),
+])
+def test_a_model_is_used_as_it_was_trained(names, knob, value, trained, blobs, tmp_path):
+    places = {"dataset_dir": str(blobs), "ckpt_dir": str(trained.ckpt_dir), "output_dir": str(tmp_path)}
+    with pytest.raises(RuntimeError) as failure:
+        run(*names, **places, **{knob: value})
+    (error,) = {str(each) for each in causes(failure.value) if isinstance(each, InputError)}
+    assert error.startswith(f"{knob} is '{value}', but the model was trained with {trained.settings[knob]!r}")
+    assert not list(tmp_path.glob("*.png"))

@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser
 
 from scripts.errors import InputError
 from scripts.settings import PUBLISHED, file_digest, keep_previous_model, read_settings, settings_of_checkpoint
+from scripts.settings_check import check_as_trained
 from workflows import BUNDLE
 
 
@@ -113,3 +114,10 @@ def test_the_model_before_is_used_as_it_was_trained(tmp_path, workflow):
     config.read_config([str(BUNDLE / "configs" / name) for name in ("train.json", f"{workflow}.json")])
     config.update({"ckpt_dir": str(tmp_path / "models"), "checkpoint": checkpoint})
     assert config.get_parsed_content("spatial_size") == [96, 96]
+
+
+def test_of_published_checkpoints_nobody_knows_how_they_were_trained():
+    check_as_trained(PUBLISHED, color_space="YCrCb")
+    check_as_trained({**PUBLISHED, "run": "train_1", "split": "all"}, color_space="RGB", split="all")
+    with pytest.raises(InputError, match="split is None, but the model was trained with 'all' .*; leave it out"):
+        check_as_trained({**PUBLISHED, "run": "train_1", "split": "all"}, split=None)

@@ -23,7 +23,7 @@ from .errors import InputError
 from .masks import MAX_CLASSES
 from .protocols import TRAINING_PROTOCOLS
 
-__all__ = ["check_settings"]
+__all__ = ["check_as_trained", "check_settings"]
 
 
 def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -41,6 +41,24 @@ def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) ->
             raise InputError(
                 f"{path} has {name} {reprlib.repr(settings[name])}; expected is {expected}: put back the file as the "
                 "training wrote it, or train again"
+            )
+
+
+def check_as_trained(trained: Mapping[str, Any], **knobs: Any) -> None:
+    """Check knobs that a model is used with as it was trained; of a published checkpoint nothing is known.
+
+    Args:
+        trained: the model's settings.
+        knobs: names and values.
+
+    Raises:
+        InputError: if one has another value.
+    """
+    for name, value in knobs.items() if "run" in trained else []:
+        if value != trained.get(name):
+            raise InputError(
+                f"{name} is {value!r}, but the model was trained with {trained.get(name)!r} and is used as it was "
+                "trained; leave it out"
             )
 
 
