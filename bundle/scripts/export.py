@@ -144,7 +144,10 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
             if settings["cleaning"] != NO_CLEANING:
                 _logger.warning(f"{path}: masks are not cleaned; its metadata says how evaluation does that")
             if settings["geometry"] == "native":
-                _logger.warning(f"{path}: give it whole images; of windows each would be scaled by itself")
+                _logger.warning(
+                    f"{path}: the model knows windows of {height} x {width}, of an image that is scaled as a whole; "
+                    "masks like the bundle's take the zip, or model.onnx on windows that overlap"
+                )
         else:
             path = output_dir / "qtseg.zip"
             with tempfile.TemporaryDirectory() as folder:
