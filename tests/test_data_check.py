@@ -117,7 +117,10 @@ def test_objects_that_would_vanish(tmp_path):
     ((60, 50), 100, {"spatial_size": [128, 128], "batch_size": 8, "out_channels": 2}),
 ])
 def test_suggestions(size, count, suggestion, tmp_path):
-    assert check([facts(str(i), size=size) for i in range(count)], tmp_path)["suggestions"] == suggestion
+    found = [facts(str(i), size=size) for i in range(count)]
+    assert check(found, tmp_path)["suggestions"] == suggestion
+    native = check(found, tmp_path, spatial_size=None)["suggestions"]
+    assert native == {name: value for name, value in suggestion.items() if name != "spatial_size"}
 
 
 @pytest.mark.parametrize("objects, size, fitted, small", [

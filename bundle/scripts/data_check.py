@@ -93,11 +93,15 @@ def check_data(
                 name: _quartiles([getattr(each, name) for each in usable]) for name in ("low", "high", "mean", "spread")
             },
             "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
-            "suggestions": _suggest(usable) if training else {},  # a model keeps to what it was trained with
+            "suggestions": {},
         }
-        tell = training and not for_small
-        small = tell and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"])
-        report["worth_comparing"] = _FOR_SMALL if small else {}
+        suggested = _suggest(usable)
+        small = not for_small and _are_small(usable, spatial_size and suggested["spatial_size"])
+        if spatial_size is None:
+            del suggested["spatial_size"]  # which is of windows there
+        if training:  # a model keeps to what it was trained with
+            report["suggestions"] = suggested
+        report["worth_comparing"] = _FOR_SMALL if training and small else {}
     report["num_near_duplicates"] = len(pairs)
     report["near_duplicates"] = _listed(pairs, facts)
     if idist.get_rank() == 0:
