@@ -270,7 +270,7 @@ def test_a_step_takes_the_share_of_each_class(geometry, num_classes, tmp_path):
     items = [{name: str(images.save(tmp_path / f"{name}.png", ids)) for name in ("image", "label")}] * 2
     parser = ConfigParser()
     parser.read_config(str(CONFIGS / "train.json"))
-    parser.update({"geometry": geometry, "spatial_size": [32, 32], "out_channels": num_classes})
+    parser.update({"geometry": geometry, "spatial_size": [32, 32], "out_channels": num_classes, "used_batch_size": 8})
     parser["augment#max_changes"] = 0
     load, prepare = (parser.get_parsed_content(f"train#{name}") for name in ("preprocessing", "trainer#prepare_batch"))
     image, shares = prepare(collate([load(item) for item in items]), torch.device("cpu"), False)
