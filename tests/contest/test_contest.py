@@ -172,7 +172,6 @@ def test_mistakes_are_one_sentence(held, blobs, capsys):
         (["--recipes", "paper", "--speed_size", "100"], "speed_size is 100; it must be divisible by 32"),
         (["--recipes", "paper", "--seeds", "0", "-1"], "seed is -1"),
         (["--recipes", "paper", "--max_epoch", "3"], "max_epoch"),
-        (["--recipes", "paper", "--pixel_size", "0"], "pixel_size is 0; it must be the side of a pixel in mm"),
         (["--recipes", "paper", "--fold", "1"], "was begun with fold None, now it is 1; set it as it was to go on"),
     ):
         with pytest.raises(SystemExit):
@@ -185,6 +184,7 @@ def test_a_wrong_knob_binds_no_folder(blobs, tmp_path, capsys):
     for *words, told in (
         ("--val_interval", "0", "val_interval"),
         ("--val_intervals", "1", "val_intervals"),
+        ("--pixel_size", "0", "pixel_size is 0; it must be the side of a pixel in mm"),
         ("--fold", "7", "fold is 7, but the split has 5 fold(s)"),
         ("--split", "all", "fold 0 of the split holds no image out to score; set another --split"),
     ):
