@@ -18,7 +18,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import cross_validations
 from images import write_blobs
 from workflows import BUNDLE, train_small
 
@@ -42,13 +41,3 @@ def trained(blobs, tmp_path_factory) -> SimpleNamespace:
         settings=json.loads((folder / "models" / "model.json").read_text()),
         bundle_root=BUNDLE,
     )
-
-
-@pytest.fixture(scope="session")
-def validated(blobs, tmp_path_factory) -> SimpleNamespace:
-    """A cross-validation on small images, with all that it has written and told."""
-    folder = tmp_path_factory.mktemp("cross validation") / "cv"
-    with cross_validations.start(folder, blobs) as process:
-        output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return SimpleNamespace(folder=folder, output=output, table=json.loads((folder / "folds.json").read_text()))

@@ -13,20 +13,49 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
 import pytest
 
 import images
-from cross_validations import arguments, start
 from scripts.cross_validation import main
 from scripts.fold_runs import FoldRuns
 from scripts.fold_table import write_fold_table
+from workflows import BUNDLE, CONFIGS
+
+SMALL = ("--num_folds", "2", "--spatial_size", "[32,32]", "--batch_size", "4", "--max_epochs", "2")
+
+
+def arguments(folder: Path, dataset_dir: Path) -> list[str]:
+    files = ["--config_file", str(CONFIGS / "train.json"), "--bundle_root", str(BUNDLE)]
+    return [*files, "--output_dir", str(folder), "--dataset_dir", str(dataset_dir), *SMALL]
+
+
+def start(folder: Path, dataset_dir: Path) -> subprocess.Popen:
+    """The command on one thread."""
+    command = [sys.executable, "-m", "scripts.cross_validation", *arguments(folder, dataset_dir)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(BUNDLE)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=folder.parent, env=environment, **pipes)
+
+
+@pytest.fixture(scope="module")
+def validated(blobs, tmp_path_factory) -> SimpleNamespace:
+    """A cross-validation on small images, with all that it has written and told."""
+    folder = tmp_path_factory.mktemp("cross validation") / "cv"
+    with start(folder, blobs) as process:
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return SimpleNamespace(folder=folder, output=output, table=json.loads((folder / "folds.json").read_text()))
 
 
 def test_all_folds_are_in_one_table(validated):

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,19 +27,31 @@ from scripts.networks.qtseg import QTSeg
 from workflows import run
 
 
+@pytest.fixture(scope="module")
+def validated(blobs, tmp_path_factory) -> Path:
+    """Models of the two folds of a cross-validation, in its folder."""
+    folder = tmp_path_factory.mktemp("cross validation")
+    for fold in (0, 1):
+        small = {"num_folds": 2, "fold": fold, "spatial_size": [32, 32], "batch_size": 4, "max_epochs": 2}
+        places = {"dataset_dir": str(blobs), "ckpt_dir": str(folder / f"fold_{fold}"), "output_dir": str(folder)}
+        run("train", run_id="training", **places, **small)
+        (folder / f"fold_{fold}" / "done").touch()
+    return folder
+
+
 @pytest.mark.parametrize("geometry", ["fit", "native"])
 def test_the_models_of_the_folds_predict_together(geometry, validated, blobs, tmp_path):
     options = {"device": torch.device("cpu"), "precision": "float32"}
-    own = validated.folder / "fold_0" / "model.pt"
-    folds = load_folds(QTSeg(3, 2), validated.folder, checkpoint=own, **options)
+    own = validated / "fold_0" / "model.pt"
+    folds = load_folds(QTSeg(3, 2), validated, checkpoint=own, **options)
     assert len(folds) == 2
     with pytest.raises(InputError, match="other/model.pt is no model of .*; leave out --ckpt_dir and --checkpoint"):
-        load_folds(QTSeg(3, 2), validated.folder, checkpoint=tmp_path / "other" / "model.pt", **options)
+        load_folds(QTSeg(3, 2), validated, checkpoint=tmp_path / "other" / "model.pt", **options)
     common = {"dataset_dir": str(blobs), "geometry": geometry}
-    together = {"output_dir": str(tmp_path / "together"), "cross_validation_dir": str(validated.folder)}
+    together = {"output_dir": str(tmp_path / "together"), "cross_validation_dir": str(validated)}
     run("inference", "ensemble", **together, **common)
     for fold in (0, 1):
-        ckpt_dir = str(validated.folder / f"fold_{fold}")
+        ckpt_dir = str(validated / f"fold_{fold}")
         run("inference", output_dir=str(tmp_path / str(fold)), ckpt_dir=ckpt_dir, **common)
     folders = [tmp_path / name for name in ("together", "0", "1")]
     together, *alone = ([np.asarray(images.opened(p)) for p in sorted(folder.glob("*.png"))] for folder in folders)
@@ -75,7 +88,7 @@ def test_an_ensemble_takes_the_mean_of_probabilities():
 ])
 def test_models_that_do_not_belong_together(spoil, message, validated, tmp_path):
     for fold in (0, 1):
-        shutil.copytree(validated.folder / f"fold_{fold}", tmp_path / f"fold_{fold}")
+        shutil.copytree(validated / f"fold_{fold}", tmp_path / f"fold_{fold}")
     spoil(tmp_path)
     with pytest.raises(InputError, match=message):
         own = tmp_path / "fold_0" / "model.pt"

@@ -71,12 +71,20 @@ def test_a_model_of_another_form_is_exported_as_it_is(form, tmp_path):
         torch.testing.assert_close(torch.jit.load(path)(image), network(image), atol=1e-4, rtol=0)
 
 
-def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(trained, network, tmp_path, caplog):
-    with caplog.at_level(logging.INFO, logger="qtseg"):
-        (path,) = export(trained.ckpt_dir, tmp_path, ["onnx_image_to_mask"])
-    assert "image_to_mask.onnx: 100.0000% of the pixels" in caplog.text
+@pytest.fixture(scope="module")
+def smallest(trained, tmp_path_factory) -> Path:
+    """A model of images with the smallest side that the network takes, and in ``eval/export`` its ONNX file."""
+    folder = tmp_path_factory.mktemp("smallest")
+    shutil.copy(trained.ckpt_dir / "model.pt", folder)
+    (folder / "model.json").write_text(json.dumps({**trained.settings, "spatial_size": [32, 64]}))
+    export(folder, folder / "eval" / "export", ["onnx_image_to_mask"])
+    return folder
+
+
+def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(smallest, network):
+    path = smallest / "eval" / "export" / "image_to_mask.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for shape in ((1, 3, 64, 64), (3, 3, 32, 96)):
+    for shape in ((1, 3, 64, 64), (3, 3, 32, 96), (1, 3, 32, 32)):
         images = torch.randint(0, 256, shape, dtype=torch.uint8)
         with torch.inference_mode():
             expected = network(MinMax()(images)).argmax(1, keepdim=True)
@@ -84,26 +92,14 @@ def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(trained, ne
         assert found.dtype == np.uint8 and (found == expected.numpy()).mean() >= 0.9999
 
 
-def test_a_model_of_the_smallest_images_takes_others_too(tmp_path):
-    network = QTSeg(3, 2).eval()
-    torch.save(network.state_dict(), tmp_path / "model.pt")
-    settings = {**PUBLISHED, "spatial_size": [32, 64], "sha256": file_digest(tmp_path / "model.pt")}
-    (tmp_path / "model.json").write_text(json.dumps(settings))
-    (path,) = export(tmp_path, tmp_path / "export", ["onnx_image_to_mask"])
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for shape in ((1, 3, 32, 64), (2, 3, 96, 32)):
-        (found,) = session.run(None, {"image": np.zeros(shape, np.uint8)})
-        assert found.shape == (shape[0], 1, *shape[2:])
-
-
-def test_the_readme_shows_how_to_use_it(trained, blobs, tmp_path, monkeypatch):
+def test_the_readme_shows_how_to_use_it(smallest, blobs, tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(import json.*?)```", (BUNDLE.parent / "README.md").read_text(), re.DOTALL)
-    export(trained.ckpt_dir, tmp_path / "eval" / "export", ["onnx_image_to_mask"])
+    shutil.copytree(smallest / "eval", tmp_path / "eval")
     monkeypatch.chdir(tmp_path)
     for path in sorted((blobs / "images").glob("*.png"))[:3]:
         shutil.copy(path, tmp_path / "image.png")
         exec(code, {})
-        run("inference", ckpt_dir=str(trained.ckpt_dir), dataset_dir="image.png", output_dir="ours")
+        run("inference", ckpt_dir=str(smallest), dataset_dir="image.png", output_dir="ours")
         found, expected = (np.asarray(Image.open(name)) for name in ("mask.png", "ours/image.png"))
         assert found.shape == expected.shape and (found == expected).mean() > 0.9  # of a ragged mask
 
