@@ -94,14 +94,14 @@ def check_data(
             },
             "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
             "suggestions": {},
+            "worth_comparing": {},
         }
-        suggested = _suggest(usable)
-        small = not for_small and _are_small(usable, spatial_size and suggested["spatial_size"])
-        if spatial_size is None:
-            del suggested["spatial_size"]  # which is of windows there
         if training:  # a model keeps to what it was trained with
-            report["suggestions"] = suggested
-        report["worth_comparing"] = _FOR_SMALL if training and small else {}
+            report["suggestions"] = _suggest(usable)
+            if not for_small and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"]):
+                report["worth_comparing"] = _FOR_SMALL
+            if spatial_size is None:
+                del report["suggestions"]["spatial_size"]  # which is of windows there
     report["num_near_duplicates"] = len(pairs)
     report["near_duplicates"] = _listed(pairs, facts)
     if idist.get_rank() == 0:

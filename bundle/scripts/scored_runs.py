@@ -116,13 +116,13 @@ class ScoredRuns:
         return config_of([*self.config_files, *overlays], knobs)
 
     def of_evaluation(self) -> dict[str, Any]:
-        """The knobs that evaluations here have and trainings have not, checked.
+        """Those of the knobs that evaluations have and trainings have not, checked.
 
         Raises:
             InputError: if one has no such value.
         """
         config = config_of([*self.config_files, self._evaluate], self.knobs)
-        found = {name: config.get_parsed_content(name) for name in _OF_EVALUATION_ALONE}
+        found = {name: config.get_parsed_content(name) for name in _OF_EVALUATION_ALONE if name in self.knobs}
         check_knobs(found)
         return found
 

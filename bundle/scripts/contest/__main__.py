@@ -84,7 +84,7 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
             values = config.get_parsed_content("hyperparameters")
             for seed in asked.seeds:
                 check_knobs({**values, "seed": seed})
-        of_evaluation = {name: value for name, value in runs.of_evaluation().items() if name in runs.knobs}
+        of_evaluation = runs.of_evaluation()
         config = configs[contestants[0]]
         config.get_parsed_content("folds")  # which says so, if there is none of that number
         runs.remember(config.get_parsed_content("divided"), [config.get_parsed_content("fold")])
