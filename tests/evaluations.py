@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Small evaluations, as their handlers leave them in a folder, and their pages."""
 
@@ -26,15 +17,15 @@ from monai.data import MetaTensor
 from torch.nn.functional import one_hot
 
 import images
-from scripts.calibration import Calibration
-from scripts.data_check import check_data, report_check
-from scripts.duplicates import near_duplicates
-from scripts.image_reader import ImageFileReader, MaskFileReader
-from scripts.metrics import ConfusionScore
-from scripts.protocols import PROTOCOLS
+from scripts.data.data_check import check_data, report_check
+from scripts.data.duplicates import near_duplicates
+from scripts.data.splits.protocols import PROTOCOLS
+from scripts.data.survey import survey_images
+from scripts.evaluation.calibration import Calibration
+from scripts.evaluation.metrics import ConfusionScore
+from scripts.evaluation.scores import SaveScores
+from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from scripts.report.handler import SaveReport
-from scripts.scores import SaveScores
-from scripts.survey import survey_images
 
 HEIGHT, WIDTH = 32, 48
 MISSED, FALSE_ALARM, ABSENT = range(3)  # the first images; of the others each prediction is one pixel worse

@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """What the readers make of damaged image files, in processes of their own, as a library may end its process.
 
 To look at one, ``PYTHONPATH=bundle python tests/fuzzing.py SEED 1 --keep FOLDER`` makes it again and keeps it.
@@ -31,11 +23,11 @@ from typing import NamedTuple
 import numpy as np
 
 from damage import damaged
-from scripts.errors import InputError
-from scripts.image_headers import open_image, page_count, upright_size
-from scripts.image_reader import ImageFileReader, MaskFileReader
-from scripts.marks import read_mark
-from scripts.pages import count_pages
+from scripts.common.errors import InputError
+from scripts.image_io.headers import open_image, page_count, upright_size
+from scripts.image_io.mask_marks import read_mark
+from scripts.image_io.pages import count_pages
+from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from specimens import originals
 
 MAX_PIXELS = 20_000_000

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Tensors meet on one device, wherever the network is; "meta" stands for any that is not the CPU."""
 
@@ -22,10 +13,10 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from torch import nn
 
-from scripts.best_model import SaveBestModel
-from scripts.cleaning import NO_CLEANING
-from scripts.settings import PUBLISHED
-from scripts.transforms import ForMonaiLabeld
+from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
+from scripts.training.best_model import SaveBestModel
+from scripts.transforms.spatial.cleaning import NO_CLEANING
+from scripts.transforms.spatial.monai_label import ForMonaiLabeld
 from workflows import CONFIGS
 
 

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Several processes: they compute what one computes, and end when one of them dies."""
 
@@ -23,9 +14,9 @@ import pytest
 import torch
 from torch import nn
 
+from scripts.common.distributed import share_statistics
+from scripts.evaluation.scores import read_scores
 from scripts.networks.qtseg import QTSeg
-from scripts.processes import share_statistics
-from scripts.scores import read_scores
 from trainings import arguments, kill_one, launcher, read_until, started
 from workflows import BUNDLE, config_files, run_command
 

@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """MONAI Label app of the bundle.
 
 ``python -m monailabel.main start_server --app label --studies IMAGES --host 127.0.0.1``
@@ -34,8 +26,8 @@ from qtseg_label.model import TrainedModel  # noqa: E402
 from qtseg_label.scoring import DiceOfModel  # noqa: E402
 from qtseg_label.train import TrainOnLabels  # noqa: E402
 
-from scripts.checks import check_knobs  # noqa: E402
-from scripts.errors import InputError  # noqa: E402
+from scripts.common.errors import InputError  # noqa: E402
+from scripts.common.knobs import check_knobs  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

@@ -1,12 +1,16 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
-"""The QTSeg bundle's own Python package: what MONAI, ignite and PyTorch lack."""
+"""The QTSeg bundle's own Python package: what MONAI, ignite and PyTorch lack.
+
+It has a room for each stage of the work. A room imports from its own modules and from lower floors, never upward::
+
+    contest
+    report, cross_validation, benchmark, comparison, cleaning_search
+    training, tracking, evaluation, inference, export
+    checkpoints, experiments
+    data
+    networks, transforms, image_io
+    common
+
+Importing a module does nothing else. ``tests/test_floors.py`` holds the table of floors.
+"""

@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """Find out which cleaning of masks pays: ``python -m scripts.cleaning_search``, from the bundle's folder."""
 
 from __future__ import annotations
@@ -24,26 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from .cleaning import NO_CLEANING, clean
-from .datalists.inputs import images_to_segment
-from .datalists.layouts import read_layout
-from .errors import InputError, explanation
-from .folds import relative_names
-from .image_reader import MaskFileReader
-from .masks import MAX_CLASSES
-from .metrics import mean_dice
-from .settings import overlays_of, read_settings, settings_path
-from .whole_files import read_json, write_csv, write_json
+from .checkpoints.model_folder import settings_path
+from .checkpoints.model_settings import overlays_of, read_settings
+from .common.errors import InputError, explanation
+from .common.files import read_json, write_csv, write_json
+from .common.limits import MAX_CLASSES
+from .common.paths import CONFIGS
+from .data.layouts.registry import read_layout
+from .data.splits.split import relative_names
+from .evaluation.metrics import mean_dice
+from .image_io.readers import MaskFileReader
+from .inference.inputs import images_to_segment
+from .transforms.cleaning import NO_CLEANING, clean
 
 __all__ = ["main", "search_cleaning"]
 
-_CONFIGS = Path(__file__).parents[1] / "configs"
 _QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the areas of predicted objects: candidates for the smallest
 _PAYS = 0.001  # of Dice: less is chance
 
 
 def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str, Any]:
-    """Score all settings of :py:func:`.cleaning.clean` on the images that chose the model's epoch.
+    """Score all settings of :py:func:`.transforms.cleaning.clean` on the images that chose the model's epoch.
 
     What was held out to be scored is not looked at.
 
@@ -90,12 +83,12 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
 def _predict(ckpt_dir: Path, network_name: str, images: Sequence[str], folder: Path) -> list[NDArray[np.uint8]]:
     """Masks without any cleaning, in the order of the images."""
     listed, output_dir = folder / "images.csv", folder / "masks"
-    files = [str(_CONFIGS / f"{name}.json") for name in ("inference", *overlays_of(network_name))]
+    files = [str(CONFIGS / f"{name}.json") for name in ("inference", *overlays_of(network_name))]
     write_csv(listed, ["image"], [[str(Path(image).absolute())] for image in images])
     monai.bundle.run(
         run_id="inferring",
         config_file=files,
-        bundle_root=str(_CONFIGS.parent),
+        bundle_root=str(CONFIGS.parent),
         ckpt_dir=str(ckpt_dir),
         dataset_dir=str(listed),
         output_dir=str(output_dir),

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Compare two evaluations of the same images: ``python -m scripts.comparison FIRST SECOND``, from the bundle."""
 
@@ -20,11 +11,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from .errors import InputError
-from .intervals import interval_text, mean_with_interval
-from .protocols import protocol_of
-from .scores import read_scores, score_names
-from .whole_files import read_json, write_json
+from .common.errors import InputError
+from .common.files import read_json, write_json
+from .data.splits.protocols import protocol_of
+from .evaluation.intervals import interval_text, mean_with_interval
+from .evaluation.scores import read_scores, score_names
 
 __all__ = ["compare", "main"]
 

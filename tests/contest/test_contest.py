@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 from __future__ import annotations
 
@@ -25,13 +16,13 @@ import pytest
 from PIL import Image
 
 from scripts.cleaning_search import search_cleaning
+from scripts.common.errors import InputError
 from scripts.contest import __main__ as program
 from scripts.contest.__main__ import main
 from scripts.contest.contestants import Contestant
 from scripts.contest.results import read_results
-from scripts.errors import InputError
-from scripts.export import export
-from scripts.scored_runs import ScoredRuns
+from scripts.experiments.scored_runs import ScoredRuns
+from scripts.export.formats.formats import export
 from workflows import BUNDLE, CONFIGS
 
 TRAIN = str(CONFIGS / "train.json")

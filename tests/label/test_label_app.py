@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """The MONAI Label app, asked over HTTP. Runs where the packages of bundle/label/requirements.txt are installed."""
 
 from __future__ import annotations
@@ -31,8 +23,8 @@ from servers import Server, dice, mean_dice, put_labels, serve
 from skimage.draw import disk, polygon2mask
 from skimage.measure import find_contours
 
-from scripts.datalists.inputs import images_to_segment
-from scripts.errors import InputError
+from scripts.common.errors import InputError
+from scripts.inference.inputs import images_to_segment
 from workflows import BUNDLE
 
 pytest.importorskip("monailabel")

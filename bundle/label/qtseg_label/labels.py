@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """Labels as clients send and want them: PNG, NIfTI, NRRD, and polygons."""
 
 from __future__ import annotations
@@ -24,13 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.draw import polygon2mask
 
-from scripts.contours import polygons
-from scripts.errors import InputError
-from scripts.image_reader import ImageFileReader, MaskFileReader
-from scripts.masks import MAX_CLASSES, label_ids
-from scripts.nifti import is_nifti, write_mask
-from scripts.pictures import PALETTE
-from scripts.pixels import Pixels
+from scripts.common.errors import InputError
+from scripts.common.limits import MAX_CLASSES
+from scripts.image_io.contours import polygons
+from scripts.image_io.mask_rules import label_ids
+from scripts.image_io.nifti import is_nifti, write_mask
+from scripts.image_io.pictures import PALETTE
+from scripts.image_io.pixels import Pixels
+from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
 __all__ = ["EXTENSIONS", "LABEL_SUFFIXES", "annotations", "read_label", "write_label"]
 

@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """The bundle's model, as ``configs/inference.json`` says, ready to be asked image by image."""
 
 from __future__ import annotations
@@ -21,12 +13,12 @@ import torch
 from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
-from scripts.decision import FULL_SCALE
-from scripts.errors import InputError, explanation
-from scripts.settings import read_settings
-from scripts.speed import speed_up
-from scripts.weights import load_trained
-from scripts.whole_files import read_json
+from scripts.checkpoints.state_dicts.loading import load_trained
+from scripts.checkpoints.state_dicts.model_settings import read_settings
+from scripts.common.errors import InputError, explanation
+from scripts.common.files import read_json
+from scripts.networks.acceleration import speed_up
+from scripts.transforms.spatial.discretize import FULL_SCALE
 
 __all__ = ["TrainedModel"]
 

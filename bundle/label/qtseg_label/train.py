@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """Train on the labels that there are so far."""
 
 from __future__ import annotations
@@ -20,12 +12,12 @@ from typing import Any
 import monai.bundle
 from monailabel.interfaces.tasks.train import TrainTask
 
-from scripts.errors import InputError
-from scripts.native import check_geometry
-from scripts.pages import has_image_suffix
-from scripts.pictures import save_palette
-from scripts.settings import read_settings
-from scripts.whole_files import write_json
+from scripts.checkpoints.state_dicts.model_settings import read_settings
+from scripts.common.errors import InputError
+from scripts.common.files import write_json
+from scripts.common.knobs import check_geometry
+from scripts.image_io.pages import has_image_suffix
+from scripts.image_io.pictures import save_palette
 
 from .labels import read_label
 from .model import TrainedModel

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Command line of the benchmark: ``python -m scripts.benchmark``, from the bundle's folder."""
 
@@ -22,8 +13,9 @@ from typing import Any
 
 import torch
 
-from ..command_line import as_typed
-from ..synthetic import make_dataset
+from ..common.command_line import as_typed
+from ..common.paths import SYNTHETIC
+from ..data.synthetic.dataset import make_dataset
 from .contenders import inferring, training
 from .end_to_end import epoch, files_to_masks
 from .machine import describe_machine
@@ -41,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.rounds < 2:
         parser.error(f"--rounds is {asked.rounds}; a spread takes at least 2")
-    asked.dataset_dir = asked.dataset_dir or str(make_dataset(Path(__file__).parents[2] / "data" / "synthetic"))
+    asked.dataset_dir = asked.dataset_dir or str(make_dataset(SYNTHETIC))
     asked.images = asked.images or str(Path(asked.dataset_dir) / "images")
     if not Path(asked.images).is_dir():
         parser.error(f"{asked.images} is not a folder; name one of images by --images")

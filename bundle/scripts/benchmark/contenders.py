@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """What is measured: QTSeg in each of its forms, and MONAI's networks for the same task."""
 
@@ -17,26 +8,26 @@ import importlib.util
 import logging
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 from monai.inferers import SimpleInferer
 from monai.networks.nets import AttentionUnet, FlexibleUNet, SegResNet, SwinUNETR, UNet
 from torch import Tensor, nn
 
-from ..network_form import form_of
+from ..checkpoints.architecture import form_of
+from ..checkpoints.loading import load_trained
+from ..common.paths import TESTS
+from ..networks.acceleration import compile_network, freeze_script, speed_up
+from ..networks.precision import AutocastInferer
 from ..networks.qtseg import QTSeg
 from ..networks.unet_plus_plus import UNetPlusPlus
-from ..precision import AutocastInferer
-from ..speed import compile_network, freeze_script, speed_up
-from ..weights import load_trained
 
 __all__ = ["evaluating", "inferring", "training"]
 
 Contender = Callable[[], nn.Module]
 
 _logger = logging.getLogger("qtseg")
-_REFERENCE = Path(__file__).parents[3] / "tests" / "reference.py"
+_REFERENCE = TESTS / "reference.py"
 
 
 def evaluating(build: Contender) -> nn.Module:

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Measure the bundle's own journey: files to masks, and an epoch of training with and without its images."""
 
@@ -16,7 +7,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,13 +14,13 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 
-from ..network_form import form_of
+from ..checkpoints.architecture import form_of
+from ..common.paths import CONFIGS
 from .measure import in_turn, seconds
 
 __all__ = ["epoch", "files_to_masks"]
 
-_CONFIGS = Path(__file__).parents[2] / "configs"
-_PREPARES = ("scripts.speed.keep_freed_memory", "scripts.speed.speed_up")
+_PREPARES = ("scripts.networks.acceleration.keep_freed_memory", "scripts.networks.acceleration.speed_up")
 
 
 def files_to_masks(
@@ -53,7 +43,7 @@ def files_to_masks(
         parser = _parser("inference", folder, device, **settings)
         parser["run"] = [item for item in parser["run"] if _target(item) in _PREPARES]
         if weights is not None:
-            load = {"_target_": "scripts.weights.load_trained", "network": "@network_def", "path": weights}
+            load = {"_target_": "scripts.checkpoints.loading.load_trained", "network": "@network_def", "path": weights}
             parser["run"] = [load, *parser["run"]]
         parser.get_parsed_content("run")
         evaluator = parser.get_parsed_content("evaluator")
@@ -113,9 +103,9 @@ def epoch(
 
 def _parser(name: str, folder: str, device: torch.device, **overrides: Any) -> ConfigParser:
     parser = ConfigParser()
-    parser.read_config(_CONFIGS / f"{name}.json")
-    parser.read_meta(_CONFIGS / "metadata.json")
-    folders = {"bundle_root": str(_CONFIGS.parent), "output_dir": folder, "ckpt_dir": folder}
+    parser.read_config(CONFIGS / f"{name}.json")
+    parser.read_meta(CONFIGS / "metadata.json")
+    folders = {"bundle_root": str(CONFIGS.parent), "output_dir": folder, "ckpt_dir": folder}
     parser.update({**folders, "device": f"$torch.device('{device}')", **overrides})
     return parser
 

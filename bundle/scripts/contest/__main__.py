@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Train networks against each other on the same images: ``python -m scripts.contest``, from the bundle's folder."""
 
@@ -27,13 +18,14 @@ import torch
 from monai.bundle import ConfigParser
 
 from ..benchmark.machine import describe_machine
-from ..checks import STRIDE, check_knobs, check_names
-from ..command_line import as_typed, knobs_of
-from ..errors import InputError, explanation
-from ..scored_runs import ScoredRuns
-from ..spread import add_devices, spread, usable_gpus
-from ..training_terms import bind, terms_of
-from ..whole_files import write_json
+from ..common.command_line import as_typed, knobs_of
+from ..common.errors import InputError, explanation
+from ..common.files import write_json
+from ..common.knobs import check_knobs, check_names
+from ..common.limits import STRIDE
+from ..experiments.device_pool import add_devices, spread, usable_gpus
+from ..experiments.scored_runs import ScoredRuns
+from ..training.fingerprint import bind, terms_of
 from .contestants import Contestant, build_network, check_free, definition_of
 from .results import read_results, results_path, save_results
 from .speed import measured

@@ -1,13 +1,5 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
+
 """The scores of a contest's trainings, a line an image, with what tells one training from another."""
 
 from __future__ import annotations
@@ -17,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..scores import read_scores
-from ..training_terms import check_terms
-from ..whole_files import read_json, write_csv, write_json
+from ..common.errors import InputError
+from ..common.files import read_json, write_csv, write_json
+from ..evaluation.scores import read_scores
+from ..training.fingerprint import check_terms
 from .contestants import Contestant
 
 __all__ = ["COLUMNS", "Results", "Table", "read_results", "results_path", "save_results"]

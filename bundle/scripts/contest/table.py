@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """The result of a contest: a table with paired differences, and a plot."""
 
@@ -22,9 +13,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..intervals import interval_text, mean_with_interval
-from ..protocols import PROTOCOLS
-from ..whole_files import read_json, write_json, write_text
+from ..common.files import read_json, write_json, write_text
+from ..data.splits.protocols import PROTOCOLS
+from ..evaluation.intervals import interval_text, mean_with_interval
 from .contestants import Contestant
 from .results import COLUMNS, Results, Table, results_path
 

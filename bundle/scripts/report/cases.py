@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Single images of an evaluation: which to show, and their pictures."""
 
@@ -26,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import InputError
-from ..image_reader import ImageFileReader
-from ..pages import read_pages
-from ..pictures import PALETTE, draw_overlay
-from ..scores import FACTS, read_scores
+from ..common.errors import InputError
+from ..evaluation.scores import FACTS, read_scores
+from ..image_io.pages import read_pages
+from ..image_io.pictures import PALETTE, draw_overlay
+from ..image_io.readers import ImageFileReader
 
 __all__ = ["ERRORS", "Case", "Drawn", "Picture", "choose", "color_of", "draw", "mask_path", "read_cases", "short_names"]
 

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Write the page of an evaluation."""
 
@@ -18,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-from ..whole_files import read_json, write_text
+from ..common.files import read_json, write_text
 from . import sections
 from .cases import ERRORS, choose, color_of, draw, read_cases, short_names
 from .provenance import read_provenance, record
@@ -83,7 +74,7 @@ def _curves(named: str | os.PathLike | None, provenance: dict[str, str] | None) 
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.PackageLoader("scripts.report", ""),
         autoescape=True,  # file names may hold anything
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """Where an evaluation came from: its command, when and where it ran, and with which versions."""
 
@@ -22,11 +13,10 @@ from pathlib import Path
 import monai
 import torch
 
-from ..whole_files import read_json, write_json
+from ..common.files import read_json, write_json
+from ..common.paths import METADATA
 
 __all__ = ["read_provenance", "record"]
-
-_METADATA = Path(__file__).parents[2] / "configs" / "metadata.json"
 
 
 def record(folder: Path, command: str, curves: str | os.PathLike | None) -> None:
@@ -37,7 +27,7 @@ def record(folder: Path, command: str, curves: str | os.PathLike | None) -> None
         command: what was run; passwords in addresses are left out.
         curves: file of the training's curves.
     """
-    metadata = read_json(_METADATA)
+    metadata = read_json(METADATA)
     provenance = {
         "command": re.sub(r"(://[^/\s:@]*:)[^/\s@]+@", r"\1***@", command),  # the page may be sent to others
         "folder": os.getcwd(),

@@ -1,13 +1,4 @@
-# Copyright (c) QTSeg bundle contributors
-# Licensed under the Apache License, Version 2.0 (the "License");
-# you may not use this file except in compliance with the License.
-# You may obtain a copy of the License at
-#     http://www.apache.org/licenses/LICENSE-2.0
-# Unless required by applicable law or agreed to in writing, software
-# distributed under the License is distributed on an "AS IS" BASIS,
-# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
-# See the License for the specific language governing permissions and
-# limitations under the License.
+# SPDX-License-Identifier: Apache-2.0
 
 """The sections of the page: from the files of an evaluation to what the template shows."""
 
@@ -20,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data_check import leak_text
-from ..errors import InputError
-from ..protocols import TRAINING_PROTOCOLS, UNKNOWN_START, protocol_of
-from ..whole_files import read_json
+from ..common.errors import InputError
+from ..common.files import read_json
+from ..data.splits.leaks import leak_text
+from ..data.splits.protocols import TRAINING_PROTOCOLS, UNKNOWN_START, protocol_of
 from .cases import Case
 from .charts import calibration_chart, curve_chart, dice_histogram
 from .wording import number, score_named

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The weights that a run starts from, as its knobs name them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ignite.distributed as idist
+from torch import nn
+
+from ..common.errors import InputError
+from ..common.files import given_path
+from .model_schema import PUBLISHED
+from .model_settings import overlays_of, settings_of
+from .state_dicts import load_encoder, load_weights
+
+__all__ = ["load_trained", "start_from"]
+
+_logger = logging.getLogger("qtseg")
+
+
+def start_from(
+    network: nn.Module, *, weights: str | os.PathLike | None = None, encoder_weights: str | os.PathLike | None = None
+) -> None:
+    """Load what a training starts from; without either file the network keeps its random initialization.
+
+    Args:
+        network: the network to be trained, changed in place.
+        weights: a whole model, ours or the published release's. With another number of classes what has a
+            part for each class, such as the tokens, stays freshly initialized, and so does a refinement that it has
+            not; both are logged.
+        encoder_weights: a file that holds an encoder, ours or the published release's.
+
+    Raises:
+        InputError: if both files are given, or one does not fit the network.
+    """
+    if weights is not None and encoder_weights is not None:
+        raise InputError("weights and encoder_weights are both set; a whole model holds an encoder already: drop one")
+    if weights is not None:
+        load_weights(network, given_path(weights))
+    if encoder_weights is not None:
+        load_encoder(network, given_path(encoder_weights))
+    if idist.get_rank() == 0:
+        source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
+        settings = settings_of(weights)
+        if settings is not PUBLISHED:
+            source = f"{source} ({_told_of(settings)})"
+        elif weights is not None:
+            source = f"{source}; its images are not on record, so no evaluation can tell when it scores one"
+        _logger.info(f"start:    {source}")
+
+
+def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str = "qtseg") -> None:
+    """Load a trained model for evaluation or inference; every weight must be in the file.
+
+    Args:
+        network: the network to be used, changed in place.
+        path: the model, ours or the published release's.
+        network_name: what the config calls the network.
+
+    Raises:
+        InputError: if there is no such file, it is of a network of another name, or it does not fit the network, also
+            if only the classes differ.
+    """
+    if not os.path.isfile(path):
+        raise InputError(f"{path} is not there; train a model first, or name the folder of one by --ckpt_dir")
+    settings = settings_of(path)
+    trained = settings["network_name"]
+    if trained != network_name:
+        cure = "add" if network_name == "qtseg" else "leave out" if trained == "qtseg" else "exchange the overlay for"
+        (overlay,) = overlays_of(network_name if cure == "leave out" else trained)
+        cure += f" configs/{overlay}.json in --config_file"
+        raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure}")
+    load_weights(network, path, exact=True)
+    if settings is not PUBLISHED and idist.get_rank() == 0:
+        _logger.info(f"model:    {path} ({_told_of(settings)})")
+
+
+def _told_of(settings: Mapping[str, Any]) -> str:
+    """What tells a model from others, of its settings."""
+    height, width = settings["spatial_size"]
+    parts = [f"norm {settings['norm']}", *(name for name in ("detail", "refine") if settings[name])]
+    form = "" if settings["norm"] is None else f" with {', '.join(parts)}"
+    count = sum(image["part"] == "train" for image in settings["images"].values())
+    return f"{settings['network_name']}{form}, {height} x {width}, trained on {count} images"

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What every room uses: errors, files, locks, paths, limits, knobs and the config that is being run.
+
+It imports no other room. A check of a knob goes into ``knobs.py``, a limit into ``limits.py``; what only one room
+uses does not belong here.
+"""

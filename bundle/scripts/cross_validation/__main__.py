@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Train and score all folds of a dataset: ``python -m scripts.cross_validation``, from the bundle's folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..common.command_line import knobs_of
+from ..common.errors import InputError, explanation
+from ..common.knobs import check_knobs, check_names
+from ..data.data_check import report_check
+from ..data.splits.split import Split
+from ..experiments.device_pool import add_devices, spread, usable_gpus
+from ..training.fingerprint import bind, terms_of
+from .fold_runs import FoldRuns
+from .fold_table import write_fold_table
+from .parent_run import ParentRun
+
+__all__ = ["cross_validate", "main"]
+
+_TAKEN = ("fold", "ckpt_dir", "run_name", "run_prefix")
+
+_logger = logging.getLogger("qtseg")
+
+
+def cross_validate(
+    config_file: str, knobs: Mapping[str, str], *, output_dir: Path, folds: Sequence[int], devices: Sequence[str]
+) -> str:
+    """Train and score folds, those that are done left aside, and sum all up that are done.
+
+    Args:
+        config_file: of the training, as for ``monai.bundle run``.
+        knobs: names and values, as on its command line.
+        output_dir: folder of all folds. A folder that was begun with other settings is refused.
+        folds: which to train now; empty for all.
+        devices: numbers of the GPUs to spread the folds over; empty to train one after another where the config says.
+
+    Returns:
+        The table, in Markdown.
+
+    Raises:
+        InputError: if the folder belongs to something else or is in use, or the data or a knob is wrong.
+        RuntimeError: if a fold fails; those that are done are summed up, and no other is begun.
+    """
+    devices = usable_gpus(devices)
+    runs = FoldRuns(output_dir, config_file, knobs)
+    with runs.locked():
+        config = runs.config()
+        check_names(config.get())
+        check_knobs({**config.get_parsed_content("hyperparameters"), **runs.of_evaluation()})
+        report = config.get_parsed_content("data_check")
+        split: Split = config.get_parsed_content("divided")
+        if unknown := [fold for fold in folds if not 0 <= fold < len(split.folds)]:
+            raise InputError(f"folds has {unknown[0]}, but the split has the folds 0 to {len(split.folds) - 1}")
+        if len(split.folds) < 2:
+            raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
+        runs.remember(split, range(len(split.folds)))
+        terms = runs.folder / "training.json"
+        if not terms.is_file() and any(map(runs.is_done, range(len(split.folds)))):
+            raise InputError(f"{runs.folder} has folds of an earlier version, maybe others; give another --output_dir")
+        bind(terms, terms_of(config))
+        report_check(report, config.get_parsed_content("leaks"), runs.folder / "data_check.json")
+        wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
+        todo = [fold for fold in wanted if not runs.is_done(fold)]
+        _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")
+        table = ""
+        with ParentRun(config, runs.folder) as parent:
+            try:
+                spread(todo, devices, lambda fold, device: runs.run(fold, device=device, parent_run=parent.run_id))
+            finally:  # what is done is summed up, whatever stopped the others
+                done = [fold for fold in range(len(split.folds)) if runs.is_done(fold)]
+                if done:
+                    table, means = write_fold_table(runs.folder, {fold: runs.evaluation(fold) for fold in done})
+                    parent.log(means, runs.folder)
+        return table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Cross-validate and print the table.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.cross_validation",
+        allow_abbrev=False,  # --fold is no --folds
+        description=f"{__doc__} Every knob of the training can be set too, such as --num_folds 5 --max_epochs 100.",
+    )
+    parser.add_argument("--config_file", default="configs/train.json", help="of the training; or a list")
+    parser.add_argument("--output_dir", type=Path, default=Path("eval/cross_validation"), help="folder of all folds")
+    parser.add_argument("--folds", type=int, nargs="+", default=[], help="train these only")
+    add_devices(parser, "folds")
+    asked, rest = parser.parse_known_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        folder = asked.output_dir.absolute()
+        knobs = knobs_of(rest, taken=_TAKEN, by="fold by the cross-validation")
+        print(cross_validate(asked.config_file, knobs, output_dir=folder, folds=asked.folds, devices=asked.devices))
+    except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
+        parser.exit(1, f"{explanation(error) or error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A user's own folder of images and masks."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from ...common.errors import InputError
+from .files import Item, dataset_folder, folder_of, pairs
+
+__all__ = ["from_folder"]
+
+_TREE = """
+  <dataset_dir>/images/<name>.png
+  <dataset_dir>/masks/<name>.png    (or labels/; <name>_mask or <name>_segmentation will do)
+or the same below <dataset_dir>/train/, val/ and test/"""
+_PARTS = ("train", "val", "test")
+# what only a dataset in another layout has
+_SIGNS = {
+    "stage1_train": "dsb2018",
+    "malignant": "busi",
+    "train_gt": "bkai",
+    "ISBI2016_ISIC_Part1_Training_Data": "isic2016",
+    "train/Original": "fives",
+}
+
+
+def from_folder(dataset_dir: str | PathLike[str] | None) -> list[Item]:
+    """Pairs of ``images/`` and ``masks/`` (or ``labels/``), if wished for below ``train/``, ``val/`` and ``test/``.
+
+    Hidden files and files of other types are left out, the latter with a line in the log.
+
+    Args:
+        dataset_dir: folder that holds them.
+
+    Returns:
+        ``{"image": path, "label": path}`` for every image, sorted by name; with ``"part"`` if the folder has parts.
+
+    Raises:
+        InputError: if a folder is missing or empty, or a name is ambiguous or has no partner.
+    """
+    folder = dataset_folder(dataset_dir, _TREE)
+    for sign, layout in _SIGNS.items():
+        if (folder / sign).is_dir():
+            raise InputError(f"{folder} is laid out as {layout}; add configs/datasets/{layout}.json to --config_file")
+    if folder.name == "stage1_train":
+        raise InputError(
+            f"{folder} is a part of the Data Science Bowl 2018; give its parent, {folder.parent}, as --dataset_dir, "
+            "and add configs/datasets/dsb2018.json to --config_file"
+        )
+    if (folder / "dataset.json").is_file() and not (folder / "images").is_dir():
+        raise InputError(f"{folder} has a dataset.json; add --layout decathlon")
+    parts = [part for part in _PARTS if (folder / part).is_dir()]
+    if not parts:
+        return _pairs(folder)
+    if (folder / "images").is_dir():
+        raise InputError(f"{folder} has both images/ and {parts[0]}/; keep the one to use, and rename the other")
+    if "train" not in parts or len(parts) < 2:
+        raise InputError(f"{folder} has {parts[0]}/ alone; expected are train/ and test/ (or val/, or both):{_TREE}")
+    return [item for part in parts for item in _pairs(folder / part, part=part)]
+
+
+def _pairs(folder: Path, **facts: str) -> list[Item]:
+    return pairs(folder_of(folder, "images", tree=_TREE), folder_of(folder, "masks", "labels", tree=_TREE), **facts)

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Divide a dataset into what is trained on, what the epoch is chosen on, and what is scored, without leaks."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+from ...common.errors import InputError
+from ..layouts.files import Item
+from .protocols import TRAINING_PROTOCOLS
+from .split import Fold
+
+__all__ = ["Outer", "divide", "set_aside"]
+
+
+#: what is trained on, what the epoch is chosen on, and what is scored, by position
+Outer = tuple[list[int], list[int], list[int]]
+
+_SPLITS = ("grouped", "slices", "official", "all")
+
+_logger = logging.getLogger("qtseg")
+
+
+def divide(
+    datalist: Sequence[Item],
+    *,
+    split: str | None,
+    groups: Sequence[Any] | NDArray[np.intp],
+    strata: Sequence[Any] | None,
+    num_folds: int,
+    remainder: str,
+    protocol: str,
+    validation_share: float,
+    seed: int,
+) -> list[Fold]:
+    """Divide the images into folds.
+
+    Args:
+        datalist: all images; with ``"part"`` and ``"stratum"`` where the layout gives them.
+        split: "grouped": random folds of about equal size that never part a group. "slices": contiguous slices in the
+            order given, within each stratum, as in the paper's benchmarks. "official": the parts that the dataset came
+            with, one fold. "all": one fold that trains on all images and scores none. None: official if there are
+            parts, else grouped.
+        groups: of every image; those of one group stay together, in the inner validation part too.
+        strata: of every image, to be spread evenly over grouped folds; None for no such wish.
+        num_folds: number of folds, 2 or more, where the images are cut into folds.
+        remainder: for slices, what becomes of the images left over by the division. "spread": the first slices get one
+            more each. "train": they are in every training part and scored in none.
+        protocol: "held-out": a part of each fold's training images is set aside, to choose the epoch on. "paper": the
+            epoch is chosen on the scored images.
+        validation_share: the share of the training images to set aside.
+        seed: of the random folds.
+
+    Returns:
+        The folds.
+
+    Raises:
+        InputError: if an argument is out of range, or there are too few images or groups.
+    """
+    has_parts = any("part" in item for item in datalist)
+    split = split or ("official" if has_parts else "grouped")
+    _check(datalist, split, has_parts, num_folds, remainder, protocol, validation_share)
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if split == "official":
+        outer = [_official(datalist)]
+    elif split == "all":
+        outer = [(list(range(len(datalist))), [], [])]
+    elif split == "slices":
+        outer = _slices(datalist, num_folds, remainder)
+    else:
+        outer = _grouped(np.arange(len(datalist)), numbers, strata, num_folds, seed)
+    return set_aside(
+        outer, groups=numbers, strata=strata, protocol=protocol, validation_share=validation_share, seed=seed
+    )
+
+
+def set_aside(
+    outer: Sequence[Outer],
+    *,
+    groups: NDArray[np.intp],
+    strata: Sequence[Any] | None,
+    protocol: str,
+    validation_share: float,
+    seed: int,
+) -> list[Fold]:
+    """Give each fold images to choose the epoch on: those it has, or by the protocol.
+
+    Args:
+        outer: of each fold, what is trained on, what the epoch is chosen on (empty for what the protocol says), and
+            what is scored.
+        groups: number of every image's group.
+        strata, protocol, validation_share, seed: as for ``divide``.
+
+    Returns:
+        The folds.
+
+    Raises:
+        InputError: if a fold has one group only to train on, or scores none where the protocol wants to choose the
+            epoch on those.
+    """
+    folds = []
+    for number, (train, validate, test) in enumerate(outer):
+        if protocol == "paper":
+            if not test:
+                raise InputError(
+                    f"protocol is 'paper', which chooses the epoch on the scored images, but fold {number} scores "
+                    "none; set --protocol held-out"
+                )
+            train, validate = sorted([*train, *validate]), test
+        elif not validate:
+            count = max(2, round(1 / validation_share))
+            train_groups = len(np.unique(groups[train]))
+            if train_groups < 2:
+                raise InputError(
+                    f"fold {number} has {train_groups} group to train on, so none can be set aside to choose the epoch "
+                    "on; add images, use fewer folds, or set --protocol paper"
+                )
+            wished = validation_share * len(train)
+            inner = _grouped(np.array(train), groups, strata, min(count, train_groups), seed + 1 + number)
+            train, _, validate = min(inner, key=lambda parts: abs(len(parts[2]) - wished))  # groups differ in size
+        folds.append(Fold(train, validate, test))
+    return folds
+
+
+def _check(
+    datalist: Sequence[Item],
+    split: str,
+    has_parts: bool,
+    num_folds: int,
+    remainder: str,
+    protocol: str,
+    validation_share: float,
+) -> None:
+    if split not in _SPLITS:
+        raise InputError(f"split is {split!r}; use one of {', '.join(map(repr, _SPLITS))}, or the path of a split file")
+    if split == "official" and not has_parts:
+        raise InputError("split is 'official', but the dataset has no train/ and test/; use 'grouped'")
+    if protocol not in TRAINING_PROTOCOLS:
+        raise InputError(f"protocol is {protocol!r}; use one of {', '.join(map(repr, TRAINING_PROTOCOLS))}")
+    if num_folds < 2:
+        raise InputError(f"num_folds is {num_folds}; use 2 or more, so that there is a part to train on")
+    if split in ("grouped", "slices") and len(datalist) < num_folds:
+        raise InputError(f"num_folds is {num_folds} for {len(datalist)} image(s); add images, or use fewer folds")
+    if remainder not in ("spread", "train"):
+        raise InputError(f'remainder is {remainder!r}; use "spread" or "train"')
+    if not isinstance(validation_share, (int, float)) or not 0 < validation_share <= 0.5:
+        raise InputError(f"validation_share is {validation_share!r}; use more than 0 and at most 0.5")
+
+
+def _official(datalist: Sequence[Item]) -> Outer:
+    parts: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for position, item in enumerate(datalist):
+        parts[item["part"]].append(position)
+    if not parts["test"]:
+        _logger.info("split:    val/ is scored, as there is no test/; the epoch is chosen on a part of train/")
+        return parts["train"], [], parts["val"]
+    return parts["train"], parts["val"], parts["test"]
+
+
+def _slices(datalist: Sequence[Item], num_folds: int, remainder: str) -> list[Outer]:
+    strata: dict[str, list[int]] = {}
+    for position, item in enumerate(datalist):
+        strata.setdefault(item.get("stratum", ""), []).append(position)
+    tests: list[list[int]] = [[] for _ in range(num_folds)]
+    for members in strata.values():
+        size, left_over = divmod(len(members), num_folds)
+        extra = left_over if remainder == "spread" else 0
+        for fold, test in enumerate(tests):
+            start = fold * size + min(fold, extra)
+            test += members[start : start + size + (fold < extra)]
+    return [(_others(len(datalist), test), [], test) for test in tests]
+
+
+def _others(count: int, taken: Sequence[int]) -> list[int]:
+    left_out = set(taken)
+    return [position for position in range(count) if position not in left_out]
+
+
+def _grouped(
+    positions: NDArray[np.intp], groups: NDArray[np.intp], strata: Sequence[Any] | None, num_folds: int, seed: int
+) -> list[Outer]:
+    found = np.unique(groups[positions])
+    if len(found) < num_folds:
+        raise InputError(
+            f"num_folds is {num_folds}, but the {len(positions)} images are {len(found)} group(s) that stay together "
+            "(near-duplicates do, and what the knob group names); add images, use fewer folds, or, if the images are "
+            "no near-duplicates but only alike, set --group_duplicates false"
+        )
+    if strata is not None:
+        stratified = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+        parts = stratified.split(positions, _common([strata[i] for i in positions], num_folds), groups[positions])
+    else:  # the largest groups are dealt out first, equal ones in the order of their numbers: shuffle those
+        shuffled = np.random.default_rng(seed).permutation(groups.max() + 1)
+        parts = GroupKFold(num_folds).split(positions, groups=shuffled[groups[positions]])
+    return [(positions[train].tolist(), [], positions[test].tolist()) for train, test in parts]
+
+
+def _common(strata: Sequence[Any], num_folds: int) -> list[Any]:
+    """Strata with fewer images than folds cannot be spread over all; they count as the most common one."""
+    counts = Counter(strata)
+    ((most_common, _),) = counts.most_common(1)
+    return [stratum if counts[stratum] >= num_folds else most_common for stratum in strata]

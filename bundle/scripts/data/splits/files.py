@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Splits as files: written with every training, read back by evaluations, and by trainings that are to use the same."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+
+from ...common.errors import InputError
+from ...common.files import given_json, given_path, write_json
+from ...image_io.pages import stem
+from ..layouts.files import Item
+from .split import Fold, Split, relative_names
+
+__all__ = ["read_split", "write_split"]
+
+
+_VERSION = 1
+
+_logger = logging.getLogger("qtseg")
+
+
+def write_split(split: Split, path: str | os.PathLike[str]) -> str:
+    """Write a split as JSON. Only the first process of a job writes.
+
+    Args:
+        split: to be written.
+        path: the file.
+
+    Returns:
+        The path.
+    """
+    if idist.get_rank() == 0:
+        groups = {image: group for image, group in zip(split.images, split.groups) if image != group}
+        content = {"version": _VERSION, "digest": split.digest, "groups": groups, "folds": split.by_name()}
+        write_json(path, content)
+    return str(path)
+
+
+def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str | os.PathLike[str]) -> Split:
+    """Read a split that a training wrote, or a list of folds such as nnU-Net's ``splits_final.json``.
+
+    Args:
+        path: the file: ``{"folds": [...]}``, or the list of folds alone. A fold has ``train`` and ``test``, and maybe
+            ``validate`` or ``val``, to choose the epoch on; a ``val`` without ``test`` is what is scored. Images are
+            named by their path in the dataset's folder, or by their file name, with or without suffix.
+        datalist: all images.
+        root: the dataset's folder.
+
+    Returns:
+        The split; ``validate`` of a fold is empty where the file has none, or the images of ``test``.
+
+    Raises:
+        InputError: if the file cannot be read, names an image that is not there, or has one in two parts of a fold.
+    """
+    try:
+        content = given_json(given_path(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"split names {path}, which cannot be read ({error}); give a JSON file of folds") from error
+    entries, groups = (content.get("folds"), content.get("groups", {})) if isinstance(content, dict) else (content, {})
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f'{path} holds no folds; expected is [{{"train": [...], "test": [...]}}, ...]')
+    if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups.values()):
+        raise InputError(f'{path} has groups that are no {{"image": "group", ...}}; mend them, or leave them out')
+    images = relative_names(datalist, root)
+    position = _positions(images)
+    folds = [_fold(f"{path}, fold {number},", entry, position, images) for number, entry in enumerate(entries)]
+    left_out = len(images) - len({i for fold in folds for part in asdict(fold).values() for i in part})
+    if left_out and idist.get_rank() == 0:
+        _logger.warning(f"split:    {left_out} of {len(images)} images are in no fold of {path}, and left out")
+    unknown = [name for name in groups if name not in position]
+    if unknown:
+        raise InputError(f"{path} gives a group to {unknown[0]}, which is no image of the dataset; remove it")
+    by_position = {position[name]: group for name, group in groups.items()}
+    return Split(folds, [by_position.get(i, image) for i, image in enumerate(images)], images)
+
+
+def _fold(where: str, entry: dict[str, Any], position: dict[str, int], images: Sequence[str]) -> Fold:
+    named = dict(entry) if "test" in entry else {**entry, "test": entry.get("val", []), "val": []}
+    named["validate"] = named.get("validate", named.get("val", []))
+    train, validate, test = (_part(where, part, named.get(part), position) for part in ("train", "validate", "test"))
+    if not train:
+        raise InputError(f"{where} has nothing to train on; name images in its train")
+    if not test and "test" not in entry:
+        raise InputError(f"{where} has nothing to score; name images in its val or test, or set its test to []")
+    chosen_on_test = set(validate) in (set(), set(test))
+    both = set(train) & set(test)
+    if not chosen_on_test:
+        both |= set(validate) & set(train + test)
+    if both:
+        raise InputError(f"{where} has {images[min(both)]} in two parts; keep it in one")
+    return Fold(train, [] if chosen_on_test else validate, test)
+
+
+def _part(where: str, part: str, listed: Any, position: dict[str, int]) -> list[int]:
+    if listed is None:
+        return []
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise InputError(f"{where} has a {part} that is no list of image names; expected is [\"a\", \"b\", ...]")
+    found: dict[int, str] = {}
+    for name in listed:
+        if name not in position:
+            raise InputError(f"{where} names {name}, which is no image of the dataset; remove it, or put it there")
+        if position[name] in found:
+            raise InputError(f"{where} names {name} twice in its {part}; name it once")
+        found[position[name]] = name
+    return list(found)
+
+
+def _positions(images: Sequence[str]) -> dict[str, int]:
+    """By every name that a file may give an image: its path; its file name or stem where no other has the same."""
+    short: dict[str, set[int]] = {}
+    for i, image in enumerate(images):
+        for name in (Path(image).name, stem(image), stem(image).removesuffix("_0000")):
+            short.setdefault(name, set()).add(i)
+    single = {name: min(found) for name, found in short.items() if len(found) == 1}
+    return {**single, **{image: i for i, image in enumerate(images)}}

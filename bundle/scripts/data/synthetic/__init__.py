@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The microscopy images that the bundle draws itself, for a first run without data.
+
+It imports ``common`` only. A new kind of image is a function in ``drawing.py``.
+"""

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""DICOM files: their frames as images. They need the package pydicom."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import jpeg_factory
+
+from ..common.errors import InputError, in_one_line
+from .decompression import unpacked
+
+__all__ = ["frame_count", "is_dicom", "read_frames"]
+
+_MAX_INFLATED = 1 << 27  # bytes of a file of which all is deflated, which is rare
+
+
+def is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Tell by its content whether a file is a DICOM file, as many have no suffix.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def frame_count(path: str) -> int:
+    """Number of frames, from the header alone; 0 for a file that holds no image, such as a report.
+
+    Raises:
+        InputError: if the header cannot be read.
+    """
+    rows, columns, frames = _shape(path)
+    return frames if rows and columns else 0
+
+
+def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
+    """Read the frames: stored values, rescaled as the file says; what is shown bright is large.
+
+    The window for a display is not applied.
+
+    Args:
+        path: the file.
+        max_pixels: the largest number of pixels of all frames to decode.
+
+    Returns:
+        (D, H, W), or (D, H, W, 3) RGB.
+
+    Raises:
+        InputError: if it cannot be read, holds no image, is too large, or is compressed in a way that needs a decoder
+            that is not installed.
+    """
+    rows, columns, frames = _shape(path)
+    if not rows or not columns:
+        raise InputError(f"{path} holds no image; remove it")
+    if rows * columns * frames > max_pixels:
+        raise InputError(
+            f"{path} has {frames} frame(s) of {columns} x {rows} pixels, more than max_pixels={max_pixels}; crop it, "
+            "or raise max_pixels if you trust the file"
+        )
+    data = _read(path)
+    try:
+        values = _decoded(data).reshape(frames, rows, columns, -1)
+    except Exception as error:  # as a damaged value can lead to anything in pydicom and its decoders
+        raise InputError(
+            f"{path} cannot be decoded ({in_one_line(error)}); it is stored as {_syntax(data)}: convert it to an "
+            "uncompressed DICOM or PNG, or install pydicom's decoder for it"
+        ) from error
+    return values if values.shape[-1] == 3 else values[..., 0]
+
+
+def _decoded(data: Any) -> NDArray[Any]:
+    from pydicom.pixels import apply_color_lut, apply_rescale  # there, as _read has found it
+
+    _check_frames(data)
+    values: NDArray[Any] = data.pixel_array  # colors as RGB
+    kind = str(data.PhotometricInterpretation)
+    if kind == "PALETTE COLOR":
+        values = apply_color_lut(values, data)
+    elif "RescaleSlope" in data:
+        values = apply_rescale(values, data)
+    if kind == "MONOCHROME1":
+        values = int(values.max()) - values.astype(np.int64 if values.dtype.kind in "ui" else np.float64)
+    return values
+
+
+def _check_frames(data: Any) -> None:
+    """Refuse compressed frames of another size than the file says, which small files use to fill the memory."""
+    from pydicom.encaps import generate_frames
+
+    if not data.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    for frame in generate_frames(data.PixelData, number_of_frames=int(data.get("NumberOfFrames") or 1)):
+        for decoder in (jpeg_factory, Jpeg2KImageFile):
+            try:
+                size = decoder(io.BytesIO(frame)).size
+            except SyntaxError:  # Pillow's word for another format
+                continue
+            if size != (data.Columns, data.Rows):
+                raise ValueError(f"it has a frame of {size[0]} x {size[1]} pixels, not of {data.Columns} x {data.Rows}")
+
+
+def _shape(path: str) -> tuple[int, int, int]:
+    """Rows, columns and frames, from the header; 0 rows and columns if there are none."""
+    header = _read(path, stop_before_pixels=True)
+    try:
+        rows, columns = (int(header.get(name) or 0) for name in ("Rows", "Columns"))
+        return rows, columns, max(1, int(header.get("NumberOfFrames") or 1))
+    except Exception as error:  # pydicom looks at an element when it is asked for it, and raises many things
+        raise InputError(f"{path} has no readable size ({in_one_line(error)}); get a new copy") from error
+
+
+def _syntax(data: Any) -> str:
+    try:
+        syntax = data.file_meta.get("TransferSyntaxUID")
+        return str(getattr(syntax, "name", syntax))
+    except Exception:  # as above; the message goes on without it
+        return "nothing that is known"
+
+
+class _File(io.BufferedReader):
+    """A file that is not read to its end where that unpacks to more than a picture: pydicom unpacks all of it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        if size is None or size < 0:  # so is only read what is deflated
+            unpacked(content, zlib.decompressobj(-zlib.MAX_WBITS), _MAX_INFLATED)
+        return content
+
+
+def _read(path: str, *, stop_before_pixels: bool = False) -> Any:
+    try:  # not on top, as few need it, and where it is installed MONAI warns of a decoder for GPUs that is not
+        from pydicom import dcmread, pixels  # noqa: F401  # version 3 and newer
+    except ImportError as error:
+        raise InputError(f"{path} is a DICOM file; to read it, run python -m pip install 'pydicom>=3.0.1'") from error
+    try:
+        with _File(path) as file:
+            return dcmread(file, stop_before_pixels=stop_before_pixels)
+    except Exception as error:  # as above
+        raise InputError(f"{path} cannot be read as DICOM ({in_one_line(error)}); get a new copy") from error

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Marks in mask files: what a mask was made of, and whether it is still as it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngImageFile
+
+from .nifti import is_nifti, load, read_slices
+from .pictures import TEXT_KEY
+
+__all__ = ["made_of", "mark", "read_mark", "was_changed"]
+
+
+def made_of(source: str | os.PathLike[str], settings: Mapping[str, Any]) -> str:
+    """A digest of what a mask is made of: the image's path, size and time, and the settings.
+
+    Args:
+        source: the image's file.
+        settings: JSON can hold them.
+
+    Raises:
+        OSError: if the image is not there.
+    """
+    status = os.stat(source)
+    facts = [os.path.abspath(source), status.st_size, status.st_mtime_ns, settings]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def mark(made: str, content: NDArray[Any] | str) -> str:
+    """The text to write into a file.
+
+    Args:
+        made: of :py:func:`made_of`.
+        content: the pixels of a mask or another picture, or the text of a file.
+    """
+    return f"{TEXT_KEY} {made} {_digest(content)}"
+
+
+def read_mark(path: str | os.PathLike[str]) -> str | None:
+    """What a mask was made of; None for a file without a mark.
+
+    Args:
+        path: of an existing file.
+    """
+    found = _marked(Path(path))
+    return found and found[0]
+
+
+def was_changed(path: str | os.PathLike[str]) -> bool:
+    """Whether the pixels of a file are others than when it was marked; true for a file without a mark, or damaged.
+
+    Args:
+        path: of an existing file.
+    """
+    path = Path(path)
+    found = _marked(path)
+    try:
+        return found is None or found[1] != _digest(_content(path))
+    except Exception:  # whatever a decoder makes of a damaged file
+        return True
+
+
+def _content(path: Path) -> NDArray[Any] | str:
+    """What the mark of a file is of."""
+    if is_nifti(path):
+        return read_slices(str(path), 2**62).astype(np.uint8)
+    if path.suffix == ".tif":
+        return tifffile.imread(path)
+    if path.suffix == ".geojson":
+        return json.dumps({**json.loads(path.read_text(encoding="utf-8")), TEXT_KEY: None})
+    with _opened(path) as image:
+        return np.asarray(image)
+
+
+def _marked(path: Path) -> tuple[str, str] | None:
+    """What a file was made of, and the digest of its label ids."""
+    words = _text(path).split()
+    return (words[1], words[2]) if len(words) == 3 and words[0] == TEXT_KEY else None
+
+
+def _text(path: Path) -> str:
+    try:
+        if is_nifti(path):
+            header: Any = load(path).header
+            return bytes(header["descrip"]).rstrip(b"\0").decode("ascii", "replace")
+        if path.suffix == ".tif":
+            with tifffile.TiffFile(path) as file:
+                return str(file.pages.first.description)
+        if path.suffix == ".geojson":
+            return str(json.loads(path.read_text(encoding="utf-8")).get(TEXT_KEY, ""))
+        with _opened(path) as image:
+            return str(image.info.get(TEXT_KEY, ""))
+    except Exception:  # whatever a decoder makes of a file that is none of ours
+        return ""
+
+
+def _opened(path: Path) -> PngImageFile:
+    """Not by Image.open, which refuses the mask of an image of more than 179 million pixels."""
+    return PngImageFile(path)
+
+
+def _digest(content: NDArray[Any] | str) -> str:
+    data = content.encode() if isinstance(content, str) else np.ascontiguousarray(content).tobytes()
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""NIfTI files: their slices as images, and masks that lie where the volume does."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from typing import IO, Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from ..common.errors import InputError
+
+__all__ = ["is_nifti", "load", "read_slices", "write_mask"]
+
+_COLORS = ("R", "G", "B")
+_LONGEST_HEADER = 540  # bytes, of NIfTI-2
+_MAX_OFFSET = 1 << 24  # bytes before the voxels: header and notes
+_UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
+
+
+def is_nifti(path: str | os.PathLike[str]) -> bool:
+    """Tell by its name whether a file is a NIfTI file."""
+    return str(path).lower().endswith((".nii", ".nii.gz"))
+
+
+def read_slices(path: str, max_pixels: int) -> NDArray[Any]:
+    """Read the slices along the third axis.
+
+    The first axis of a NIfTI file, "i", runs along the columns of a slice, and the second, "j", along its rows, as
+    other programs show it.
+
+    Args:
+        path: the file; 2D or 3D, gray or RGB.
+        max_pixels: the largest number of voxels to read.
+
+    Returns:
+        (D, H, W) or (D, H, W, 3).
+
+    Raises:
+        InputError: if it cannot be read, is too large, or has more axes.
+    """
+    try:
+        image = load(path)
+        shape = _three_axes(image.shape)
+        if shape is None or 0 in shape:
+            raise InputError(f"{path} has the shape {image.shape}; give a 2D or 3D file, such as one time of a 4D one")
+        if math.prod(shape) > max_pixels:
+            raise InputError(
+                f"{path} has {' x '.join(map(str, shape))} voxels, more than max_pixels={max_pixels}; crop it, or "
+                "raise max_pixels if you trust the file"
+            )
+        kind = image.get_data_dtype()
+        if kind.names is None and kind.kind not in "uif":
+            raise InputError(f"{path} has voxels of {kind}; save it with one gray value or RGB a voxel")
+        voxels = np.asanyarray(image.dataobj)
+    except (*_UNREADABLE, HeaderDataError, ImageFileError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read as NIfTI ({error}); get a new copy") from error
+    if voxels.dtype.names is not None and voxels.dtype.names[:3] == _COLORS:
+        voxels = np.stack([voxels[color] for color in _COLORS], axis=-1)
+    elif voxels.dtype.names is None:
+        voxels = voxels[..., None]
+    else:
+        raise InputError(f"{path} has voxels of {voxels.dtype}; save it with one gray value or RGB a voxel")
+    slices = voxels.reshape(*shape, -1).transpose(2, 1, 0, 3)
+    return slices if slices.shape[-1] == 3 else slices[..., 0]
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Open a NIfTI file with nibabel, its voxels not yet read.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        nibabel's image.
+
+    Raises:
+        OSError, ValueError and others of nibabel's: if it is no such file, or what lies between header and voxels is
+            damaged or huge, which nibabel would read whatever its size.
+    """
+    opener: Any = gzip.open if str(path).lower().endswith(".gz") else open
+    with opener(path, "rb") as file:
+        start = file.read(_LONGEST_HEADER)
+        kinds = [kind for kind in (nib.Nifti1Image, nib.Nifti2Image) if kind.header_class.may_contain_header(start)]
+        if not kinds:
+            raise ValueError("it has no header of NIfTI")
+        size = kinds[0].header_class.sizeof_hdr
+        _check_extensions(file, kinds[0].header_class(start[:size], check=False), size)
+    return kinds[0].from_filename(path)
+
+
+def _check_extensions(file: IO[bytes], header: Any, place: int) -> None:
+    end, order = int(header["vox_offset"]), "<" if header.endianness == "<" else ">"
+    if end > _MAX_OFFSET:
+        raise ValueError(f"its voxels begin at byte {end}")
+    file.seek(place)
+    status = file.read(4)
+    place += 4
+    while status[:1] not in (b"", b"\0") and place + 16 <= end:
+        head = file.read(8)
+        length = struct.unpack(order + "i", head[:4])[0] if len(head) == 8 else 0
+        if not 8 <= length <= end - place:
+            raise ValueError(f"its header has an extension of {length} bytes at byte {place}")
+        place += length
+        file.seek(place)
+
+
+def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """A shape with three axes that has the same voxels; None if there is none."""
+    if len(shape) < 2 or any(length != 1 for length in shape[3:]):
+        return None
+    return (*shape, 1)[:3]
+
+
+def write_mask(ids: NDArray[np.uint8], source: str, path: str | os.PathLike[str], text: str = "") -> None:
+    """Write label ids with the affine and the header of the volume that they are of.
+
+    Args:
+        ids: (D, H, W).
+        source: the volume's file.
+        path: of the mask, ending in ``.nii`` or ``.nii.gz``.
+        text: for its description, at most 79 letters.
+    """
+    volume = load(source)
+    header = volume.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    header["cal_min"], header["cal_max"], header["descrip"] = 0, 0, text.encode()
+    voxels = ids.transpose(2, 1, 0).reshape(volume.shape)
+    nib.save(type(volume)(voxels, volume.affine, header), path)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Pixels of 2D image files exactly as they are stored, in (H, W) order and the right way up.
+
+What the values mean is decided elsewhere: :py:mod:`.image_reader` takes them for intensities, :py:mod:`.masks` for
+label ids.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import png
+from numpy.typing import NDArray
+from PIL.ExifTags import Base as Tag
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from tifffile import PHOTOMETRIC, TiffPage
+
+from ..common.errors import InputError
+from .decompression import bounded_page, bounded_png
+from .headers import Source, orientation
+
+__all__ = ["Pixels", "check_size", "decode"]
+
+# Pillow keeps one byte of two in these layouts of PNG.
+_DEEP_PNG = ("LA;16B", "RGB;16B", "RGBA;16B")
+
+
+class Pixels(NamedTuple):
+    """The stored pixels of one image.
+
+    Attributes:
+        values: (H, W) grey values or palette indices, (H, W, 2) grey and alpha, (H, W, 3) RGB, or (H, W, 4) RGB and
+            alpha; uint8 up to 8 bits, any other integer type or finite floats beyond.
+        full_scale: the largest value that fits, where that is less than 255: 1, 3 or 15 for 1, 2 or 4 bits.
+        palette: (256, 3) uint8 colors of the indices; None without a palette.
+        lossy: whether JPEG compression has changed the values.
+    """
+
+    values: NDArray[Any]
+    full_scale: int = 255
+    palette: NDArray[np.uint8] | None = None
+    lossy: bool = False
+
+
+def check_size(path: str, size: tuple[int, int], pages: int, max_pixels: int) -> None:
+    """Check the size of an image before it is decoded: small files can be large images.
+
+    Args:
+        path: of the file.
+        size: (H, W) in pixels.
+        pages: of that size.
+        max_pixels: the largest number of pixels.
+
+    Raises:
+        InputError: if there are more, or none.
+    """
+    height, width = size
+    if height < 1 or width < 1:
+        raise InputError(f"{path} has {width} x {height} pixels, so it is damaged; get a new copy")
+    if height * width * pages > max_pixels:
+        of_pages = f" on each of {pages} pages" if pages > 1 else ""
+        raise InputError(
+            f"{path} has {width} x {height} pixels{of_pages}, more than max_pixels={max_pixels}; "
+            "crop or shrink it, or raise max_pixels if you trust the file"
+        )
+
+
+def decode(source: Source) -> Pixels:
+    """Decode an opened image.
+
+    Args:
+        source: of :py:func:`.headers.open_image`, within its ``with`` block.
+    """
+    return _decode_page(source) if isinstance(source, TiffPage) else _decode(source)
+
+
+def _decode(source: ImageFile) -> Pixels:
+    layout = _stored_layout(source)
+    turn = 1 if isinstance(source, TiffImageFile) else orientation(source)  # Pillow turns a TIFF itself
+    if layout in _DEEP_PNG:
+        return Pixels(_upright(_decode_deep_png(source), turn))
+    # To be asked before decoding, which closes and forgets the header.
+    is_jpeg = source.format in ("JPEG", "MPO") or source.info.get("compression") == "jpeg"
+    is_inverted = (
+        isinstance(source, TiffImageFile)
+        and layout.startswith("I;16")  # Pillow inverts the others itself
+        and source.tag_v2.get(Tag.PhotometricInterpretation) == PHOTOMETRIC.MINISWHITE
+    )
+    is_kept = source.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
+    image = source if is_kept else source.convert("RGB")
+    values = _upright(np.array(image), turn)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if image.mode == "1":
+        return Pixels(values.astype(np.uint8), full_scale=1)
+    if layout.startswith(("L;2", "L;4")):
+        full_scale = 3 if layout.startswith("L;2") else 15
+        return Pixels(values // (255 // full_scale), full_scale)  # Pillow has stretched them to 255
+    if image.mode == "P":
+        colors = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+        return Pixels(values, palette=np.pad(colors, ((0, 256 - len(colors)), (0, 0))))
+    return Pixels(65535 - values if is_inverted else values, lossy=is_jpeg)
+
+
+def _stored_layout(source: ImageFile) -> str:
+    """How a PNG or TIFF stores its pixels, in Pillow's words ("raw mode"), such as "L;4" or "RGB;16B"."""
+    if source.format not in ("PNG", "TIFF"):
+        return ""
+    arguments = source.tile[0].args
+    return arguments[0] if isinstance(arguments, tuple) else str(arguments)
+
+
+def _decode_deep_png(source: ImageFile) -> NDArray[np.uint16]:
+    assert source.fp is not None  # nothing is decoded yet
+    source.fp.seek(0)
+    file = bounded_png(source.fp, source.width, source.height)
+    width, height, rows, info = png.Reader(file=file).read()
+    return np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, info["planes"])
+
+
+def _decode_page(page: TiffPage) -> Pixels:
+    values = bounded_page(page).asarray()
+    is_color = page.photometric == PHOTOMETRIC.RGB
+    is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+    if values.dtype.kind not in "uif" or not (is_color or is_inverted or page.photometric == PHOTOMETRIC.MINISBLACK):
+        raise ValueError(f"{values.dtype} pixels with photometric interpretation {page.photometric} are not supported")
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise ValueError(f"axes {page.axes} are not supported")
+    if page.axes == "SYX":
+        values = np.moveaxis(values, 0, -1)
+    if is_inverted and values.dtype.kind == "u":
+        values = np.iinfo(values.dtype).max - values
+    return Pixels(_upright(values, orientation(page)))
+
+
+def _upright(values: NDArray[Any], turn: int) -> NDArray[Any]:
+    """Undo EXIF orientation ``turn`` of an array whose first two axes are rows and columns."""
+    if turn >= 5:
+        values = values.swapaxes(0, 1)
+    if turn in (3, 4, 7, 8):
+        values = values[::-1]
+    if turn in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return np.ascontiguousarray(values)

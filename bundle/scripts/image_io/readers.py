@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Readers for MONAI's LoadImaged: 2D images and masks with every pixel in its place, in (H, W) order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from monai.data import ImageReader
+from monai.utils import MetaKeys, ensure_tuple
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..common.errors import InputError
+from ..common.limits import MAX_CLASSES
+from .mask_rules import label_ids
+from .nifti import is_nifti
+from .pages import has_image_suffix, read_pages
+from .pixels import Pixels
+from .quiet_decoders import leave_out
+
+__all__ = ["ImageFileReader", "MaskFileReader"]
+
+
+class ImageFileReader(ImageReader):
+    """Read an image file as intensities of a fixed number of channels, whatever the file stores.
+
+    Formats are PNG, JPEG, TIFF, BMP, GIF, DICOM and NIfTI.
+
+    Rows come first, in contrast to MONAI's PILReader, which exchanges rows and columns. Grey images are replicated,
+    palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped and the color
+    below it kept, and EXIF orientation is applied.
+
+    Images of up to 8 bits stay as they are, uint8 in [0, 255]. Deeper ones (16 bits, integer and float TIFF) have no
+    common range: each is stretched from its own minimum and maximum to float32 in [0, 255]; a constant one becomes 0.
+
+    Args:
+        channels: 3 for RGB, 1 for grey (ITU-R 601 luma of colors).
+        color_space: of three channels: "RGB", or "YCrCb" (luma, red and blue difference, full range as in JPEG), which
+            the paper uses for dermoscopy.
+        max_pixels: the largest height x width to decode; guards against small files that would fill the memory.
+        volumes: take files of several pages, frames or slices, too, each stretched by itself, and NIfTI files as
+            volumes even of one slice. Without it they are refused, but for NIfTI files of one slice.
+
+    Raises:
+        InputError: if ``channels`` is not 1 or 3, ``color_space`` is neither, or ``max_pixels`` is not positive.
+            Reading raises it for files that cannot be read, and names the file and the cure.
+
+    Example::
+
+        from monai.transforms import LoadImaged
+
+        load = LoadImaged(keys="image", reader=ImageFileReader(), dtype=None, ensure_channel_first=True)  # (3, H, W)
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        color_space: str = "RGB",
+        max_pixels: int = 200_000_000,
+        volumes: bool = False,
+    ) -> None:
+        if channels not in (1, 3):
+            raise InputError(f"channels is {channels}; use 3 for RGB or 1 for grey")
+        if color_space not in ("RGB", "YCrCb"):
+            raise InputError(f'color_space is {color_space!r}; use "RGB" or "YCrCb"')
+        if max_pixels < 1:
+            raise InputError(f"max_pixels is {max_pixels}; give the number of pixels that an image may have")
+        self.channels = channels
+        self.color_space = color_space
+        self.max_pixels = max_pixels
+        self.volumes = volumes
+        leave_out()
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Whether all of the file names end as those of a supported format, in any case."""
+        return all(has_image_suffix(name) for name in ensure_tuple(filename))
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
+        """Take the path(s) on to ``get_data``, which decodes: LoadImage hides the errors that this method raises."""
+        return [str(path) for path in ensure_tuple(data)]
+
+    def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Decode the image.
+
+        Args:
+            img: what ``read`` returned.
+
+        Returns:
+            (H, W, channels) uint8 or float32 in [0, 255], or (H, W, D, channels) for a volume, and the meta data that
+            MONAI expects.
+        """
+        if len(img) != 1:
+            raise InputError(f"an image is one file, but {len(img)} are listed: {', '.join(img[:3])}; list one")
+        slices = [self._values(page) for page in read_pages(img[0], self.max_pixels, single=not self.volumes)]
+        if len(slices) > 1 or (self.volumes and is_nifti(img[0])):
+            volume = np.stack(slices, axis=2)  # (H, W, D, C)
+            return volume, _meta(volume.shape[:3], channel_dim=-1)
+        return slices[0], _meta(slices[0].shape[:2], channel_dim=-1)
+
+    def plain(self, path: str) -> NDArray[Any]:
+        """Decode an image, its colors as they are stored.
+
+        Args:
+            path: of a file with one image.
+
+        Returns:
+            (H, W, channels) uint8 or float32 in [0, 255].
+        """
+        (page,) = read_pages(path, self.max_pixels, single=True)
+        return _intensities(page, self.channels)
+
+    def convert(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Bring (H, W, channels) values into the color space."""
+        return _ycrcb(values) if self.color_space == "YCrCb" and self.channels == 3 else values
+
+    def _values(self, page: Pixels) -> NDArray[Any]:
+        return self.convert(_intensities(page, self.channels))
+
+
+class MaskFileReader(ImageFileReader):
+    """Read a mask as label ids, by the rules of :py:func:`.mask_rules.label_ids`.
+
+    With two classes, a list of files is read as the parts of one mask, such as one file per object: each by the rules
+    of two classes, then combined by OR.
+
+    Args:
+        num_classes: number of classes with the background, 2 to 256.
+        colors: (r, g, b) in 0..255 of the classes 1, 2, ..., where masks are drawn in colors.
+        max_pixels: as for images.
+
+    Raises:
+        InputError: if ``num_classes`` is out of range, or ``colors`` are no such colors. Reading raises it for
+            files that cannot be read or break the rules, and names the file, the values found and the cure.
+
+    Example::
+
+        from monai.transforms import LoadImaged
+
+        load = LoadImaged(keys="label", reader=MaskFileReader(2), dtype=None, ensure_channel_first=True)  # (1, H, W)
+    """
+
+    def __init__(
+        self, num_classes: int, *, colors: Sequence[Sequence[int]] | None = None, max_pixels: int = 200_000_000
+    ) -> None:
+        super().__init__(channels=1, max_pixels=max_pixels)
+        if not 2 <= num_classes <= MAX_CLASSES:
+            raise InputError(f"num_classes is {num_classes}; it counts the background, so use 2 to {MAX_CLASSES}")
+        if colors is not None:
+            _check_colors(colors, num_classes)
+        self.num_classes = num_classes
+        self.colors = colors
+
+    def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Decode the mask.
+
+        Args:
+            img: what ``read`` returned.
+
+        Returns:
+            (H, W) uint8 ids in 0..num_classes-1, and the meta data that MONAI expects.
+        """
+        ids = self.read_parts(img)
+        return ids, _meta(ids.shape, channel_dim=float("nan"))  # MONAI's word for "no channel"
+
+    def read_parts(
+        self, paths: Sequence[str], see: Callable[[Pixels], None] = lambda pixels: None
+    ) -> NDArray[np.uint8]:
+        """Decode the mask that ``paths`` hold together.
+
+        Args:
+            paths: the mask, or its parts.
+            see: is given what each file stores.
+
+        Returns:
+            (H, W) uint8 ids in 0..num_classes-1.
+        """
+        if len(paths) > 1 and self.num_classes != 2:
+            raise InputError(
+                f"{paths[0]} is one of {len(paths)} parts of a mask, which are read for 2 classes only; "
+                f"save one mask file with the ids 0 to {self.num_classes - 1}"
+            )
+        ids = self._read(paths[0], see)
+        for path in paths[1:]:
+            part = self._read(path, see)
+            if part.shape != ids.shape:
+                raise InputError(
+                    f"{path} is {_width_by_height(part)} but {paths[0]} is {_width_by_height(ids)}; "
+                    "the parts of a mask must have the same size"
+                )
+            ids |= part
+        return ids
+
+    def _read(self, path: str, see: Callable[[Pixels], None]) -> NDArray[np.uint8]:
+        (pixels,) = read_pages(path, self.max_pixels, single=True)
+        ids = label_ids(pixels, self.num_classes, path, self.colors)
+        see(pixels)
+        return ids
+
+
+def _check_colors(colors: Any, num_classes: int) -> None:
+    triples = isinstance(colors, Sequence) and all(isinstance(color, Sequence) and len(color) == 3 for color in colors)
+    if not triples or not all(value in range(256) for color in colors for value in color):
+        raise InputError(f"label_colors is {colors!r}; give a list of [red, green, blue], each 0 to 255, one a class")
+    if num_classes not in (2, len(colors) + 1):
+        raise InputError(
+            f"label_colors names {len(colors)} colors for {num_classes} classes; set --out_channels {len(colors) + 1}, "
+            "or 2 to take all of them for one kind of object"
+        )
+
+
+def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:
+    """Stored pixels as (H, W, channels), uint8 or float32 in [0, 255]."""
+    values = pixels.values * np.uint8(255 // pixels.full_scale) if pixels.full_scale < 255 else pixels.values
+    if pixels.palette is not None:
+        values = pixels.palette[values]
+    if values.ndim == 2:
+        values = values[..., None]
+    values = values[..., : 3 if values.shape[-1] >= 3 else 1]  # drops alpha
+    if values.shape[-1] > channels:
+        values = _luma(values)
+    if values.dtype != np.uint8:
+        values = _stretched(values)
+    if values.shape[-1] < channels:
+        values = np.concatenate([values] * channels, axis=-1)
+    return values
+
+
+def _luma(values: NDArray[Any]) -> NDArray[Any]:
+    """ITU-R 601 luma of (H, W, 3), as (H, W, 1)."""
+    if values.dtype == np.uint8:
+        return np.asarray(Image.fromarray(values).convert("L"))[..., None]
+    return values @ np.array([[0.299], [0.587], [0.114]])
+
+
+def _ycrcb(values: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 3) RGB in [0, 255] as luma, red difference and blue difference; whole numbers stay whole."""
+    red, green, blue = np.moveaxis(values.astype(np.float32), -1, 0)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    converted = np.stack([luma, (red - luma) * 0.713 + 128, (blue - luma) * 0.564 + 128], axis=-1)
+    return (np.rint(converted) if values.dtype == np.uint8 else converted).clip(0, 255).astype(values.dtype)
+
+
+def _stretched(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Minimum to maximum, over all channels together, onto [0, 255]."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return np.zeros(values.shape, dtype=np.float32)
+    return ((values.astype(np.float64) - low) / (high - low) * 255).astype(np.float32)
+
+
+def _meta(shape: tuple[int, ...], channel_dim: float) -> dict[str, Any]:
+    # The 2D identity keeps MONAI from assuming 3D, and (H, W) indices are what our coordinates are.
+    return {
+        MetaKeys.SPATIAL_SHAPE: np.array(shape),
+        MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,
+        MetaKeys.AFFINE: np.eye(len(shape) + 1),
+        MetaKeys.ORIGINAL_AFFINE: np.eye(len(shape) + 1),
+    }
+
+
+def _width_by_height(values: NDArray[Any]) -> str:
+    return f"{values.shape[1]} x {values.shape[0]} pixels"

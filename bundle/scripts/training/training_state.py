@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a training is at a moment: saved every few epochs and when it is stopped, and taken up again by the next."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from ignite.metrics import Metric
+from monai.engines import Evaluator, Trainer
+
+from ..checkpoints.run_checkpoints import write_checkpoint
+from ..common.errors import InputError
+from .determinism import EpochSampler
+
+__all__ = ["TrainingState", "leave_signals"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_logger = logging.getLogger("qtseg")
+
+
+class TrainingState:
+    """Save the state of a training, and begin with a saved one.
+
+    With random numbers as of :py:mod:`.determinism`, a training that goes on ends as one that was never stopped: on a
+    CPU, bit by bit.
+
+    The first SIGINT or SIGTERM lets the step end, saves, and exits with the usual status (130, 143); the second stops
+    at once.
+
+    Args:
+        folder: of the run, for checkpoints.
+        parts: what has a state, by name: network, optimizer, scheduler.
+        handlers: with a state of their own, by name; they are attached before this one.
+        metrics: that sum over the steps of an epoch, by name.
+        validator: the evaluator used for validation, whose best score is part of the state.
+        sampler: of the training images.
+        images_per_batch: of this process.
+        interval: epochs from one checkpoint to the next; the last epoch has one.
+        save_start: whether to save before the first step too: for weights from a file that may change meanwhile.
+        state: to begin with, of :py:func:`..checkpoints.run_checkpoints.newest_checkpoint`; None for a new training.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        parts: Mapping[str, Any],
+        handlers: Mapping[str, Any],
+        metrics: Mapping[str, Metric],
+        validator: Evaluator,
+        sampler: EpochSampler,
+        images_per_batch: int,
+        interval: int,
+        save_start: bool = False,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.parts = {**parts, **handlers}
+        self.handlers = dict(handlers)
+        self.metrics = dict(metrics)
+        self.validator = validator
+        self.sampler = sampler
+        self.images_per_batch = images_per_batch
+        self.interval = interval
+        self.save_start = save_start
+        self.state = state
+        self.signal = 0
+        self.before: dict[signal.Signals, Any] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer, as the last of its handlers.
+
+        Args:
+            engine: the trainer.
+        """
+        for handler in self.handlers.values():
+            handler.attach(engine)
+        engine.add_event_handler(Events.STARTED, self._begin)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._go_on_within_epoch)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._after_step)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
+        engine.add_event_handler(Events.COMPLETED, self._leave)
+
+    def _begin(self, engine: Trainer) -> None:
+        if threading.current_thread() is threading.main_thread():  # others may set no handler
+            for number in _SIGNALS:
+                self.before[number] = signal.signal(number, self._note)
+        if self.state is None:
+            if self.save_start:
+                self._save(engine)
+            return
+        for name, part in {**self.parts, **_scaler(engine)}.items():
+            part.load_state_dict(self.state["parts"][name])
+        engine.state.epoch, engine.state.iteration = self.state["epoch"], self.state["step"]
+        for each, name in ((engine, "trainer"), (self.validator, "validator")):
+            each.state.best_metric, each.state.best_metric_epoch = self.state["best"][name]
+        if self.state["ended"]:
+            engine.terminate()
+
+    def _go_on_within_epoch(self, engine: Trainer) -> None:
+        """Behind the steps of the epoch that are done, and the sums over them."""
+        if self.state is None:
+            return
+        assert engine.state.epoch_length is not None  # of a loader with a length
+        done = self.state["step"] % engine.state.epoch_length
+        self.sampler.skip(done * self.images_per_batch)
+        if done:
+            for name, metric in self.metrics.items():
+                metric.load_state_dict(self.state["metrics"][name])
+        self.state = None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        _logger.warning(f"{signal.Signals(number).name}: stopping after this step; once more stops at once")
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+
+    def _leave(self) -> None:
+        while self.before:
+            signal.signal(*self.before.popitem())
+
+    def _after_step(self, engine: Trainer) -> None:
+        assert engine.state.epoch_length is not None  # of a loader with a length
+        if engine.state.iteration % engine.state.epoch_length and self._is_asked_to_stop():
+            self._save(engine)
+            raise SystemExit(128 + self.signal)
+
+    def _end_epoch(self, engine: Trainer) -> None:
+        asked = self._is_asked_to_stop()
+        is_last = engine.state.epoch == engine.state.max_epochs or engine.should_terminate
+        if asked or is_last or engine.state.epoch % self.interval == 0:
+            self._save(engine)
+        if asked:
+            raise SystemExit(128 + self.signal)
+
+    def _is_asked_to_stop(self) -> bool:
+        if idist.get_world_size() > 1:  # all stop after the same step
+            self.signal = int(idist.all_reduce(self.signal, op="MAX"))
+        return self.signal > 0
+
+    def _save(self, engine: Trainer) -> None:
+        state = engine.state
+        epoch = state.iteration // state.epoch_length if state.epoch_length else 0
+        content = {
+            "parts": {name: part.state_dict() for name, part in {**self.parts, **_scaler(engine)}.items()},
+            "metrics": {name: metric.state_dict() for name, metric in self.metrics.items()},
+            "best": {
+                name: [each.state.best_metric, each.state.best_metric_epoch]
+                for name, each in (("trainer", engine), ("validator", self.validator))
+            },
+            "epoch": epoch,
+            "step": state.iteration,
+            "ended": engine.should_terminate,  # before its last epoch
+        }
+        if idist.get_rank() == 0:
+            self._write(content, epoch, state.iteration)
+        idist.barrier()  # as a job's other processes are killed once one has ended
+
+    def _write(self, content: Mapping[str, Any], epoch: int, step: int) -> None:
+        try:
+            write_checkpoint(self.folder, content, epoch=epoch, step=step)
+        except OSError as error:
+            raise InputError(
+                f"the checkpoint after epoch {epoch} cannot be written to {self.folder} ({error.strerror}); make "
+                "room, and run the same command: it goes on from the checkpoint before"
+            ) from error
+
+
+def _scaler(engine: Trainer) -> dict[str, Any]:
+    """The scaler of gradients, where there is one, which only float16 needs."""
+    return {} if engine.scaler is None else {"scaler": engine.scaler}
+
+
+def leave_signals(worker: int) -> None:
+    """Let a process that fetches images live on when its whole group is told to end: the training ends it in time.
+
+    To be named as ``worker_init_fn`` of a loader.
+
+    Args:
+        worker: its number.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # once: at the end of all, what the training has not ended is told again
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL) and None)

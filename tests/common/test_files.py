@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Files are written whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import pytest
+
+from scripts.common.files import write_csv, write_json, write_text
+
+
+def test_a_file_is_replaced_whole_or_left(tmp_path, monkeypatch):
+    path = tmp_path / "new folder" / "a.txt"
+    write_text(path, "old")
+
+    def fill_the_disk(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context, pytest.raises(OSError, match="No space left"):
+        context.setattr(os, "fsync", fill_the_disk)
+        write_text(path, "new")
+    assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]
+    write_text(path, "new")
+    assert path.read_bytes() == b"new" and list(path.parent.iterdir()) == [path]
+
+
+def test_json_keeps_names_that_are_no_unicode(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    write_json(tmp_path / "a.json", {"blöb": name})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"blöb": name}
+    assert "blöb" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "a.json", float("nan"))
+
+
+def test_a_table_can_hold_any_name(tmp_path):
+    rows = [["a, b", "1"], ['"quoted"\nline', "2"]]
+    write_csv(tmp_path / "a.csv", ["image", "dice"], rows)
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["image", "dice"], *rows]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is scored, and under which protocol; through the configs, as users run them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image
+
+from images import write_blobs
+from scripts.data.synthetic.dataset import make_dataset
+from scripts.evaluation.scores import read_scores
+from workflows import run
+
+
+def test_evaluation_scores_what_was_held_out_at_original_size(trained, blobs, tmp_path, capsys):
+    run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path))
+    assert "WARNING" not in capsys.readouterr().out
+    rows = list(read_scores(tmp_path / "evaluation").values())
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    held_out = [image for image in trained.settings["images"].values() if image["part"] == "test"]
+    assert [row["group"] for row in rows] == [image["group"] for image in held_out]
+    plain, paper = summary["protocols"]
+    assert plain["protocol"].startswith("held-out protocol") and "original size" in plain["protocol"]
+    assert "paper's scoring" in paper["protocol"] and set(paper["scores"]) == {"dice", "iou", "mae", "accuracy"}
+    more = {"sensitivity", "precision", "hd95", "asd", "nsd", "object_f1"}
+    assert set(plain["scores"]) == {*paper["scores"], *more}
+    for name, value in plain["scores"].items():
+        assert np.mean([float(row[name]) for row in rows]) == pytest.approx(value["mean"], abs=1e-5)
+        assert value["low"] <= value["mean"] <= value["high"]
+    assert summary["fold"] == 0 and summary["num_images"] == 3 and summary["classes"][0]["images"] == 3
+
+
+def test_scores_of_all_images_come_with_a_warning(trained, tmp_path, capsys):
+    run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path), part="all")
+    assert "trained on 8 of the 11 images" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert summary["num_images"] == 11 and "some were trained on" in summary["protocols"][0]["protocol"]
+
+
+def test_another_dataset_is_scored_as_a_whole(trained, tmp_path):
+    write_blobs(tmp_path / "other", 4, seed=7)
+    run(
+        *("train", "evaluate"),
+        ckpt_dir=str(trained.ckpt_dir),
+        output_dir=str(tmp_path),
+        dataset_dir=str(tmp_path / "other"),
+    )
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    assert summary["num_images"] == 4 and summary["protocols"][0]["protocol"].startswith("external images")
+
+
+def test_images_of_the_training_are_known_in_another_folder(trained, blobs, tmp_path, capsys):
+    moved = shutil.copytree(blobs, tmp_path / "moved")
+
+    def evaluate():
+        run("train", "evaluate", ckpt_dir=str(trained.ckpt_dir), output_dir=str(tmp_path), dataset_dir=str(moved))
+        summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+        return summary["num_images"], summary["protocol"], summary["seen_in_training"]
+
+    assert evaluate() == (3, "held-out", 0)
+    held_out = next(name for name, image in trained.settings["images"].items() if image["part"] == "test")
+    (moved / held_out).unlink()
+    (moved / "masks" / f"{Path(held_out).stem}.png").unlink()
+    assert evaluate() == (10, "all", 8)  # another dataset, of images that the model has seen
+    assert "trained on 8 of the 10 images" in capsys.readouterr().out
+
+
+def test_the_paper_protocol_chooses_the_epoch_of_each_score_on_the_fold(blobs, tmp_path):
+    folders = {"ckpt_dir": str(tmp_path / "models"), "output_dir": str(tmp_path / "eval")}
+    small = {"spatial_size": [64, 64], "batch_size": 4, "max_epochs": 3}
+    run("train", "paper_protocol", run_id="training", dataset_dir=str(blobs), **folders, **small)
+    (path,) = (tmp_path / "eval").glob("train_*/paper_scores.json")
+    best = json.loads(path.read_text())
+    assert set(best) == {"paper_dice", "paper_iou", "paper_mae", "paper_accuracy"}
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'eval' / 'mlruns.db'}")
+    (run_,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    for name, choose in (("paper_dice", max), ("paper_mae", min)):
+        history = [metric.value for metric in client.get_metric_history(run_.info.run_id, name)]
+        assert len(history) == 3 and best[name]["value"] == pytest.approx(choose(history))
+    split = json.loads(next((tmp_path / "eval").glob("train_*/split.json")).read_text())["folds"][0]
+    assert split["validate"] == split["test"]
+
+
+def test_a_planted_leak_is_found_and_grouped_folds_have_none(tmp_path):
+    data = Path(make_dataset(tmp_path / "data"))
+    before = sorted(path.relative_to(data) for path in data.rglob("*"))
+    photo = sorted((data / "images").iterdir())[1]
+    with Image.open(photo) as image:
+        size = (image.width * 3 // 4, image.height * 3 // 4)
+        image.convert("RGB").resize(size).save(data / "images" / "zz copy.jpg", quality=60)
+    with Image.open(data / "masks" / f"{photo.stem}.png") as mask:
+        mask.resize(size, Image.Resampling.NEAREST).save(data / "masks" / "zz copy.png")
+    for split in ("slices", "grouped"):
+        output_dir = tmp_path / split
+        run("train", "check", dataset_dir=str(data), output_dir=str(output_dir), split=split)
+        (report,) = (json.loads(path.read_text()) for path in output_dir.glob("check_*/data_check.json"))
+        ((first, second, _),) = report["near_duplicates"]
+        assert [Path(image).name for image in (first, second)] == [photo.name, "zz copy.jpg"]
+        assert bool(report["leaks"]) is (split == "slices")
+    assert len(list(data.rglob("*"))) == len(before) + 2  # nothing is written into a dataset
+
+
+def test_data_is_checked_without_training(blobs, tmp_path, capsys):
+    run("train", "check", run_id="checking", dataset_dir=str(blobs), output_dir=str(tmp_path))
+    (report,) = tmp_path.glob("check_*/data_check.json")
+    assert json.loads(report.read_text())["num_images"] == 11
+    assert "would suit this data: --spatial_size" in capsys.readouterr().out
+    assert not (tmp_path / "mlruns.db").exists()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.bundle import ConfigParser
+from PIL import Image
+
+from scripts.image_io.pictures import PALETTE
+from scripts.tracking.mlflow_handlers.mlflow_handlers import RunTracker, ValidationTracker
+from scripts.tracking.mlflow_handlers.mlflow_setup import sqlite_uri, tracked_at
+from scripts.tracking.mlflow_handlers.run_folder import make_run_dir, write_executed_config
+
+
+@pytest.fixture
+def store(tmp_path) -> dict[str, str]:
+    uri = sqlite_uri(tmp_path / "mlruns.db")
+    return {"tracking_uri": uri, "experiment_name": "qtseg", "run_name": "train_1"}
+
+
+def runs(store) -> list:
+    client = mlflow.MlflowClient(store["tracking_uri"])
+    return client.search_runs([client.get_experiment_by_name("qtseg").experiment_id])
+
+
+def test_a_run_that_fails_is_marked_so_and_the_error_goes_on(store):
+    def step(engine, batch):
+        raise ValueError("out of luck")
+
+    trainer = Engine(step)
+    RunTracker(**store, iteration_log=False).attach(trainer)
+    with pytest.raises(ValueError, match="out of luck"):
+        trainer.run([0], max_epochs=1)
+    assert [run.info.status for run in runs(store)] == ["FAILED"]
+
+
+def test_validation_joins_the_run_with_scores_and_pictures(store, tmp_path):
+    onehot = torch.stack([torch.zeros(6, 8), torch.ones(6, 8)])
+    trainer = Engine(lambda engine, batch: None)
+    validator = Engine(lambda engine, batch: [{"image": torch.rand(3, 6, 8), "label": onehot, "pred": onehot}] * 2)
+    tracker = ValidationTracker(
+        tmp_path / "pictures", picture_interval=2, num_pictures=3, iteration_log=False, **store
+    )
+    tracker.attach(validator)
+
+    @validator.on(Events.EPOCH_COMPLETED)
+    def score(engine):
+        engine.state.metrics["val_dice"] = 0.5
+
+    RunTracker(**store, iteration_log=False, close_on_complete=True).attach(trainer)
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine):
+        validator.state.epoch, validator.state.max_epochs = engine.state.epoch - 1, engine.state.epoch
+        validator.run([0, 1])
+
+    trainer.run([0], max_epochs=4)
+    (run,) = runs(store)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"max_epochs": "4", "epoch_length": "1"}  # the trainer's, not the validator's
+    pictures = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert pictures == ["validation_epoch_0001.png", "validation_epoch_0003.png"]
+    logged = mlflow.MlflowClient(store["tracking_uri"]).list_artifacts(run.info.run_id, "validation")
+    assert [item.path.rsplit("/", 1)[1] for item in logged] == pictures
+    with Image.open(tmp_path / "pictures" / pictures[0]) as picture:
+        assert np.asarray(picture).shape == (3 * 10, 3 * 12, 3)
+
+
+def test_examples_are_shrunk_in_pictures_and_have_sizes_of_their_own(store, tmp_path):
+    def example(height: int, width: int) -> dict[str, torch.Tensor]:
+        onehot = torch.zeros(3, height, width)
+        onehot[0, : height // 2], onehot[2, height // 2 :] = 1, 1
+        return {"image": torch.zeros(3, height, width), "label": onehot, "pred": onehot}
+
+    validator = Engine(lambda engine, batch: [example(*batch)])
+    tracker = ValidationTracker(tmp_path, iteration_log=False, **store)
+    tracker.attach(validator)
+    validator.state.epoch = 0
+    validator.run([(1024, 600), (64, 512), (1, 2000)])
+    with Image.open(tmp_path / "validation_epoch_0001.png") as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == ((512 + 4) + (64 + 4) + (1 + 4), 3 * (512 + 4), 3)
+    assert pixels[255, 304].tolist() == [0, 0, 0] and pixels[256, 304].tolist() == PALETTE[2].tolist()
+    assert (pixels[:512, 3 * (300 + 4) :] == 255).all()
+
+
+def test_the_executed_config_holds_what_was_set_from_outside(tmp_path):
+    path = Path(make_run_dir(tmp_path / "new", "run")) / "executed.json"
+    target = {"_target_": "scripts.tracking.run_folder.write_executed_config", "path": str(path)}
+    parser = ConfigParser({"max_epochs": 350, "double": "$2 * @max_epochs", "executed": target})
+    parser["max_epochs"] = 3
+    parser["callable"] = print  # what Python code may set, and JSON cannot hold
+    parser.parse()
+    assert parser.get_parsed_content("executed") == str(path)
+    written = json.loads(path.read_text())
+    assert written["max_epochs"] == 3 and written["double"] == "$2 * @max_epochs" and "print" in written["callable"]
+
+
+def test_the_executed_config_needs_a_config(tmp_path):
+    with pytest.raises(RuntimeError, match="no MONAI bundle config"):
+        write_executed_config(tmp_path / "x.json")
+
+
+def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    folder = tmp_path / "100% mine, ünd blanks"
+    folder.mkdir()
+    uri = sqlite_uri(folder / "mlruns.db")
+
+    def killed(source, target):
+        assert target == folder / "mlruns.db"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+        cut.setattr(Path, "rename", killed)
+        with tracked_at(uri):
+            pass
+    assert list(folder.iterdir()) == []
+    for _ in range(2):  # makes it, and leaves it
+        with tracked_at(uri):
+            client = mlflow.MlflowClient(uri)
+            client.get_experiment_by_name("mine") or client.create_experiment("mine")
+    assert [path.name for path in folder.iterdir()] == ["mlruns.db"]
+
+
+def test_folders_are_not_made_twice(tmp_path):
+    folder = tmp_path / "ünd blanks & more"
+    folder.mkdir()
+    RunTracker(sqlite_uri(folder / "mlruns.db"), experiment_name="mine", run_name="a")
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_address_that_was_asked_for_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_uri(tmp_path / "another.db"))
+    tracker = RunTracker(sqlite_uri(tmp_path / "mine.db"), experiment_name="mine", run_name="a")
+    tracker.client.create_experiment("mine")
+    assert [path.name for path in tmp_path.glob("*.db")] == ["mine.db"]

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Trainings that were cut off end as those that were not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from scripts.checkpoints.state_dicts.run_checkpoints import newest_checkpoint, write_checkpoint
+from scripts.common.errors import InputError
+from scripts.tracking.mlflow_handlers.mlflow_setup import sqlite_uri
+from scripts.training import resume
+from scripts.training.resume import Unfinished, begin_run, find_unfinished, finish_run
+from trainings import EPOCHS, arguments, assert_same_end, checkpoints, equal, read_until, started, train
+from workflows import CONFIGS, causes, run_command, train_small
+
+
+def cut_off(folder: Path, data: Path, after: str, number: int, **knobs: Any) -> int:
+    """Start a training, send it and its workers a signal once it has printed something, and return its status."""
+    with started(arguments(folder, data, **knobs)) as process:
+        read_until(process, after)
+        time.sleep(0.1)  # within the next epoch
+        os.killpg(process.pid, number)
+        process.communicate()
+    return process.returncode
+
+
+@pytest.fixture(scope="module")
+def whole(blobs, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("never stopped")
+    train(folder, blobs)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "number, after, status",
+    [(signal.SIGKILL, "epoch   2/3", -9), (signal.SIGTERM, "epoch   1/3", 143)],
+)
+def test_a_training_that_was_cut_off_ends_as_one_that_was_not(number, after, status, whole, blobs, tmp_path):
+    assert cut_off(tmp_path, blobs, after, number, num_workers=2) == status
+    told = train(tmp_path, blobs, num_workers=1)
+    assert "was cut off; going on from epoch" in told and "epoch   1/3" not in told
+    assert_same_end(whole, tmp_path)
+    client = mlflow.MlflowClient(sqlite_uri(tmp_path / "eval" / "mlruns.db"))
+    (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    losses = {(each.step, each.value) for each in client.get_metric_history(run.info.run_id, "train_loss")}
+    assert run.info.status == "FINISHED" and len(losses) == EPOCHS  # what was trained twice was the same
+    assert len(list((tmp_path / "eval").glob("train_*"))) == 1
+    (run_file,) = tmp_path.glob("eval/train_*/run.json")
+    assert json.loads(run_file.read_text())["status"] == "finished"
+
+
+def test_the_seed_alone_decides(whole, blobs, tmp_path):
+    train(tmp_path, blobs, num_workers=2, cache_rate=0.0)
+    assert_same_end(whole, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_config(monkeypatch):
+    """The name of the run is not given, and nothing stays locked."""
+    monkeypatch.setattr(resume, "_given_name", lambda: None)
+    yield
+    resume._let_go()
+
+
+def run_of(folder: Path, name: str, ckpt_dir: Path, **recipe: Any) -> dict[str, Any]:
+    """A training that was cut off; returns its recipe."""
+    (folder / name).mkdir(parents=True)
+    begin_run(str(folder / name), {"ckpt_dir": str(ckpt_dir), **recipe}, 4)
+    return {"ckpt_dir": str(ckpt_dir), **recipe}
+
+
+def find(folder: Path, recipe: dict[str, Any], resume: bool = True) -> Unfinished | None:
+    return find_unfinished(str(folder), "train", recipe, resume)
+
+
+def test_another_training_is_told_what_differs(tmp_path):
+    known = {"images": {"a.png": "1", "b.png": "2", "c.png": "3"}, "train#loss#smooth_nr": 1}
+    begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001, **known)
+    write_checkpoint(tmp_path / "train_1", {"epoch": 5, "step": 40}, epoch=5, step=40)
+    asked = {**begun, "learning_rate": 0.01, "images": {"a.png": "1", "b.png": "4", "d.png": "5"}}
+    with pytest.raises(InputError) as told:
+        find(tmp_path, asked)
+    assert str(told.value) == (
+        f"{tmp_path / 'train_1'} was cut off, and this training is another: of the images d.png is new (1 in all), "
+        "c.png is gone (1 in all), b.png is changed, or its mask (1 in all); learning_rate was 0.001 and is 0.01. Set "
+        "it as it was to go on with that one, or set --resume false to leave it and begin anew"
+    )
+    assert find(tmp_path, {**asked, "ckpt_dir": str(tmp_path / "another model")}) is None  # has a folder of its own
+    assert find(tmp_path, asked, resume=False) is None
+    assert (tmp_path / "train_1").is_dir()
+    assert find(tmp_path, asked) is None  # it was left
+
+
+def test_a_training_that_has_no_checkpoint_yet_is_in_no_others_way(tmp_path):
+    begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001)  # such as one with a knob that ended it
+    assert find(tmp_path, {**begun, "learning_rate": 0.01}) is None
+    assert find(tmp_path, begun) is None  # it was left
+
+
+def test_the_last_of_the_same_recipe_goes_on(tmp_path):
+    for i, value in enumerate((1, 2, 1, 3)):
+        recipe = run_of(tmp_path, f"train_{i}", tmp_path / "m", seed=value)
+        os.utime(tmp_path / f"train_{i}" / "run.json", ns=(i, i))
+    run_of(tmp_path, "fold_0_1", tmp_path / "m", seed=9)
+    write_checkpoint(tmp_path / "train_2", {"epoch": 5, "step": 40}, epoch=5, step=40)
+    recipe["seed"] = 1
+    found = find(tmp_path, recipe)
+    assert found == Unfinished("train_2", {"epoch": 5, "step": 40}, 4)
+    begin_run(str(tmp_path / "train_2"), recipe, 4)
+    finish_run(str(tmp_path / "train_2"))
+    assert find(tmp_path, recipe) == Unfinished("train_0", None, 4)
+
+
+def test_a_name_that_was_given_is_looked_for(tmp_path, monkeypatch):
+    recipe = run_of(tmp_path, "mine", tmp_path / "m", seed=1)
+    assert find(tmp_path, recipe) is None
+    monkeypatch.setattr(resume, "_given_name", lambda: "mine")
+    found = find(tmp_path, recipe)
+    assert found is not None and found.name == "mine"
+    with pytest.raises(InputError, match="mine was cut off, and this training is another: seed was 1 and is 2"):
+        find(tmp_path, {**recipe, "seed": 2})
+    with pytest.raises(InputError, match="run_name mine is that of a training which is there, .*; give another name"):
+        find(tmp_path, recipe, resume=False)
+    finish_run(str(tmp_path / "mine"))
+    with pytest.raises(InputError, match="run_name mine is that of a training which is there, .*; give another name"):
+        find(tmp_path, recipe)
+
+
+def test_a_folder_of_a_model_is_for_one_training(tmp_path):
+    code = (
+        "from scripts.training.resume import begin_run as begin\n"
+        f"begin({str(tmp_path / 'train_1')!r}, {{'ckpt_dir': {str(tmp_path / 'm')!r}}}, 4)\n"
+        "print('ready', flush=True)\n"
+        "input()\n"
+    )
+    (tmp_path / "train_1").mkdir()
+    with subprocess.Popen([sys.executable, "-c", code], cwd=CONFIGS.parent, stdin=-1, stdout=-1, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        with pytest.raises(InputError, match="another training is writing into .*m; wait for it, stop it, or give"):
+            find(tmp_path, {"ckpt_dir": str(tmp_path / "m")})
+        assert find(tmp_path, {"ckpt_dir": str(tmp_path / "another")}) is None
+        process.kill()
+    assert find(tmp_path, {"ckpt_dir": str(tmp_path / "m")}) is not None
+
+
+def test_a_damaged_note_of_a_run_stops_no_other(tmp_path, caplog):
+    (tmp_path / "train_1").mkdir()
+    (tmp_path / "train_1" / "run.json").write_text("{")
+    assert find(tmp_path, {"ckpt_dir": str(tmp_path / "m")}) is None
+    assert f"{tmp_path / 'train_1'} is passed over" in caplog.text
+
+
+def test_what_a_training_learns_from_is_part_of_it(blobs, tmp_path):
+    shutil.copytree(blobs, tmp_path / "data")
+    code = cut_off(tmp_path, tmp_path / "data", "epoch   2/3", signal.SIGKILL)  # after the first was saved
+    assert code == -9
+    mask = next((tmp_path / "data" / "masks").iterdir())
+    pixels = 255 - np.asarray(Image.open(mask).convert("L"))
+    Image.fromarray(pixels).save(mask)
+    done = run_command(*arguments(tmp_path, tmp_path / "data"), cwd=tmp_path)
+    told = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1 and f"of the images images/{mask.stem}" in told and "is changed, or its mask" in told
+    assert "--resume false" in told
+
+
+def test_damaged_checkpoints_are_noticed(tmp_path, caplog):
+    for step in (1, 2, 3):
+        write_checkpoint(tmp_path, {"weight": torch.full((4,), float(step))}, epoch=step, step=step)
+    older, newest = sorted(tmp_path.glob("checkpoint_*.pt"))  # two stay
+    whole = newest.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:600] + bytes([whole[600] ^ 1]) + whole[601:], b""):
+        newest.write_bytes(content)
+        assert torch.equal(newest_checkpoint(tmp_path)["weight"], torch.full((4,), 2.0))
+        assert f"{newest} is not as it was written (truncated, or altered); the checkpoint before" in caplog.text
+        caplog.clear()
+    older.unlink()
+    assert newest_checkpoint(tmp_path) is None
+    for step in (1, 2):  # from the start again: what was just written is never what goes
+        path = write_checkpoint(tmp_path, {"step": step}, epoch=step, step=step)
+        assert path.is_file() and newest_checkpoint(tmp_path) == {"step": step}
+    assert not newest.exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_none_before(tmp_path, monkeypatch):
+    write_checkpoint(tmp_path, {"step": 1}, epoch=1, step=1)
+
+    def full(content, file):
+        file.write(b"some of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_checkpoint(tmp_path, {"step": 2}, epoch=2, step=2)
+    assert list(tmp_path.iterdir()) == list(tmp_path.glob("checkpoint_epoch=1_*.pt"))
+    assert newest_checkpoint(tmp_path) == {"step": 1}
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_training(blobs, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RuntimeError) as failure:
+        train_small(tmp_path / "file", blobs)
+    (error,) = {str(each) for each in causes(failure.value) if isinstance(each, InputError)}
+    assert "output_dir" in error and "cannot be written to (Not a directory); give another" in error
+
+
+def test_early_stopping(blobs, tmp_path):
+    knobs = {"max_epochs": 30, "early_stopping": 2, "learning_rate": 1e-9}
+    train_small(tmp_path, blobs, **knobs)
+    curves = tmp_path / "models" / "curves.csv"
+    before = curves.read_text()
+    assert 3 <= len(before.splitlines()) < 30
+    (run_file,) = tmp_path.glob("eval/train_*/run.json")
+    run = json.loads(run_file.read_text())
+    assert run["status"] == "finished"
+    run_file.write_text(json.dumps({**run, "status": "running"}))  # as if cut off at the very end
+    train_small(tmp_path, blobs, **knobs)
+    assert curves.read_text() == before and json.loads(run_file.read_text())["status"] == "finished"
+
+
+def test_weights_that_may_change_meanwhile_are_kept_from_the_start(trained, blobs, tmp_path):
+    train_small(tmp_path, blobs, weights=str(trained.ckpt_dir / "model.pt"), max_epochs=2)
+    first, last = checkpoints(tmp_path)
+    start = torch.load(first, weights_only=True)
+    assert start["step"] == 0 and torch.load(last, weights_only=True)["epoch"] == 2
+    assert equal(dict(start["parts"]["network"]), torch.load(trained.ckpt_dir / "model.pt", weights_only=True))

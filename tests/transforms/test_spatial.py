@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, Padd, SpatialPadd
+
+from scripts.transforms.spatial.discretize import ArgMaxd
+from scripts.transforms.spatial.intensity import MinMax, MinMaxd
+from scripts.transforms.spatial.monai_label import ForMonaiLabeld
+from scripts.transforms.spatial.spatial import Fit, Fitd, PadInPlane
+
+
+def ramp(height: int, width: int, channels: int = 1) -> torch.Tensor:
+    """A smooth 8-bit image, brighter to the right and to the bottom."""
+    rows, columns = torch.linspace(0, 100, height), torch.linspace(0, 155, width)
+    return (rows[:, None] + columns[None]).round().to(torch.uint8).expand(channels, -1, -1).clone()
+
+
+@pytest.mark.parametrize(
+    "size, target, fitted",
+    [
+        ((100, 200), (64, 64), (32, 64)),
+        ((200, 100), (64, 64), (64, 32)),
+        ((64, 64), (64, 64), (64, 64)),
+        ((30, 20), (64, 64), (64, 43)),
+        ((100, 200), (64, 96), (48, 96)),
+        ((1000, 3), (32, 32), (32, 1)),
+    ],
+)
+def test_fit_keeps_the_aspect_ratio(size, target, fitted):
+    image = MetaTensor(ramp(*size, channels=3))
+    result = Fit(target)(image)
+    assert result.shape == (3, *fitted)
+    assert result.dtype == torch.uint8
+
+
+def test_fit_averages_areas_and_rounds():
+    image = MetaTensor(torch.tensor([[[0, 1], [1, 1]], [[10, 10], [10, 13]]], dtype=torch.uint8))
+    assert Fit(1)(image).flatten().tolist() == [1, 11]  # 0.75 and 10.75
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_fit_enlarges_smoothly(dtype):
+    image = ramp(16, 24, channels=3).to(dtype)
+    expected = F.interpolate(image[None].float(), (64, 96), mode="bilinear", align_corners=False)[0]
+    result = Fit((64, 96))(MetaTensor(image))
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.as_tensor().float(), expected, atol=1 if dtype == torch.uint8 else 1e-4, rtol=0)
+
+
+def test_fit_takes_no_new_label_ids():
+    generator = torch.Generator().manual_seed(0)
+    ids = MetaTensor(torch.randint(0, 2, (1, 90, 70), generator=generator, dtype=torch.uint8) * 7)
+    assert set(Fit((32, 32), mode="nearest")(ids).unique().tolist()) == {0, 7}
+
+
+def test_fit_leaves_float_images_unrounded():
+    image = MetaTensor(torch.rand(1, 10, 10))
+    result = Fit(5)(image)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.mean().item(), image.mean().item())
+
+
+@pytest.mark.parametrize("size", [(100, 180), (180, 100), (40, 25), (64, 64)])
+def test_inverse_returns_to_the_original_size_and_place(size):
+    data = {"image": MetaTensor(ramp(*size))}
+    fit = Compose([Fitd("image", (64, 64)), SpatialPadd("image", (64, 64), method="end")])
+    fitted = fit(data)
+    assert fitted["image"].shape == (1, 64, 64)
+    fitted["pred"] = MetaTensor(fitted["image"].float())
+    inverted = Invertd("pred", transform=fit, orig_keys="image", nearest_interp=False)(fitted)["pred"]
+    assert inverted.shape == (1, *size)
+    assert (inverted - data["image"].float()).abs().max() < 12  # of 255: no flip, no shift, no transposition
+
+
+def test_inverse_enlarges_smoothly():
+    data = {"image": MetaTensor(ramp(256, 256))}
+    fit = Compose([Fitd("image", (32, 32))])
+    fitted = fit(data)
+    fitted["pred"] = fitted["image"].float()
+    inverted = Invertd("pred", transform=fit, orig_keys="image", nearest_interp=False)(fitted)["pred"]
+    inner = inverted[0, 128, 8:-8]
+    assert len(inner.unique()) > 200  # area interpolation would give 30 steps
+
+
+def test_min_max_spans_minus_one_to_one():
+    scaled = MinMax()(ramp(20, 30, channels=3))
+    assert scaled.dtype == torch.float32
+    assert scaled.min() == -1 and scaled.max() == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_min_max_leaves_its_input_alone(dtype):
+    image = ramp(20, 30).to(dtype)
+    before = image.clone()
+    MinMax()(image)
+    assert torch.equal(image, before)
+
+
+def test_min_max_takes_the_channels_together():
+    image = torch.stack([torch.full((4, 4), 0.0), torch.full((4, 4), 50.0), torch.full((4, 4), 200.0)])
+    assert MinMax()(image)[:, 0, 0].tolist() == [-1.0, -0.5, 1.0]
+
+
+@pytest.mark.parametrize("value", [0, 17, 255])
+def test_min_max_of_a_constant_image_is_minus_one(value):
+    assert (MinMax()(torch.full((3, 4, 4), value, dtype=torch.uint8)) == -1).all()
+
+
+def test_min_max_dictionary_touches_its_keys_only():
+    data = {"image": ramp(8, 8), "label": ramp(8, 8)}
+    scaled = MinMaxd("image")(data)
+    assert scaled["image"].max() == 1 and scaled["label"] is data["label"]
+
+
+def test_the_class_of_the_highest_score():
+    scores = MetaTensor(torch.tensor([[[0.1, 0.5]], [[0.7, 0.5]], [[0.2, 0.0]]]), affine=torch.eye(4) * 2)
+    chosen = ArgMaxd("pred")({"pred": scores})["pred"]
+    assert chosen.shape == (1, 1, 2) and chosen.flatten().tolist() == [1, 0]
+    assert torch.equal(chosen.affine, scores.affine)  # Invertd and the writers need what is known of the image
+
+
+@pytest.mark.parametrize("size", [(60, 40), (20, 30)])
+def test_slices_of_a_volume_are_treated_as_images(size):
+    torch.manual_seed(0)
+    volume = MetaTensor(torch.randint(0, 256, (3, *size, 4), dtype=torch.uint8))
+    transform = Compose(
+        [Fitd("image", (32, 64)), Padd("image", padder=PadInPlane((32, 64))), MinMaxd("image")], log_stats=False
+    )
+    back = Invertd("image", transform=transform, orig_keys="image", nearest_interp=False)
+    whole = transform({"image": volume})
+    assert whole["image"].shape == (3, 32, 64, 4)
+    returned = back(dict(whole))["image"]
+    assert returned.shape == volume.shape
+    for k in range(4):
+        single = transform({"image": MetaTensor(volume[..., k].as_tensor().clone())})
+        torch.testing.assert_close(whole["image"][..., k].as_tensor(), single["image"].as_tensor(), rtol=0, atol=0.01)
+        expected = back(dict(single))["image"].as_tensor()
+        torch.testing.assert_close(returned[..., k].as_tensor(), expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("depth", [(), (3,)])
+def test_columns_come_first_for_monai_label(depth):
+    ids = torch.arange(4 * 6 * math.prod(depth)).reshape(1, 4, 6, *depth)
+    image = MetaTensor(torch.zeros(3, 8, 8, *depth), meta={"spatial_shape": [4, 6, *depth]})
+    turned = ForMonaiLabeld("pred", "image")({"pred": ids, "image": image})
+    assert torch.equal(turned["pred"], ids[0].transpose(0, 1)) and turned["pred"].shape == (6, 4, *depth)
+    assert turned["image"].meta["spatial_shape"] == [6, 4, *depth]
+
+
+@pytest.mark.parametrize(
+    "image_path, wish, extension", [("a.JPG", None, ".png"), ("a.jpg", ".nii", ".nii"), ("a.png", None, None)]
+)
+def test_masks_of_jpeg_images_are_no_jpeg_in_monai_label(image_path, wish, extension):
+    image = MetaTensor(torch.zeros(3, 8, 8), meta={"spatial_shape": [4, 6]})
+    data = {"pred": torch.zeros(1, 4, 6), "image": image, "image_path": image_path, "result_extension": wish}
+    assert ForMonaiLabeld("pred", "image")(data)["result_extension"] == extension
