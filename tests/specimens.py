@@ -16,7 +16,8 @@ import png
 import pydicom
 import tifffile
 from PIL import Image
-from test_pages import save_dicom
+
+from volumes import save_dicom
 
 Writers = dict[str, Callable[[Path], None]]
 

@@ -13,10 +13,10 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from torch import nn
 
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
+from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.training.best_model import SaveBestModel
-from scripts.transforms.spatial.cleaning import NO_CLEANING
-from scripts.transforms.spatial.monai_label import ForMonaiLabeld
+from scripts.transforms.cleaning import NO_CLEANING
+from scripts.transforms.monai_label import ForMonaiLabeld
 from workflows import CONFIGS
 
 

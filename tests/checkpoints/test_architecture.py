@@ -9,8 +9,8 @@ import torch
 from monai.bundle import ConfigParser
 from monai.networks.nets import UNet
 
-from scripts.checkpoints.state_dicts.architecture import check_form, check_norm, form_of
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED, check_settings
+from scripts.checkpoints.architecture import check_form, check_norm, form_of
+from scripts.checkpoints.model_schema import PUBLISHED, check_settings
 from scripts.common.errors import InputError, explanation
 from scripts.networks.blocks import NORMS
 from scripts.networks.qtseg import QTSeg

@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from scripts.checkpoints.state_dicts.loading import load_trained, start_from
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
+from scripts.checkpoints.loading import load_trained, start_from
+from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.common.errors import InputError
 from scripts.common.files import file_digest
 from scripts.networks.qtseg import QTSeg

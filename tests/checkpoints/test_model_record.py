@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from scripts.checkpoints.state_dicts.model_record import describe_model
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
+from scripts.checkpoints.model_record import describe_model
+from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.common.files import file_digest
 from scripts.data.splits.split import Fold, Split
 from scripts.data.survey import Facts
-from scripts.transforms.spatial.cleaning import NO_CLEANING
+from scripts.transforms.cleaning import NO_CLEANING
 
 SPLIT = Split([Fold([0], [1], [2]), Fold([2], [1], [0])], ["a", "b", "b"], ["images/a.png", "b.png", "images/c.png"])
 FACTS = [Facts(name, digest=name[-5]) for name in SPLIT.images]

@@ -7,9 +7,9 @@ import json
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.checkpoints.state_dicts.model_folder import keep_previous_model
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED, check_as_trained
-from scripts.checkpoints.state_dicts.model_settings import read_settings, settings_of_checkpoint
+from scripts.checkpoints.model_folder import keep_previous_model
+from scripts.checkpoints.model_schema import PUBLISHED, check_as_trained
+from scripts.checkpoints.model_settings import read_settings, settings_of_checkpoint
 from scripts.common.errors import InputError
 from scripts.common.files import file_digest
 from workflows import BUNDLE

@@ -10,10 +10,10 @@ import zipfile
 import pytest
 import torch
 
+from awake import wake
 from golden import filled_release, release_shapes
-from networks.test_qtseg import wake
-from scripts.checkpoints.state_dicts.__main__ import main
-from scripts.checkpoints.state_dicts.state_dicts import convert_release, load_encoder, load_weights, read_weights
+from scripts.checkpoints.__main__ import main
+from scripts.checkpoints.state_dicts import convert_release, load_encoder, load_weights, read_weights
 from scripts.common.errors import InputError
 from scripts.networks.qtseg import QTSeg
 

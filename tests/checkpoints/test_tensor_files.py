@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from damage import flip_bits, remove, repeat, set_number, splice, truncate
-from scripts.checkpoints.state_dicts.__main__ import main
-from scripts.checkpoints.state_dicts.loading import load_trained, start_from
-from scripts.checkpoints.state_dicts.state_dicts import load_encoder, load_weights, read_weights
+from scripts.checkpoints.__main__ import main
+from scripts.checkpoints.loading import load_trained, start_from
+from scripts.checkpoints.state_dicts import load_encoder, load_weights, read_weights
 from scripts.common.errors import InputError
 from scripts.networks.qtseg import QTSeg
 

@@ -35,7 +35,8 @@ def worker_text(kind: str) -> str:
     """What torch sends from a DataLoader worker in place of the exception."""
     trace = 'Original Traceback (most recent call last):\n  File "reader.py", line 1, in read'
     wrapped = "\n\nThe above exception was the direct cause of the following exception:\n\nRuntimeError: applying"
-    return f"Caught {kind} in DataLoader worker process 0.\n{trace}\nscripts.errors.InputError: {MESSAGE}{wrapped}"
+    error = f"scripts.common.errors.InputError: {MESSAGE}{wrapped}"
+    return f"Caught {kind} in DataLoader worker process 0.\n{trace}\n{error}"
 
 
 @pytest.mark.parametrize(

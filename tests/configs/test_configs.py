@@ -20,7 +20,7 @@ from monai.transforms import Compose
 from monai.utils import optional_import
 
 import images
-from scripts.transforms.spatial.augmentation import collate
+from scripts.transforms.augmentation import collate
 from workflows import BUNDLE, CONFIGS
 
 ALL = sorted(CONFIGS.rglob("*.json"))

@@ -13,7 +13,7 @@ from statistics import mean
 import pytest
 import torch
 
-from scripts.checkpoints.state_dicts.model_settings import read_settings
+from scripts.checkpoints.model_settings import read_settings
 from scripts.common.files import file_digest
 from scripts.data.synthetic.dataset import make_dataset, otsu_dice
 from workflows import BUNDLE, config_files, run, run_command, train_small

@@ -14,22 +14,13 @@ import torch
 from monai.bundle import ConfigWorkflow
 from monai.utils import path_to_sqlite_uri
 from PIL import Image
-from torch import nn
 
-from scripts.checkpoints.state_dicts.state_dicts import load_weights
+from scripts.checkpoints.state_dicts import load_weights
 from scripts.common.errors import InputError
 from scripts.evaluation.scores import read_scores
 from scripts.networks.qtseg import QTSeg
 from trainings import launcher
 from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command, train_small
-
-
-class RedIsForeground(nn.Module):
-    """Stands for a trained network where a test is about pixels: red pixels are class 1."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        red = image[:, :1] - image[:, 1:2]
-        return torch.cat([torch.zeros_like(red), 20 * (red - 0.5)], dim=1)
 
 
 def test_training_leaves_a_plain_state_dict_and_its_settings(trained, blobs):
@@ -135,7 +126,7 @@ def test_masks_come_back_unflipped_and_untransposed(suffix, size, tmp_path):
         ckpt_dir=str(tmp_path / "no model"),
         output_dir=str(tmp_path / "masks"),
         spatial_size=[128, 128],
-        network_def={"_target_": "test_workflows.RedIsForeground"},
+        network_def={"_target_": "workflows.RedIsForeground"},
         overlays=True,
         run=["$@evaluator.run()"],
     )

@@ -22,7 +22,7 @@ from scripts.contest.__main__ import main
 from scripts.contest.contestants import Contestant
 from scripts.contest.results import read_results
 from scripts.experiments.scored_runs import ScoredRuns
-from scripts.export.formats.formats import export
+from scripts.export.formats import export
 from workflows import BUNDLE, CONFIGS
 
 TRAIN = str(CONFIGS / "train.json")

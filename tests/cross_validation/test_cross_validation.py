@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 import images
-from scripts.cross_validation.__main__.__main__ import main
-from scripts.cross_validation.__main__.fold_runs import FoldRuns
-from scripts.cross_validation.__main__.fold_table import write_fold_table
+from scripts.cross_validation.__main__ import main
+from scripts.cross_validation.fold_runs import FoldRuns
+from scripts.cross_validation.fold_table import write_fold_table
 from workflows import BUNDLE, CONFIGS
 
 SMALL = ("--num_folds", "2", "--spatial_size", "[32,32]", "--batch_size", "4", "--max_epochs", "2")

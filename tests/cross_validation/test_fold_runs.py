@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from scripts.common.errors import InputError
-from scripts.cross_validation.__main__.fold_runs import FoldRuns
+from scripts.cross_validation.fold_runs import FoldRuns
 
 
 def test_a_folder_serves_one_cross_validation_at_a_time(tmp_path):

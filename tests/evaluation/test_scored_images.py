@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts.checkpoints.state_dicts.model_record import describe_model
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
+from scripts.checkpoints.model_record import describe_model
+from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.common.errors import InputError
 from scripts.common.files import file_digest
 from scripts.data.splits.split import Fold, Split

@@ -19,17 +19,17 @@ import pytest
 import torch
 from PIL import Image
 
-from networks.test_qtseg import wake
-from scripts.checkpoints.state_dicts.loading import load_trained
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
+from awake import wake
+from scripts.checkpoints.loading import load_trained
+from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.common.errors import InputError
 from scripts.common.files import file_digest
 from scripts.export import formats as module
-from scripts.export.formats.__main__ import main
-from scripts.export.formats.formats import ImageToMask, export
+from scripts.export.__main__ import main
+from scripts.export.formats import ImageToMask, export
 from scripts.image_io.readers import ImageFileReader
 from scripts.networks.qtseg import QTSeg
-from scripts.transforms.spatial.intensity import MinMax
+from scripts.transforms.intensity import MinMax
 from workflows import BUNDLE, run, run_command
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import images
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
-from scripts.checkpoints.state_dicts.model_settings import read_settings
+from scripts.checkpoints.model_schema import PUBLISHED
+from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.common.files import given_json
 from scripts.data.layouts.decathlon import from_decathlon

@@ -76,7 +76,7 @@ def test_inference_takes_them(tmp_path, monkeypatch, capsys):
         pixels[..., 1:] = 0  # red
         images.save(folder / name, pixels, format="PNG")
     monkeypatch.chdir(tmp_path)
-    network = {"_target_": "test_workflows.RedIsForeground"}
+    network = {"_target_": "workflows.RedIsForeground"}
     common = {"ckpt_dir": str(tmp_path / "none"), "network_def": network, "spatial_size": [32, 32], "contours": True}
     steps = ["$@evaluator.run()", "$@save_masks.report()"]
     long = folder / NAMES[-1]

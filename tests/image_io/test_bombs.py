@@ -25,12 +25,13 @@ from nibabel.arrayproxy import ArrayProxy
 from PIL import Image, ImageFile
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
-from test_pages import AFFINE, save_dicom
 from tifffile import COMPRESSION
 
 import images
 from scripts.common.errors import InputError
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
+from volumes import AFFINE, save_dicom
+from workflows import BUNDLE
 
 UNPACKED = 600 * 2**20  # bytes
 ALLOWED = 300 * 2**20  # more than any of these images takes, and half of what it unpacks to
@@ -217,7 +218,7 @@ def test_what_is_packed_does_not_fill_the_memory(tmp_path):
     gzipped_nifti(tmp_path / "endless extension.nii.gz", 400.0, 0, packed)
     dicom_of(tmp_path / "deflated.dcm", packed)
     dicom_with_a_jpeg(tmp_path / "jpeg.dcm", 6000)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "bundle"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(BUNDLE), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", READ, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
     )

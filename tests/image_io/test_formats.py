@@ -11,10 +11,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from test_pages import save_dicom
 
 import images
 from scripts.image_io.readers import ImageFileReader
+from volumes import save_dicom
 from workflows import BUNDLE
 
 KINDS = ("1 bit", "palette", "gray 8", "gray 16", "gray float", "gray alpha 8", "RGB 8", "RGB 16", "RGBA 8", "RGBA 16")

@@ -140,7 +140,7 @@ def test_volumes_get_masks_of_their_kind(geometry, tmp_path):
         output_dir=str(out),
         spatial_size=[64, 64],
         geometry=geometry,
-        network_def={"_target_": "test_workflows.RedIsForeground"},
+        network_def={"_target_": "workflows.RedIsForeground"},
         run=["$@evaluator.run()", "$@save_masks.report()"],
     )
     expected = pages[..., 0] > pages[..., 1]

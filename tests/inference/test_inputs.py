@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_pages import save_dicom
 
 from scripts.common.errors import InputError
 from scripts.inference.inputs import images_to_segment
+from volumes import save_dicom
 
 
 def tree(root: Path, *files: str) -> Path:

@@ -19,8 +19,8 @@ from scripts.common.errors import InputError
 from scripts.common.knobs import check_geometry
 from scripts.evaluation.scores import read_scores
 from scripts.inference.sliding_windows import Slices, SlidingWindows
-from scripts.transforms.spatial.discretize import label_ids
-from scripts.transforms.spatial.intensity import FullScale, Stretchd
+from scripts.transforms.discretize import label_ids
+from scripts.transforms.intensity import FullScale, Stretchd
 from workflows import BUNDLE, run, train_small
 
 

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
-from servers import Server, dice, mean_dice, put_labels, serve
 from skimage.draw import disk, polygon2mask
 from skimage.measure import find_contours
 
 from scripts.common.errors import InputError
 from scripts.inference.inputs import images_to_segment
+from servers import Server, dice, mean_dice, put_labels, serve
 from workflows import BUNDLE
 
 pytest.importorskip("monailabel")

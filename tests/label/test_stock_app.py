@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from servers import Server, dice, mean_dice, put_labels, serve
 
+from servers import Server, dice, mean_dice, put_labels, serve
 from workflows import BUNDLE
 
 pytest.importorskip("monailabel")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from networks.test_qtseg import wake
+from awake import wake
 from scripts.common.errors import InputError
 from scripts.networks.acceleration import compile_network, freeze_script, speed_up
 from scripts.networks.folding import fold_batch_norm

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 from torch import Tensor
 
 from golden import filled_release, golden_cases
-from scripts.checkpoints.state_dicts.state_dicts import convert_release
+from scripts.checkpoints.state_dicts import convert_release
 from scripts.networks.qtseg import QTSeg
 from workflows import CONFIGS
 

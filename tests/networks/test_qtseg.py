@@ -12,6 +12,7 @@ import pytest
 import torch
 from monai.networks.utils import eval_mode
 
+from awake import wake
 from scripts.networks.qtseg import QTSeg
 
 # Compiling takes most of the time here, and less for a small network.
@@ -30,15 +31,6 @@ SETTINGS = {
     "refined": (1, 2, {**SMALL, "depths": (1, 1, 1), "refine": True}, (2, 64, 32)),
     "all": (3, 3, {**SMALL, "depths": (1, 1, 1), "norm": "group", "detail": True, "refine": True}, (2, 32, 96)),
 }
-
-
-def wake(network: QTSeg) -> None:
-    """Set what starts at 0, which would hide a part of the network."""
-    for name, parameter in network.named_parameters():
-        if name.endswith("gamma"):
-            torch.nn.init.constant_(parameter, 0.5)
-    if network.refinement is not None:
-        network.refinement.correct.reset_parameters()
 
 
 @pytest.fixture(scope="module", params=SETTINGS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks.test_qtseg import wake
+from awake import wake
 from reference import ReferenceQTSeg
 from scripts.networks.qtseg import QTSeg
 

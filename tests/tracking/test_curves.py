@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.tracking.mlflow_handlers.curves import SaveCurves
+from scripts.tracking.curves import SaveCurves
 
 
 def train(path, epochs: int, *, validated: dict[int, dict[str, float]], runs: int = 1) -> list[list[str]]:

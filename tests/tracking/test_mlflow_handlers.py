@@ -14,9 +14,9 @@ from monai.bundle import ConfigParser
 from PIL import Image
 
 from scripts.image_io.pictures import PALETTE
-from scripts.tracking.mlflow_handlers.mlflow_handlers import RunTracker, ValidationTracker
-from scripts.tracking.mlflow_handlers.mlflow_setup import sqlite_uri, tracked_at
-from scripts.tracking.mlflow_handlers.run_folder import make_run_dir, write_executed_config
+from scripts.tracking.mlflow_handlers import RunTracker, ValidationTracker
+from scripts.tracking.mlflow_setup import sqlite_uri, tracked_at
+from scripts.tracking.run_folder import make_run_dir, write_executed_config
 
 
 @pytest.fixture

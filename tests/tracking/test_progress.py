@@ -13,7 +13,7 @@ from ignite.engine import Engine
 from torch import nn
 
 from scripts.data.splits.split import Fold, Split
-from scripts.tracking.mlflow_handlers.progress import DataTime, EpochLine, describe_end, describe_start
+from scripts.tracking.progress import DataTime, EpochLine, describe_end, describe_start
 from workflows import BUNDLE
 
 HYPERPARAMETERS = {"fold": 1, "protocol": "held-out", "out_channels": 2, "precision": "float32", "batch_size": 8}

@@ -11,9 +11,9 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.checkpoints.state_dicts.model_folder import pending_model
-from scripts.checkpoints.state_dicts.model_schema import PUBLISHED
-from scripts.checkpoints.state_dicts.model_settings import read_settings
+from scripts.checkpoints.model_folder import pending_model
+from scripts.checkpoints.model_schema import PUBLISHED
+from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.training.best_model import SaveBestModel
 

@@ -20,9 +20,9 @@ import pytest
 import torch
 from PIL import Image
 
-from scripts.checkpoints.state_dicts.run_checkpoints import newest_checkpoint, write_checkpoint
+from scripts.checkpoints.run_checkpoints import newest_checkpoint, write_checkpoint
 from scripts.common.errors import InputError
-from scripts.tracking.mlflow_handlers.mlflow_setup import sqlite_uri
+from scripts.tracking.mlflow_setup import sqlite_uri
 from scripts.training import resume
 from scripts.training.resume import Unfinished, begin_run, find_unfinished, finish_run
 from trainings import EPOCHS, arguments, assert_same_end, checkpoints, equal, read_until, started, train

@@ -7,9 +7,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from scripts.common.errors import InputError
-from scripts.transforms.spatial.augmentation import Augment, AugmentBatch, collate
-from scripts.transforms.spatial.intensity import MinMax
-from scripts.transforms.spatial.soft_labels import FULL_SHARE
+from scripts.transforms.augmentation import Augment, AugmentBatch, collate
+from scripts.transforms.intensity import MinMax
+from scripts.transforms.soft_labels import FULL_SHARE
 
 CPU = torch.device("cpu")
 

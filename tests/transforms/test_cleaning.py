@@ -14,7 +14,7 @@ import torch
 from scripts import cleaning_search
 from scripts.cleaning_search import main, search_cleaning
 from scripts.common.errors import InputError
-from scripts.transforms.spatial.cleaning import NO_CLEANING, Cleand, clean
+from scripts.transforms.cleaning import NO_CLEANING, Cleand, clean
 from workflows import run
 
 

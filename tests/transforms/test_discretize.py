@@ -8,7 +8,7 @@ import math
 
 import torch
 
-from scripts.transforms.spatial.discretize import FULL_SCALE, Decide
+from scripts.transforms.discretize import FULL_SCALE, Decide
 
 
 def test_ids_alone():

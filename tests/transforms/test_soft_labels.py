@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.transforms.spatial.soft_labels import FULL_SHARE, ClassShares, ClassSharesd, SharesToIdsd
-from scripts.transforms.spatial.spatial import Fit
+from scripts.transforms.soft_labels import FULL_SHARE, ClassShares, ClassSharesd, SharesToIdsd
+from scripts.transforms.spatial import Fit
 
 
 def discs(side: int, radius: float) -> torch.Tensor:

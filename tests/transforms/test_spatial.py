@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Padd, SpatialPadd
 
-from scripts.transforms.spatial.discretize import ArgMaxd
-from scripts.transforms.spatial.intensity import MinMax, MinMaxd
-from scripts.transforms.spatial.monai_label import ForMonaiLabeld
-from scripts.transforms.spatial.spatial import Fit, Fitd, PadInPlane
+from scripts.transforms.discretize import ArgMaxd
+from scripts.transforms.intensity import MinMax, MinMaxd
+from scripts.transforms.monai_label import ForMonaiLabeld
+from scripts.transforms.spatial import Fit, Fitd, PadInPlane
 
 
 def ramp(height: int, width: int, channels: int = 1) -> torch.Tensor:

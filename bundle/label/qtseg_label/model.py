@@ -13,12 +13,12 @@ import torch
 from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
-from scripts.checkpoints.state_dicts.loading import load_trained
-from scripts.checkpoints.state_dicts.model_settings import read_settings
+from scripts.checkpoints.loading import load_trained
+from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError, explanation
 from scripts.common.files import read_json
 from scripts.networks.acceleration import speed_up
-from scripts.transforms.spatial.discretize import FULL_SCALE
+from scripts.transforms.discretize import FULL_SCALE
 
 __all__ = ["TrainedModel"]
 

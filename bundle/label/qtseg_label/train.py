@@ -12,7 +12,7 @@ from typing import Any
 import monai.bundle
 from monailabel.interfaces.tasks.train import TrainTask
 
-from scripts.checkpoints.state_dicts.model_settings import read_settings
+from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.common.files import write_json
 from scripts.common.knobs import check_geometry

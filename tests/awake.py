@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Networks in which no part is hidden by a weight that starts at 0."""
+
+from __future__ import annotations
+
+import torch
+
+from scripts.networks.qtseg import QTSeg
+
+
+def wake(network: QTSeg) -> None:
+    """Set what starts at 0, which would hide a part of the network."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("gamma"):
+            torch.nn.init.constant_(parameter, 0.5)
+    if network.refinement is not None:
+        network.refinement.correct.reset_parameters()
