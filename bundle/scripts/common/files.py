@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files that are written whole, and JSON that is read with a clear word where it is broken.
+"""Reading and writing of files: paths as users type them, text, JSON and tables.
 
-A reader, or whoever comes after a crash, finds the old content or the new, never a part.
+A file is always replaced as a whole: after a crash its old content is there or its new content, never a part.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: if it cannot be read, or is no JSON object.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = given_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); make it anew") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no JSON object; make it anew")

@@ -25,7 +25,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from ..common.errors import InputError
-from ..common.files import write_text
+from ..common.files import given_json, write_text
 from ..image_io.mask_rules import smeared_share
 from ..image_io.pixels import Pixels
 from ..image_io.readers import ImageFileReader, MaskFileReader
@@ -101,7 +101,7 @@ def survey_images(
         if idist.get_rank() == 0:
             write_text(remembered, json.dumps([asdict(each) for each in facts]))
         idist.barrier()
-    return [Facts(**each) for each in json.loads(remembered.read_text(encoding="utf-8"))]
+    return [Facts(**each) for each in given_json(remembered)]
 
 
 def _state(datalist: Sequence[dict[str, Any]], settings: Any) -> str:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from skimage.io import imread, imsave
 from skimage.util import img_as_ubyte
 
 from ...common.errors import InputError
+from ...common.files import given_json, write_json
 from .drawing import DRAWING_VERSION, MODALITIES, draw
 
 __all__ = ["make_dataset", "otsu_dice"]
@@ -116,7 +116,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"files": {}}
     try:
-        return json.loads(path.read_text())
+        return given_json(path)
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); remove the folder {folder}, it is drawn anew") from error
 
@@ -142,7 +142,7 @@ def _write(folder: Path, wanted: dict[str, int]) -> None:
         for kind, pixels in zip(FOLDERS, (drawing.image, img_as_ubyte(drawing.mask))):
             imsave(folder / kind / f"{index:05d}_{modality}.png", pixels, check_contrast=False)
     files = {path.relative_to(folder).as_posix(): _digest(path) for path in sorted(folder.rglob("*.*"))}
-    (folder / MANIFEST).write_text(json.dumps({**wanted, "files": files}, indent=2))
+    write_json(folder / MANIFEST, {**wanted, "files": files})
 
 
 def _install(staged: Path, folder: Path) -> None:
