@@ -86,8 +86,8 @@ def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(smallest, n
         assert found.dtype == np.uint8 and (found == expected.numpy()).mean() >= 0.9999
 
 
-def test_the_readme_shows_how_to_use_it(smallest, blobs, tmp_path, monkeypatch):
-    (code,) = re.findall(r"```python\n(import json.*?)```", (BUNDLE.parent / "README.md").read_text(), re.DOTALL)
+def test_the_page_on_deployment_shows_how_to_use_it(smallest, blobs, tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(import json.*?)```", (BUNDLE / "docs" / "deploy.md").read_text(), re.DOTALL)
     shutil.copytree(smallest / "eval", tmp_path / "eval")
     monkeypatch.chdir(tmp_path)
     for path in sorted((blobs / "images").glob("*.png"))[:3]:

@@ -141,7 +141,7 @@ def test_all_that_is_installed_for_the_bundle_is_pinned():
 
 
 def test_servers_are_started_for_this_machine_only():
-    files = [ROOT / "README.md", *BUNDLE.rglob("*.py"), *BUNDLE.rglob("*.md"), *BUNDLE.rglob("*.json")]
+    files = [*ROOT.glob("*.md"), *BUNDLE.rglob("*.py"), *BUNDLE.rglob("*.md"), *BUNDLE.rglob("*.json")]
     texts = {path: path.read_text() for path in files if "egg-info" not in str(path)}
     started = [
         (path.name, line)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every format, kind of channels and depth that the README promises: the right pixels in the right place."""
+"""Every format, kind of channels and depth that the page on inference promises: the right pixels in the right place."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_the_marker_is_where_it_was(format_, kind, tmp_path):
         assert found[there].min() == 255 and found[~there].max() == 0
 
 
-def test_the_readme_has_the_same_table():
-    text = (BUNDLE.parent / "README.md").read_text()
+def test_the_page_on_inference_has_the_same_table():
+    text = (BUNDLE / "docs" / "inference.md").read_text()
     (table,) = re.findall(r"\| format \|.*?\n\n", text, re.S)
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
     assert tuple(head[1:]) == KINDS
