@@ -20,6 +20,7 @@ from monai.transforms import Compose
 from monai.utils import optional_import
 
 import images
+from scripts.common.score_table import parse_name
 from scripts.transforms.augmentation import collate
 from workflows import BUNDLE, CONFIGS
 
@@ -83,10 +84,12 @@ def test_every_reference_is_defined(names):
 
 
 def test_metrics_that_are_named_elsewhere_are_defined():
-    evaluate = read("evaluate")
-    scores = [*evaluate["validate#key_metric"], *evaluate["validate#additional_metrics"]]
-    for prefix in evaluate["validate#handlers"][0]["protocols"]:
-        assert any(score.startswith(prefix) for score in scores)
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / f"{name}.json") for name in ("train", "evaluate")])
+    metrics = (parser.get_parsed_content(f"validate#{name}") for name in ("key_metric", "additional_metrics"))
+    scores = [name for each in metrics for name in each]
+    for prefix in read("evaluate")["validate#handlers"][0]["protocols"]:
+        assert any(parse_name(score).prefix == prefix for score in scores)
     assert "train_loss" in read("train")["train"]["key_metric"]  # the line an epoch prints it
 
 

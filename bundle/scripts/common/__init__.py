@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every room uses: errors, files, locks, paths, limits, knobs and the config that is being run.
+"""What every room uses: errors, files, locks, paths, limits, knobs, the table of scores, the config that is being run.
 
-It imports no other room. A check of a knob goes into ``knobs.py``, a limit into ``limits.py``; what only one room
-uses does not belong here.
+It imports no other room. A check of a knob goes into ``knobs.py``, a limit into ``limits.py``, what is known of a score
+into ``score_table.py``; what only one room uses does not belong here.
 """

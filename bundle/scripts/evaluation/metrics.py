@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import mean
 from typing import Any
 
@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from ignite.exceptions import NotComputableError
 from ignite.metrics import Average
-from monai.metrics import CumulativeIterationMetric, do_metric_reduction, get_confusion_matrix
+from monai.metrics import CumulativeIterationMetric, DiceMetric, MeanIoU, do_metric_reduction, get_confusion_matrix
 from monai.utils import look_up_option
 from numpy.typing import NDArray
 
-__all__ = ["ConfusionScore", "FiniteAverage", "ImageScore", "mean_dice"]
+__all__ = ["METRICS", "ConfusionScore", "FiniteAverage", "ImageScore", "MetricFactory", "mean_dice"]
+
+#: Makes the metric of a score from the side of a pixel and the tolerance of outlines, in the same unit.
+MetricFactory = Callable[[float, float], CumulativeIterationMetric]
 
 
 class FiniteAverage(Average):
@@ -123,3 +126,14 @@ def mean_dice(pred: NDArray[np.uint8], label: NDArray[np.uint8], classes: Iterab
         return 2 * int((found & there).sum()) / total if total else 1.0
 
     return mean(dice(pred == number, label == number) for number in classes)
+
+
+#: How the scores of pixels are computed, by their names in the table of scores.
+METRICS: dict[str, MetricFactory] = {
+    "dice": lambda spacing, tolerance: DiceMetric(include_background=False, ignore_empty=False),
+    "iou": lambda spacing, tolerance: MeanIoU(include_background=False, ignore_empty=False),
+    "mae": lambda spacing, tolerance: ConfusionScore("mae"),
+    "accuracy": lambda spacing, tolerance: ConfusionScore("accuracy"),
+    "sensitivity": lambda spacing, tolerance: ConfusionScore("sensitivity"),
+    "precision": lambda spacing, tolerance: ConfusionScore("precision"),
+}

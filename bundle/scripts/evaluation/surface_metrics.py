@@ -19,9 +19,9 @@ from monai.utils import look_up_option
 from skimage.measure import label as number_objects
 from skimage.metrics import contingency_table
 
-from .metrics import ImageScore
+from .metrics import ImageScore, MetricFactory
 
-__all__ = ["DetectionScore", "SurfaceScore"]
+__all__ = ["METRICS", "DetectionScore", "SurfaceScore"]
 
 
 class _MaskScore(ImageScore):
@@ -100,3 +100,12 @@ class DetectionScore(_MaskScore):
         union = of_label[overlaps.row] + of_prediction[overlaps.col] - overlaps.data
         found = int(((2 * overlaps.data > union) & (overlaps.row > 0) & (overlaps.col > 0)).sum())
         return 2 * found / objects
+
+
+#: How the scores of outlines and objects are computed, by their names in the table of scores.
+METRICS: dict[str, MetricFactory] = {
+    "hd95": lambda spacing, tolerance: SurfaceScore("hd95", spacing=spacing),
+    "asd": lambda spacing, tolerance: SurfaceScore("asd", spacing=spacing),
+    "nsd": lambda spacing, tolerance: SurfaceScore("nsd", spacing=spacing, tolerance=tolerance),
+    "object_f1": lambda spacing, tolerance: DetectionScore(),
+}
