@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from scripts.data.duplicates import near_duplicates
 from scripts.data.splits.protocols import PROTOCOLS
 from scripts.data.survey import survey_images
 from scripts.evaluation.calibration import Calibration
-from scripts.evaluation.metrics import ConfusionScore
+from scripts.evaluation.metrics import ConfusionScore, ImageScore
 from scripts.evaluation.scores import SaveScores
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from scripts.report.handler import SaveReport
@@ -35,7 +35,13 @@ _VOID = {"meta", "link", "img", "input", "br"}
 
 
 def evaluate(
-    folder: Path, names: Sequence[str], *, num_classes: int = 2, group: str | None = None, curves: Path | None = None
+    folder: Path,
+    names: Sequence[str],
+    *,
+    num_classes: int = 2,
+    group: str | None = None,
+    curves: Path | None = None,
+    more: Mapping[str, ImageScore] | None = None,
 ) -> Path:
     """Evaluate predictions of growing error on images made for it.
 
@@ -45,6 +51,7 @@ def evaluate(
         num_classes: with the background.
         group: of all images; None for one each.
         curves: the training's.
+        more: metrics beside those that are always computed.
 
     Returns:
         The evaluation's folder.
@@ -61,6 +68,7 @@ def evaluate(
             "dice": ConfusionScore("dice"),
             "iou": ConfusionScore("iou"),
             "paper_dice": ConfusionScore("dice", paper_protocol=True),
+            **(more or {}),
         }
         details = {name: metric(pred, label) for name, metric in metrics.items()}
         distances = (pred - label).abs().sum((2, 3))[:, 1:].double() / 10  # stand for those of outlines

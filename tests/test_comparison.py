@@ -112,7 +112,7 @@ def test_wrong_tables(two, tmp_path, capsys):
     with pytest.raises(InputError, match=r"a0.png has another label in .*first than in .*\(1 such image\(s\)\)"):
         compare(two[0], tmp_path / "relabeled.csv")
     (tmp_path / "damaged.csv").write_text("image,group,dice,label_pixels\na0.png,a,abc,7\n")
-    with pytest.raises(InputError, match="damaged.csv has 'abc' as dice of a0.png; evaluate again"):
+    with pytest.raises(InputError, match="damaged.csv, line 2 has 'abc' as dice of a0.png, which is no number; eval"):
         compare(two[0], tmp_path / "damaged.csv")
     classes = [tmp_path / f"{name}.csv" for name in ("ordered", "exchanged")]
     for path, counts in zip(classes, ("1,6", "6,1")):

@@ -13,6 +13,7 @@ from typing import Any
 
 from .common.errors import InputError
 from .common.files import read_json, write_json
+from .common.score_table import PAPER, parse_name
 from .data.splits.protocols import protocol_of
 from .evaluation.intervals import interval_text, mean_with_interval
 from .evaluation.scores import read_scores, score_names
@@ -38,8 +39,8 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
         interval by the bootstrap over groups.
 
     Raises:
-        InputError: if a table cannot be read, both have no image or no score in common, labels differ, or they were
-            scored with other classes, pixel sizes or tolerances.
+        InputError: if a table cannot be read or holds what is no number, both have no image or no score in common,
+            labels differ, or they were scored with other classes, pixel sizes or tolerances.
     """
     tables = [read_scores(path) for path in (first, second)]
     summaries = [_summary(path) for path in (first, second)]
@@ -64,17 +65,14 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
         )
     fitted_alike = all(summaries[0].get(name) == summaries[1].get(name) for name in _FITTED)
     scores = [name for name in score_names(rows[0][0]) if name in rows[1][0]]
-    scores = [name for name in scores if fitted_alike or not name.startswith("paper_")]
+    scores = [name for name in scores if fitted_alike or parse_name(name).prefix != PAPER]
     if not scores:
         raise InputError(f"{first} and {second} have no score in common; evaluate both with the same version")
     groups = min(([row["group"] for row in each] for each in rows), key=lambda names: len(set(names)))  # the coarser
     left_out = len(tables[0]) + len(tables[1]) - 2 * len(common)
     differences = {}
     for name in scores:
-        before, after = (
-            [_number(path, image, name, row) for image, row in zip(common, each)]
-            for path, each in zip((first, second), rows)
-        )
+        before, after = ([row[name] for row in table] for table in rows)
         differences[name] = _difference(before, after, groups)
     found = {"num_images": len(common), "left_out": left_out, "protocols": protocols, "fitted_alike": fitted_alike}
     return {**found, "scores": differences}
@@ -96,16 +94,10 @@ def _check_alike(first: str | Path, second: str | Path, before: Mapping[str, Any
             )
 
 
-def _labels_differ(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+def _labels_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether an image has another label in one table than in another, by the pixels of each class."""
-    return any(first[name] != second[name] for name in first.keys() & second.keys() if name.startswith("label_pixels"))
-
-
-def _number(path: str | Path, image: str, name: str, row: Mapping[str, str]) -> float:
-    try:
-        return float(row[name])
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path} has {row[name]!r} as {name} of {image}; evaluate again") from error
+    counts = [name for name in first.keys() & second.keys() if parse_name(name).base == "label_pixels"]
+    return any(first[name] != second[name] for name in counts)
 
 
 def _difference(first: Sequence[float], second: Sequence[float], groups: Sequence[str]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 
+from scripts.common.errors import InputError
 from scripts.evaluation.intervals import mean_interval
 from scripts.evaluation.scores import SaveScores, read_scores, score_names
 
@@ -61,7 +63,10 @@ def test_a_line_an_image_and_the_means_by_protocol(tmp_path):
     assert [float(row["dice"]) for row in rows.values()] == [0.5, 1.0, 0.6]
     assert [row["group"] for row in rows.values()] == ["group 0", "group 0", "group 1"]
     assert [row["seen"] for row in rows.values()] == ["yes", "no", "yes"]
-    assert [(row["label_pixels"], row["pred_pixels"]) for row in rows.values()] == [("7", "5"), ("0", "0"), ("3", "4")]
+    assert [(row["label_pixels"], row["pred_pixels"]) for row in rows.values()] == [(7, 5), (0, 0), (3, 4)]
+    table = (tmp_path / "made" / "scores.csv").read_text().splitlines()
+    assert table[0] == "image,group,seen,dice,paper_dice,label_pixels,pred_pixels"
+    assert table[1] == "/data/a.png,group 0,yes,0.500000,0.600000,7,5"
     assert score_names(rows["/data/a.png"]) == ["dice", "paper_dice"]
     assert summary["fold"] == 2 and summary["num_images"] == 3 and summary["num_groups"] == 2
     assert [group["protocol"] for group in summary["protocols"]] == ["plain scores", "the paper's scoring"]
@@ -75,8 +80,8 @@ def test_lines_are_in_the_order_of_their_names(tmp_path):
     evaluate(tmp_path, {"dice": torch.tensor([[0.5], [1.0]])}, ["b.png", "a.png"], [([7], [5]), ([3], [4])])
     rows = read_scores(tmp_path / "made")
     assert [(name, float(row["dice"]), row["pred_pixels"]) for name, row in rows.items()] == [
-        ("a.png", 1.0, "4"),
-        ("b.png", 0.5, "5"),
+        ("a.png", 1.0, 4),
+        ("b.png", 0.5, 5),
     ]
 
 
@@ -84,7 +89,7 @@ def test_each_class_has_a_column_beside_the_mean(tmp_path):
     summary = evaluate(tmp_path, {"dice": torch.tensor([[0.2, 0.6]])}, ["a.png"], [([1, 2], [3, 4])])
     row = read_scores(tmp_path / "made")["a.png"]
     assert {name: float(row[name]) for name in score_names(row)} == {"dice": 0.4, "dice_1": 0.2, "dice_2": 0.6}
-    assert (row["label_pixels"], row["label_pixels_2"], row["pred_pixels_1"]) == ("3", "2", "3")
+    assert (row["label_pixels"], row["label_pixels_2"], row["pred_pixels_1"]) == (3, 2, 3)
     by_class = summary["protocols"][0]["scores"]["dice"]["classes"]
     assert [score["mean"] for score in by_class] == [pytest.approx(0.2), pytest.approx(0.6)]
 
@@ -94,3 +99,31 @@ def test_misses_false_alarms_and_right_absence_are_counted(tmp_path):
     names = [f"{i}.png" for i in range(6)]
     summary = evaluate(tmp_path, {"dice": torch.zeros(6, 1)}, names, masks)
     assert summary["classes"] == [{"id": 1, "images": 3, "missed": 1, "false_alarms": 1, "empty": 2}]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("b.png,g,high,0.5,7", "line 3 has 'high' as dice of b.png, which is no number; evaluate again"),
+        ("b.png,g,0.5,,7", "line 3 has '' as hd95 of b.png, which is no number; evaluate again"),
+        ("b.png,g,0.5,0.5", "line 3 has '' as label_pixels of b.png, which is no number; evaluate again"),
+        ("b.png,g,0.5,0.5,7,1", "line 3 has more cells than there are columns; evaluate again"),
+    ],
+)
+def test_a_damaged_cell_is_refused_by_its_line_column_image_and_value(line, message, tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text(f"image,group,dice,hd95,label_pixels\na.png,1,0.5,2.25,7\n{line}\n")
+    with pytest.raises(InputError) as error:
+        read_scores(tmp_path)
+    assert str(error.value) == f"{path}, {message}"
+    path.write_text("image,group,dice,hd95,label_pixels\na.png,1,0.5,2.25,7\n")
+    row = {"image": "a.png", "group": "1", "dice": 0.5, "hd95": 2.25, "label_pixels": 7}
+    assert read_scores(path) == {"a.png": row}
+
+
+def test_an_empty_cell_is_no_number_where_that_is_allowed(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("image,group,dice,hd95\na.png,1,,2.5\nb.png,1,0.5\n")
+    first, second = read_scores(path, allow_empty=True).values()
+    assert math.isnan(first["dice"]) and first["hd95"] == 2.5
+    assert second["dice"] == 0.5 and math.isnan(second["hd95"])

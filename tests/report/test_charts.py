@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from scripts.report.charts import Axis, calibration_chart, curve_chart, dice_histogram
+from scripts.report.sections import training
 
 
 def drawn(markup: str, kind: str) -> list[dict[str, str]]:
@@ -46,9 +47,16 @@ def test_few_epochs_are_marked_and_many_are_not():
     assert drawn(curve_chart("loss", "Loss", [(i, 0.5) for i in range(1, 40)]), "point") == []
 
 
-def test_dice_has_the_same_scale_in_every_report():
-    low, high = (points(drawn(curve_chart("d", "Validation Dice", [(1, 0), (2, top)]), "line")[0]) for top in (0.1, 1))
-    assert low[1][1] > high[1][1] and high[1][1] == 10  # the top margin
+def test_dice_has_the_same_scale_in_every_report(tmp_path):
+    curves = tmp_path / "curves.csv"
+    ends = []
+    for dice in (0.1, 1):
+        curves.write_text(f"epoch,val_dice\n1,0\n2,{dice}\n")
+        (chart,) = training(curves, None)["charts"]
+        assert chart["label"] == "Validation Dice"
+        ends.append(points(drawn(chart["svg"], "line")[0])[1])
+    low, high = ends
+    assert low[1] > high[1] and high[1] == 10  # the top margin
 
 
 def test_the_histogram_counts_both_ends():

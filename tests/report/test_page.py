@@ -265,7 +265,7 @@ def test_the_page_can_be_written_anew_with_the_same_origin(tmp_path, capsys, mon
     "name, text, message",
     [
         ("scores.csv", None, "scores.csv cannot be read"),
-        ("scores.csv", "image,group,dice\na.png,a,high\n", "scores.csv has a line of a.png that holds no number"),
+        ("scores.csv", "image,group,dice\na.png,a,high\n", "scores.csv, line 2 has 'high' as dice of a.png, which"),
         ("scores.csv", "image,group,iou\na.png,a,0.5\n", "scores.csv has no column dice"),
         ("summary.json", None, "summary.json cannot be read"),
         ("summary.json", "{", "summary.json cannot be read"),

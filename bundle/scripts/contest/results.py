@@ -11,17 +11,15 @@ from typing import Any
 
 from ..common.errors import InputError
 from ..common.files import read_json, write_csv, write_json
-from ..evaluation.scores import read_scores
+from ..common.score_table import shown_in
+from ..evaluation.scores import read_scores, score_text
 from ..training.fingerprint import check_terms
 from .contestants import Contestant
 
-__all__ = ["COLUMNS", "Results", "Table", "read_results", "results_path", "save_results"]
+__all__ = ["Results", "Table", "read_results", "results_path", "save_results"]
 
 Table = dict[str, dict[str, Any]]  # by image its group and scores
 Results = dict[Contestant, dict[int, Table]]  # by seed
-
-#: scores by image that are kept
-COLUMNS = ("dice", "iou", "mae", "hd95", "paper_dice", "paper_iou", "paper_mae")
 
 
 def results_path(folder: Path, contestant: Contestant, seed: int) -> Path:
@@ -38,15 +36,19 @@ def save_results(path: Path, evaluation: Path, *, terms: Mapping[str, Any], mach
         terms: of the training.
         machine: that trained, in words.
         hours: that training and evaluation took.
+
+    Raises:
+        InputError: if the evaluation's scores cannot be read, hold what is no number, or lack a score.
     """
     write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours, "training": terms})
     root = read_json(evaluation / "summary.json")["images"]
-    images = {os.path.relpath(image, root): row for image, row in read_scores(evaluation).items()}
+    names, scored = _read_kept(evaluation)
+    images = {os.path.relpath(image, root): row for image, row in scored.items()}
     rows = [
-        [image, "" if row["group"] == image else row["group"], *(row[name] for name in COLUMNS)]
+        [image, "" if row["group"] == image else row["group"], *(score_text(row[name]) for name in names)]
         for image, row in images.items()
     ]
-    write_csv(path, ["image", "group", *COLUMNS], rows)
+    write_csv(path, ["image", "group", *names], rows)
 
 
 def read_results(folder: Path, terms: Mapping[Contestant, Mapping[str, Any]], seeds: Sequence[int]) -> Results:
@@ -58,7 +60,8 @@ def read_results(folder: Path, terms: Mapping[Contestant, Mapping[str, Any]], se
         seeds: with which.
 
     Raises:
-        InputError: if the scores are of another training, or of other images.
+        InputError: if the scores are of another training or of other images, cannot be read, hold what is no number,
+            or lack a score.
     """
     results: Results = {}
     for each in terms:
@@ -66,11 +69,21 @@ def read_results(folder: Path, terms: Mapping[Contestant, Mapping[str, Any]], se
             path = results_path(folder, each, seed)
             if path.is_file():
                 check_terms(path, read_json(path.with_suffix(".json")).get("training", {}), terms[each])
+                names, rows = _read_kept(path)
                 results.setdefault(each, {})[seed] = {
-                    image: {"group": row["group"] or image, **{name: float(row[name]) for name in COLUMNS}}
-                    for image, row in read_scores(path).items()
+                    image: {"group": row["group"] or image, **{name: row[name] for name in names}}
+                    for image, row in rows.items()
                 }
     images = {frozenset(table) for by_seed in results.values() for table in by_seed.values()}
     if len(images) > 1:
         raise InputError(f"{folder / 'results'} holds scores of different images; give another --output_dir")
     return results
+
+
+def _read_kept(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
+    """The names of the scores that a contest keeps, and the rows by image of a table that has them all."""
+    names, rows = shown_in("contest"), read_scores(path)
+    missing = [name for name in names if name not in next(iter(rows.values()))]
+    if missing:
+        raise InputError(f"{path} is of another version, without {missing[0]}; give another --output_dir")
+    return names, rows

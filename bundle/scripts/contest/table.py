@@ -14,15 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..common.files import read_json, write_json, write_text
+from ..common.score_table import PAPER, parse_name, score_named, shown_in
 from ..data.splits.protocols import PROTOCOLS
 from ..evaluation.intervals import interval_text, mean_with_interval
 from .contestants import Contestant
-from .results import COLUMNS, Results, Table, results_path
+from .results import Results, Table, results_path
 
 __all__ = ["write_contest"]
-
-# scores, how they are told, and times what
-_SCORES = {"dice": ("Dice, %", 100), "iou": ("IoU, %", 100), "mae": ("MAE, %", 100), "hd95": ("HD95, {unit}", 1)}
 
 
 def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], command: str, protocol: str) -> str:
@@ -68,7 +66,7 @@ def _row(each: Contestant, results: Results, first: str) -> dict[str, Any]:
     first_table = next(iter(by_seed.values()))
     groups = [image["group"] for image in first_table.values()]
     row["num_images"] = len(groups)
-    for name in COLUMNS:
+    for name in shown_in("contest"):
         found = mean_with_interval(_over_seeds(by_seed, first_table, by_seed, name), groups)
         of_seeds = [mean(image[name] for image in table.values()) for table in by_seed.values()]
         found["sd_of_seeds"] = stdev(of_seeds) if len(of_seeds) > 1 else None
@@ -104,14 +102,16 @@ def _text(
         f"Speed: one image of {size} x {size}, and a training step of 8; {speed['machine']}",
         "",
     ]
-    unit = "mm" if "pixel_size" in trainings[0].get("training", {}) else "pixels"
-    scores = [told.format(unit=unit) for told, _ in _SCORES.values()]
+    of_distances = "mm" if "pixel_size" in trainings[0].get("training", {}) else "pixels"
+    units = {"share": ", %", "distance": f", {of_distances}", "count": ""}
+    shown = [name for name in shown_in("contest") if parse_name(name).prefix != PAPER]
+    scores = [f"{score_named(name).label}{units[score_named(name).unit]}" for name in shown]
     header = ["recipe", "network", "seeds", *scores, "sd", f"less {first}"]
     header += ["parameters, M", "GMACs", "1 image, ms", "step, ms", "hours"]
     lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for row in rows:
         cells = [row["recipe"], row["network"], ", ".join(map(str, row["seeds"]))]
-        cells += [_cell(row["scores"][name], times) for name, (_, times) in _SCORES.items()]
+        cells += [_cell(row["scores"][name], 100 if score_named(name).unit == "share" else 1) for name in shown]
         dice, cost = row["scores"]["dice"], speed["networks"][row["network"]]
         cells.append("-" if dice["sd_of_seeds"] is None else f"{100 * dice['sd_of_seeds']:.2f}")
         cells.append(_cell(dice["difference"], 100, "+.2f") if "difference" in dice else "-")

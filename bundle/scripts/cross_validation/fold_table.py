@@ -10,13 +10,12 @@ from statistics import stdev
 from typing import Any
 
 from ..common.files import read_json, write_json, write_text
+from ..common.score_table import shown_in
 from ..data.splits.protocols import protocol_of
 from ..evaluation.intervals import interval_text, mean_with_interval
 from ..evaluation.scores import read_scores, score_names
 
 __all__ = ["write_fold_table"]
-
-_SHOWN = ("dice", "iou", "sensitivity", "precision", "hd95", "nsd", "paper_dice")
 
 
 def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str, dict[str, float]]:
@@ -28,6 +27,9 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
 
     Returns:
         The table in Markdown, and the mean of every score over the images of all folds.
+
+    Raises:
+        InputError: if a fold's scores cannot be read, or hold what is no number.
     """
     rows = {fold: list(read_scores(path).values()) for fold, path in evaluations.items()}
     summary = read_json(next(iter(evaluations.values())) / "summary.json")
@@ -48,14 +50,14 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
     return text, {name: table["all"]["scores"][name]["mean"] for name in names}
 
 
-def _summed_up(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[str, Any]:
+def _summed_up(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     groups = [row["group"] for row in rows]
-    scores = {name: mean_with_interval([float(row[name]) for row in rows], groups) for name in names}
+    scores = {name: mean_with_interval([row[name] for row in rows], groups) for name in names}
     return {"num_images": len(rows), "num_groups": len(set(groups)), "scores": scores}
 
 
 def _text(table: Mapping[str, Any]) -> str:
-    names = [name for name in _SHOWN if name in table["all"]["scores"]]
+    names = [name for name in shown_in("folds") if name in table["all"]["scores"]]
     lines = [f"{protocol_of(table).text}; means over images, with 95 % intervals.", ""]
     if seen := table["seen_in_training"]:
         lines += [f"{seen} of the images had a part in training too, so the scores are too good.", ""]

@@ -19,9 +19,10 @@ from monai.utils import evenly_divisible_all_gather
 
 from ..common.errors import InputError
 from ..common.files import write_csv, write_json
+from ..common.score_table import COUNTS, parse_name, score_named
 from .intervals import interval_text, mean_with_interval
 
-__all__ = ["FACTS", "SaveScores", "read_scores", "score_names"]
+__all__ = ["FACTS", "SaveScores", "read_scores", "score_names", "score_text"]
 
 #: columns of a table that are no numbers
 FACTS = ("image", "group", "seen")
@@ -106,11 +107,10 @@ class SaveScores:
     def _by_protocol(self, details: Mapping[str, torch.Tensor]) -> list[tuple[str, dict[str, torch.Tensor]]]:
         groups = []
         for prefix, what in self.protocols.items():
-            others = tuple(other for other in self.protocols if len(other) > len(prefix))
             scores = {
                 name.removeprefix(prefix): values
                 for name, values in details.items()
-                if name.startswith(prefix) and not (others and name.startswith(others))
+                if parse_name(name).prefix == prefix
             }
             groups.append((what, scores))
         return groups
@@ -131,42 +131,66 @@ class SaveScores:
         logger.info(f"summary:              {self.output_dir / 'summary.json'}")
 
 
-def read_scores(path: str | os.PathLike) -> dict[str, dict[str, str]]:
+def read_scores(path: str | os.PathLike, *, allow_empty: bool = False) -> dict[str, dict[str, Any]]:
     """Read the table of an evaluation.
 
     Args:
         path: a ``scores.csv``, or the folder that holds it.
+        allow_empty: whether a cell may be empty where a number should be; it is read as NaN.
 
     Returns:
-        Its rows by image.
+        Its rows by image: of the columns ``FACTS`` the text, of all others the number.
 
     Raises:
-        InputError: if it cannot be read, or is no such table.
+        InputError: if the file cannot be read, is no such table, or holds what is no number; names the line, the
+            column, the image and the value.
     """
     path = Path(path) / "scores.csv" if Path(path).is_dir() else Path(path)
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file, restval="")
+            lines = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); name the folder of an evaluation") from error
-    if not rows or not {"image", "group"} <= set(rows[0]):
+    if not lines or not {"image", "group"} <= set(lines[0][1]):
         raise InputError(f"{path} is no table of scores; name the scores.csv of an evaluation")
-    return {row["image"]: row for row in rows}
+    return {row["image"]: _read_row(row, f"{path}, line {line}", allow_empty) for line, row in lines}
 
 
-def score_names(row: Mapping[str, str]) -> list[str]:
+def _read_row(row: Mapping[str, str], where: str, allow_empty: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for column, text in row.items():
+        if column is None:  # as the csv module names what follows the last column
+            raise InputError(f"{where} has more cells than there are columns; evaluate again")
+        try:
+            values[column] = text if column in FACTS else float("nan" if allow_empty and not text else text)
+        except ValueError as error:
+            raise InputError(
+                f"{where} has {text!r} as {column} of {row['image']}, which is no number; evaluate again"
+            ) from error
+    return values
+
+
+def score_names(row: Mapping[str, Any]) -> list[str]:
     """The columns of a table's row that are scores."""
-    return [name for name in row if not name.startswith((*FACTS, "label_pixels", "pred_pixels"))]
+    others = {*FACTS, *(count.name for count in COUNTS)}
+    return [name for name in row if parse_name(name).base not in others]
+
+
+def score_text(number: float) -> str:
+    """A score as the table has it, with 6 decimals."""
+    return f"{number:.6f}"
 
 
 def _write_table(path: Path, facts: Iterable[tuple[str, ...]], details: Mapping[str, torch.Tensor]) -> None:
     columns: dict[str, list[float]] = {}
     for score, values in details.items():
-        columns[score] = (values.sum(1) if score.endswith("_pixels") else values.mean(1)).tolist()
+        columns[score] = (values.sum(1) if score_named(score).unit == "count" else values.mean(1)).tolist()
         if values.shape[1] > 1:
             columns.update({f"{score}_{i + 1}": values[:, i].tolist() for i in range(values.shape[1])})
-    numbers = ([each if isinstance(each, int) else f"{each:.6f}" for each in line] for line in zip(*columns.values()))
-    rows = ([*texts, *line] for texts, line in zip(facts, numbers))
+    lines = zip(*columns.values())
+    cells = ([cell if isinstance(cell, int) else score_text(cell) for cell in line] for line in lines)
+    rows = ([*texts, *line] for texts, line in zip(facts, cells))
     write_csv(path, [*FACTS, *columns], rows)
 
 

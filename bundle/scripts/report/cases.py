@@ -86,14 +86,11 @@ def read_cases(path: Path) -> list[Case]:
         InputError: if it cannot be read, has no column ``dice``, or holds what is no number.
     """
     cases = []
-    for image, row in read_scores(path).items():
-        try:
-            scores = {name: float(text or "nan") for name, text in row.items() if name not in FACTS}
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path} has a line of {image} that holds no number ({error}); evaluate again") from error
-        if "dice" not in scores:
+    for image, row in read_scores(path, allow_empty=True).items():
+        if "dice" not in row:
             raise InputError(f"{path} has no column dice, by which cases are chosen; evaluate again with Dice")
-        cases.append(Case(image, row["group"], scores))
+        numbers = {name: value for name, value in row.items() if name not in FACTS}
+        cases.append(Case(image, row["group"], numbers))
     return cases
 
 

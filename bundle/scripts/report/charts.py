@@ -133,18 +133,19 @@ class Chart:
         return element
 
 
-def curve_chart(name: str, label: str, points: Sequence[Point]) -> Markup:
+def curve_chart(name: str, label: str, points: Sequence[Point], *, top: float | None = None) -> Markup:
     """A value over the epochs.
 
     Args:
         name: unique on the page.
         label: what the value is.
         points: (epoch, value), one or more.
+        top: upper end of the vertical axis; None for a little more than the largest value.
     """
     (first, start), (last, end) = points[0], points[-1]
     description = f"{label}: {start:.4f} in epoch {first:g}, {end:.4f} in epoch {last:g}."
     values = [value for _, value in points]
-    top = 1.0 if label.endswith("Dice") else 1.05 * max(max(values), 1e-6)
+    top = 1.05 * max(max(values), 1e-6) if top is None else top
     chart = Chart(name, label, description, Axis("epoch", 0, last, whole=True), Axis(label, min(0, *values), top))
     chart.add_line(points)
     if len(points) <= _MARKED:

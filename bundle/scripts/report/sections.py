@@ -13,11 +13,12 @@ from typing import Any
 
 from ..common.errors import InputError
 from ..common.files import read_json
+from ..common.score_table import KEY, VALIDATION, score_named, shown_in
 from ..data.splits.leaks import leak_text
 from ..data.splits.protocols import TRAINING_PROTOCOLS, UNKNOWN_START, protocol_of
 from .cases import Case
 from .charts import calibration_chart, curve_chart, dice_histogram
-from .wording import number, score_named
+from .wording import number
 
 __all__ = [
     "calibration",
@@ -30,7 +31,6 @@ __all__ = [
     "training",
 ]
 
-_HEADLINE = ("dice", "iou", "sensitivity", "precision", "hd95", "nsd")
 _LISTED_FILES = 20
 _NOT_FACTS = ("num_images", "num_groups", "classes", "protocols")
 _SPREADS = {
@@ -54,7 +54,7 @@ def headline(summary: Mapping[str, Any]) -> Section:
     protocol = summary["protocols"][0]
     scores = [
         {"score": score_named(name), **_interval(name, protocol["scores"][name])}
-        for name in _HEADLINE
+        for name in shown_in("headline")
         if name in protocol["scores"]
     ]
     meaning, seen = protocol_of(summary).meaning, summary.get("seen_in_training")
@@ -114,12 +114,12 @@ def training(path: Path | None, run: str | None) -> Section:
     if others:
         other, of = others.pop(), run or "another training"
         return {"missing": f"No training curves: {path} is of {other}, but the model of {of}."}
-    labels = {"train_loss": "Training loss", "val_dice": "Validation Dice"}
+    key = f"{VALIDATION}{KEY}"
     charts = []
-    for column, label in labels.items():
+    for column, label, top in (("train_loss", "Training loss", None), (key, score_named(key).label, 1.0)):
         points = _curve(path, lines, column)
         if points:
-            charts.append({"label": label, "svg": curve_chart(column.replace("_", "-"), label, points)})
+            charts.append({"label": label, "svg": curve_chart(column.replace("_", "-"), label, points, top=top)})
     if not charts:
         return {"missing": f"No training curves: {path} has neither a training loss nor a validation Dice."}
     return {"charts": charts, "path": str(path)}
@@ -195,7 +195,7 @@ def case_table(cases: Sequence[Case], names: Mapping[str, str]) -> Section:
         names: file names to show, by path.
     """
     scores = {name: score_named(name) for name in cases[0].scores}
-    columns = [("File", "text"), ("Group", "text"), *((score.label, score.kind) for score in scores.values())]
+    columns = [("File", "text"), ("Group", "text"), *((score.label, score.unit) for score in scores.values())]
     rows = [
         [names[case.image], case.group, *(None if math.isnan(value) else value for value in case.scores.values())]
         for case in cases
@@ -205,8 +205,8 @@ def case_table(cases: Sequence[Case], names: Mapping[str, str]) -> Section:
 
 
 def _interval(name: str, value: Mapping[str, Any]) -> dict[str, str]:
-    kind = score_named(name).kind
-    mean, low, high = (number(value[key], kind) for key in ("mean", "low", "high"))
+    unit = score_named(name).unit
+    mean, low, high = (number(value[key], unit) for key in ("mean", "low", "high"))
     return {"mean": mean, "interval": low if value["low"] is None else f"{low} to {high}"}
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
+from ..common.score_table import lower_is_better, parse_name
 
 __all__ = ["BestScores", "EarlyStopping", "FreezeEncoder", "ValidationHandler"]
 
@@ -112,7 +113,7 @@ class BestScores:
 
     Args:
         path: the file to write, in a folder that exists.
-        prefix: what the names of the scores begin with.
+        prefix: what the names of the scores begin with: one of those of the table of scores.
     """
 
     def __init__(self, path: str | os.PathLike, *, prefix: str) -> None:
@@ -132,9 +133,9 @@ class BestScores:
 
     def __call__(self, engine: Engine) -> None:
         for name, value in engine.state.metrics.items():
-            if not name.startswith(self.prefix):
+            if parse_name(name).prefix != self.prefix:
                 continue
-            sign = -1 if name.endswith("mae") else 1  # an error is best where it is least
+            sign = -1 if lower_is_better(name) else 1
             if name not in self.best or sign * value > sign * self.best[name]["value"]:
                 self.best[name] = {"value": value, "epoch": engine.state.epoch}
         write_json(self.path, self.best)
