@@ -35,7 +35,7 @@ class Pixels(NamedTuple):
 
     Attributes:
         values: (H, W) grey values or palette indices, (H, W, 2) grey and alpha, (H, W, 3) RGB, or (H, W, 4) RGB and
-            alpha; uint8 up to 8 bits, any other integer type or finite floats beyond.
+            alpha; uint8 up to 8 bits, any other integer type or finite floats beyond; writable, as PyTorch demands.
         full_scale: the largest value that fits, where that is less than 255: 1, 3 or 15 for 1, 2 or 4 bits.
         palette: (256, 3) uint8 colors of the indices; None without a palette.
         lossy: whether JPEG compression has changed the values.
