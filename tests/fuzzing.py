@@ -24,9 +24,8 @@ import numpy as np
 
 from damage import damaged
 from scripts.common.errors import InputError
-from scripts.image_io.headers import open_image, page_count, upright_size
+from scripts.image_io.formats import format_of
 from scripts.image_io.mask_marks import read_mark
-from scripts.image_io.pages import count_pages
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from specimens import originals
 
@@ -110,17 +109,12 @@ def try_readers(path: str) -> str:
 
 
 def _count_or_refuse(path: str) -> None:
-    for look in (_look_at_header, count_pages):
-        try:
-            look(path)
-        except InputError as error:
-            _check_sentence(path, error)
-
-
-def _look_at_header(path: str) -> None:
-    with open_image(path) as source:
-        height, width = upright_size(source)
-        assert page_count(source) >= 0 and isinstance(height, int) and isinstance(width, int)
+    try:
+        with format_of(path).open(path) as file:
+            assert all(isinstance(number, int) for number in (file.pages, *file.size)), file
+            assert file.pages >= 0
+    except InputError as error:
+        _check_sentence(path, error)
 
 
 def _check_sentence(path: str, error: InputError) -> None:

@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from scripts.common.files import write_csv, write_json, write_text
+from scripts.common.files import replacing, write_csv, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path, monkeypatch):
@@ -42,3 +42,14 @@ def test_a_table_can_hold_any_name(tmp_path):
     write_csv(tmp_path / "a.csv", ["image", "dice"], rows)
     with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["image", "dice"], *rows]
+
+
+@pytest.mark.parametrize("name, end", [
+    ("a.nii.gz", ".nii.gz"), ("a.b.geojson", ".b.geojson"), ("case.number7.png", ".png"), ("a", ""), ("a.PNG", ".PNG"),
+    ("a." + "x" * 240 + ".png", ".png"),
+])
+def test_what_is_written_first_has_the_suffix_of_the_file(name, end, tmp_path):
+    with replacing(tmp_path / name) as partial:
+        partial.write_text("whole")
+        assert partial.name == f".{os.getpid()}{end}"
+    assert [path.name for path in tmp_path.iterdir()] == [name]

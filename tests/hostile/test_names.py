@@ -19,8 +19,8 @@ import images
 from scripts.common.errors import InputError
 from scripts.common.files import write_csv
 from scripts.data.layouts.folder import from_folder
+from scripts.image_io.formats import format_of
 from scripts.image_io.mask_marks import mark, read_mark, was_changed
-from scripts.image_io.pages import count_pages
 from scripts.image_io.pictures import save_palette
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from scripts.inference.inputs import images_to_segment
@@ -211,7 +211,7 @@ def test_what_may_never_end_is_not_opened(make, name, folder, monkeypatch, in_ti
         ImageFileReader().get_data,
         ImageFileReader(volumes=True).get_data,
         MaskFileReader(2).get_data,
-        lambda paths: count_pages(paths[0]),
+        lambda paths: format_of(paths[0]),
         lambda paths: images_to_segment(paths[0], output_dir="out"),
     ):
         with pytest.raises(InputError, match="is a pipe, a socket or a device; give"):

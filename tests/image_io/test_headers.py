@@ -7,17 +7,19 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.headers import open_image, page_count, upright_size
+from scripts.image_io.formats import format_of
+from scripts.image_io.headers import open_image, page_count, pillow_header, tiff_header, upright_size
 
 SIZE = (images.HEIGHT, images.WIDTH)
 
 
 def image_size(path: str) -> tuple[int, int]:
-    with open_image(path) as source:
-        return upright_size(source)
+    with format_of(path).open(path) as file:
+        return file.size
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG", "tif", "TIFF", "bmp", "gif"])
@@ -66,21 +68,21 @@ def test_previews_of_a_camera_are_no_pages(tmp_path):
     assert image_size(str(tmp_path / "a.jpg")) == SIZE
 
 
-@pytest.mark.parametrize("suffix", ["tif", "gif"])
-def test_pages_are_counted_and_opened(suffix, tmp_path):
+@pytest.mark.parametrize("suffix, parse", [("tif", tiff_header), ("gif", pillow_header(GifImageFile))])
+def test_pages_are_counted_and_opened(suffix, parse, tmp_path):
     pages = [Image.fromarray(images.marked(value=value)) for value in (100, 150, 200)]
     path = tmp_path / f"a.{suffix}"
     pages[0].save(path, save_all=True, append_images=pages[1:])
-    with open_image(str(path)) as first:
+    with open_image(str(path), parse) as first:
         assert page_count(first) == 3
-    with open_image(str(path), 2) as third:
+    with open_image(str(path), parse, 2) as third:
         assert np.asarray(third.convert("L")).max() == 200 and upright_size(third) == SIZE
 
 
 def test_pages_that_pillow_does_not_know(tmp_path):
     pixels = np.stack([images.marked(value=value).astype(float) for value in (3, 7)])
     path = images.save_tiff(tmp_path / "a.tif", pixels, photometric="minisblack")
-    with open_image(str(path), 1) as second:
+    with open_image(str(path), tiff_header, 1) as second:
         assert page_count(second) == 2 and second.asarray().max() == 7
 
 

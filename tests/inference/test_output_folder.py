@@ -15,11 +15,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from scripts.common.errors import InputError
+from scripts.image_io.mask_files import mask_format
 from scripts.image_io.mask_marks import made_of, mark, read_mark, was_changed
 from scripts.image_io.pictures import save_palette
 from scripts.inference import output_folder as outputs
 from scripts.inference.output_folder import batches_of, other_files
-from scripts.inference.save_masks import SaveMasks, save_volume
+from scripts.inference.save_masks import SaveMasks
 
 
 @pytest.fixture
@@ -179,9 +180,9 @@ def test_volumes_are_marked_too(name, tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((4, 3, 2), np.uint8), np.eye(4)), tmp_path / "source.nii.gz")
     ids = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     made = made_of(tmp_path / "source.nii.gz", {})
-    save_volume(ids, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
+    mask_format(name).write(ids, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
     assert read_mark(tmp_path / name) == made and not was_changed(tmp_path / name)
-    save_volume(ids + 1, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
+    mask_format(name).write(ids + 1, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
     assert was_changed(tmp_path / name)
 
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 import images
 from scripts.common.errors import InputError
+from scripts.image_io.formats import image_suffixes
 from scripts.image_io.mask_marks import mark
-from scripts.image_io.pages import SUFFIXES
 from scripts.image_io.pictures import save_palette
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from scripts.inference.inputs import images_to_segment
@@ -32,7 +32,7 @@ few = settings(deadline=None, max_examples=60, derandomize=True, database=None)
 BYTES = st.binary(min_size=1, max_size=40).filter(lambda name: b"/" not in name and b"\0" not in name)
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=40)
 PARTS = st.one_of(BYTES.map(os.fsdecode), TEXTS).filter(lambda name: name not in (".", ".."))
-ENDS = st.sampled_from([*SUFFIXES, ".PNG", ".Jpg", ".jpg.png"])
+ENDS = st.sampled_from([*image_suffixes(), ".PNG", ".Jpg", ".jpg.png"])
 
 
 @few

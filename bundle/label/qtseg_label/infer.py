@@ -14,6 +14,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.utils.others.pathology import create_asap_annotations_xml, create_dsa_annotations_json
 
 from scripts.common.errors import InputError
+from scripts.image_io.mask_files import NIFTI_MASK, PNG_MASK
 
 from .labels import LABEL_SUFFIXES, annotations, write_label
 from .model import TrainedModel
@@ -71,7 +72,7 @@ class Segment(InferTask):
             return create_dsa_annotations_json(result)[0], result
         if output == "json":
             return None, result
-        extension = request.get("result_extension") or (".png" if ids.ndim == 2 else ".nii.gz")
+        extension = request.get("result_extension") or (PNG_MASK if ids.ndim == 2 else NIFTI_MASK).suffix
         if extension not in LABEL_SUFFIXES:
             raise HTTPException(422, f"result_extension is {extension!r}; use one of {', '.join(LABEL_SUFFIXES)}")
         with tempfile.NamedTemporaryFile(suffix=extension, delete=False) as file:

@@ -9,29 +9,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import nrrd
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.draw import polygon2mask
 
 from scripts.common.errors import InputError
 from scripts.common.limits import MAX_CLASSES
 from scripts.image_io.contours import polygons
+from scripts.image_io.formats import FORMATS, format_named, label_suffixes
 from scripts.image_io.mask_rules import label_ids
-from scripts.image_io.nifti import is_nifti, write_mask
 from scripts.image_io.pictures import PALETTE
 from scripts.image_io.pixels import Pixels
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
 __all__ = ["EXTENSIONS", "LABEL_SUFFIXES", "annotations", "read_label", "write_label"]
 
-# DICOM needs another version of pydicom than MONAI Label; nrrd and xml are labels only
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".nii.gz", ".nrrd", ".xml")
+# nrrd and xml are labels only
+_SUFFIXES = (*(suffix for row in FORMATS if row.in_datastore for suffix in row.suffixes), ".nrrd", ".xml")
 
 #: what masks can be written as; JPEG would blur them
-LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".nii", ".nii.gz", ".nrrd")
+LABEL_SUFFIXES = (*label_suffixes(), ".nrrd")
 
 #: what the datastore looks for, in lower and upper case
 EXTENSIONS = [f"*{each}" for suffix in _SUFFIXES for each in (suffix, suffix.upper())]
@@ -72,21 +70,21 @@ def write_label(ids: NDArray[np.uint8], image: str, path: str) -> None:
     Args:
         ids: (H, W), or (H, W, D).
         image: that they are of; a NIfTI mask of a NIfTI image lies where that does.
-        path: ``.nii``, ``.nii.gz``, ``.nrrd``, or of a picture.
+        path: ends in one of :py:data:`LABEL_SUFFIXES`.
     """
     slices = ids if ids.ndim == 3 else ids[..., None]
-    voxels = slices.transpose(1, 0, 2)  # columns first
-    if is_nifti(path) and is_nifti(image):
-        write_mask(np.moveaxis(slices, -1, 0), image, path)
-    elif is_nifti(path):
-        nib.save(nib.Nifti1Image(voxels, np.diag([-1.0, -1, 1, 1])), path)
-    elif path.endswith(".nrrd"):
+    row = format_named(path)
+    if row is None or row.write_label is None:  # .nrrd
         space = {"space": "left-posterior-superior", "space directions": np.eye(3), "space origin": np.zeros(3)}
-        nrrd.write(path, voxels, space)
+        nrrd.write(path, slices.transpose(1, 0, 2), space)  # columns first
+        return
+    source = image if format_named(image) is row else None
+    if row.is_volume:
+        row.write_label(np.moveaxis(slices, -1, 0), source, path)
     elif ids.ndim == 3:
         raise InputError(f"a volume cannot be written as {Path(path).suffix}; ask for .nii.gz or .nrrd")
     else:
-        Image.fromarray(ids).save(path)
+        row.write_label(ids, source, path)
 
 
 def read_label(path: str, image: str, labels: Mapping[str, int]) -> NDArray[np.uint8]:

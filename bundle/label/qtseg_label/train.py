@@ -16,7 +16,7 @@ from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.common.files import write_json
 from scripts.common.knobs import check_geometry
-from scripts.image_io.pages import has_image_suffix
+from scripts.image_io.formats import image_suffix
 from scripts.image_io.pictures import save_palette
 
 from .labels import read_label
@@ -109,7 +109,7 @@ class TrainOnLabels(TrainTask):
             (folder / part).mkdir(parents=True)
         for name in labeled:
             image = Path(datastore.get_image_uri(name))  # where a link leads; what is read there goes by its content
-            suffix = image.suffix if has_image_suffix(image) else ".png"
+            suffix = image_suffix(image) or ".png"
             (folder / "images" / f"{name}{suffix}").symlink_to(image.absolute())
             ids = read_label(datastore.get_label_uri(name, "final"), str(image), self.model.labels)
             save_palette(ids, folder / "masks" / f"{name}.png")

@@ -33,6 +33,8 @@ __all__ = [
     "write_text",
 ]
 
+_LONGEST_SUFFIX = 4  # letters with the dot, of a suffix before another
+
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a JSON object.
@@ -81,13 +83,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
-    partial = path.with_name(f".{os.getpid()}{suffix}")  # shorter than any name that fits
+    partial = path.with_name(f".{os.getpid()}{_suffix(path)}")  # shorter than any name that fits
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _suffix(path: Path) -> str:
+    """The suffix of a file, with the one before it where that is short, as of compressed files: ``.tar.gz``."""
+    before = Path(path.stem).suffix
+    return (before if len(before) <= _LONGEST_SUFFIX else "") + path.suffix
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "backslashreplace") -> None:

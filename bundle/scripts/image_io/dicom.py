@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import io
-import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,65 +17,43 @@ from PIL.JpegImagePlugin import jpeg_factory
 
 from ..common.errors import InputError, in_one_line
 from .decompression import unpacked
+from .pixels import OpenedFile, Pixels
 
-__all__ = ["frame_count", "is_dicom", "read_frames"]
+__all__ = ["open_dicom"]
 
 _MAX_INFLATED = 1 << 27  # bytes of a file of which all is deflated, which is rare
 
 
-def is_dicom(path: str | os.PathLike[str]) -> bool:
-    """Tell by its content whether a file is a DICOM file, as many have no suffix.
+@contextmanager
+def open_dicom(path: str) -> Iterator[OpenedFile]:
+    """Read the header of a DICOM file.
 
-    Raises:
-        OSError: if it cannot be opened.
-    """
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def frame_count(path: str) -> int:
-    """Number of frames, from the header alone; 0 for a file that holds no image, such as a report.
-
-    Raises:
-        InputError: if the header cannot be read.
-    """
-    rows, columns, frames = _shape(path)
-    return frames if rows and columns else 0
-
-
-def read_frames(path: str, max_pixels: int) -> NDArray[Any]:
-    """Read the frames: stored values, rescaled as the file says; what is shown bright is large.
-
-    The window for a display is not applied.
+    Pixels are the stored values, rescaled as the file says; what is shown bright is large. The window for a display is
+    not applied.
 
     Args:
         path: the file.
-        max_pixels: the largest number of pixels of all frames to decode.
 
-    Returns:
-        (D, H, W), or (D, H, W, 3) RGB.
+    Yields:
+        The file; it has no pages if it holds no image, such as a report.
 
     Raises:
-        InputError: if it cannot be read, holds no image, is too large, or is compressed in a way that needs a decoder
-            that is not installed.
+        InputError: if it cannot be read, or is compressed in a way that needs a decoder that is not installed.
     """
     rows, columns, frames = _shape(path)
-    if not rows or not columns:
-        raise InputError(f"{path} holds no image; remove it")
-    if rows * columns * frames > max_pixels:
-        raise InputError(
-            f"{path} has {frames} frame(s) of {columns} x {rows} pixels, more than max_pixels={max_pixels}; crop it, "
-            "or raise max_pixels if you trust the file"
-        )
-    data = _read(path)
-    try:
-        values = _decoded(data).reshape(frames, rows, columns, -1)
-    except Exception as error:  # as a damaged value can lead to anything in pydicom and its decoders
-        raise InputError(
-            f"{path} cannot be decoded ({in_one_line(error)}); it is stored as {_syntax(data)}: convert it to an "
-            "uncompressed DICOM or PNG, or install pydicom's decoder for it"
-        ) from error
-    return values if values.shape[-1] == 3 else values[..., 0]
+
+    def decode(max_pixels: int) -> list[Pixels]:
+        data = _read(path)
+        try:
+            values = _decoded(data).reshape(frames, rows, columns, -1)
+        except Exception as error:  # as a damaged value can lead to anything in pydicom and its decoders
+            raise InputError(
+                f"{path} cannot be decoded ({in_one_line(error)}); it is stored as {_syntax(data)}: convert it to an "
+                "uncompressed DICOM or PNG, or install pydicom's decoder for it"
+            ) from error
+        return [Pixels(frame) for frame in (values if values.shape[-1] == 3 else values[..., 0])]
+
+    yield OpenedFile(frames if rows and columns else 0, (rows, columns), decode)
 
 
 def _decoded(data: Any) -> NDArray[Any]:

@@ -7,36 +7,35 @@ from __future__ import annotations
 import lzma
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import SEEK_CUR
-from typing import IO, Any
+from typing import IO
 
 import png
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base as Tag
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import PREFIXES as TIFF_PREFIXES
 from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffFileError, TiffPage
 
 from ..common.errors import InputError
 
-__all__ = ["Source", "open_image", "orientation", "page_count", "tile_size", "turned_to", "upright_size"]
-
-# Formats go by content, as files are often misnamed. Not Image.open: its limit on pixels is a global of the process,
-# which warns from 89 and raises from 179 megapixels on; the caller's own limit is compared with the header instead.
-_FORMATS: tuple[tuple[tuple[bytes, ...], Any], ...] = (
-    ((b"\x89PNG\r\n\x1a\n",), PngImageFile),
-    ((b"\xff\xd8\xff",), jpeg_factory),
-    (tuple(TIFF_PREFIXES), TiffImageFile),
-    ((b"BM",), BmpImageFile),
-    ((b"GIF87a", b"GIF89a"), GifImageFile),
-)
+__all__ = [
+    "HeaderParser",
+    "Source",
+    "bmp_header",
+    "open_image",
+    "orientation",
+    "page_count",
+    "pillow_header",
+    "tiff_header",
+    "tile_size",
+    "turned_to",
+    "upright_size",
+]
 
 # What Pillow, tifffile and pypng raise on damaged files: their own errors, and those of parsing itself, such as short
 # reads, wild offsets, zero sizes and values outside of tables, or more memory than there is.
@@ -61,18 +60,22 @@ _DECODER_ERRORS = (
 #: an image whose header has been parsed
 Source = ImageFile | TiffPage
 
+#: parses the header of an opened file, whose path is for messages, and turns to a page, counted from 0
+HeaderParser = Callable[[IO[bytes], str, int], Source]
+
 _UNSIGNED = 1  # a value of the TIFF tag SampleFormat
 _IMAGE_DEPTH = 32997  # a TIFF tag
 
 
 @contextmanager
-def open_image(path: str, page: int = 0) -> Iterator[Source]:
-    """Parse the header of an image file, whatever its suffix.
+def open_image(path: str, parse: HeaderParser, page: int = 0) -> Iterator[Source]:
+    """Parse the header of an image file.
 
     Within the ``with`` block, what the decoders raise becomes an InputError that names the file.
 
     Args:
         path: the file.
+        parse: the parser of its format.
         page: number of the page or frame, from 0.
 
     Yields:
@@ -80,12 +83,12 @@ def open_image(path: str, page: int = 0) -> Iterator[Source]:
         several channels of more than 8 bits, uint32, int8, and types that it does not know, such as float64.
 
     Raises:
-        InputError: if the file is missing, damaged, of another format, or holds channels other than grey or RGB with at
-            most one alpha channel.
+        InputError: if the file is missing, damaged, or holds channels other than grey or RGB with at most one alpha
+            channel.
     """
     try:
         with open(path, "rb") as file:
-            yield _identify(file, path, page)
+            yield parse(file, path, page)
     except InputError:
         raise
     except _DECODER_ERRORS as error:
@@ -95,6 +98,56 @@ def open_image(path: str, page: int = 0) -> Iterator[Source]:
             f"{path} cannot be read ({str(error) or type(error).__name__}); get a new copy, or save it again as 8- or "
             "16-bit grey or RGB PNG"
         ) from error
+
+
+def pillow_header(plugin: Callable[[IO[bytes]], ImageFile]) -> HeaderParser:
+    """The parser of a format that Pillow keeps every bit of.
+
+    Args:
+        plugin: Pillow's class of the format. ``Image.open`` would not do: its limit on pixels is a global of the
+            process, which warns from 89 and raises from 179 megapixels on; the caller compares its own with the header.
+    """
+
+    def parse(file: IO[bytes], path: str, page: int) -> Source:
+        # Without the file name, Pillow does not map the file into memory, which garbles a TIFF with an orientation
+        # above 4.
+        image = plugin(file)
+        if page:
+            image.seek(page)
+        return image
+
+    return parse
+
+
+def bmp_header(file: IO[bytes], path: str, page: int) -> Source:
+    """The parser of BMP, a :py:data:`HeaderParser`; it refuses what Pillow would garble."""
+    image = BmpImageFile(file)
+    _check_bmp(image, file)
+    return image
+
+
+def tiff_header(file: IO[bytes], path: str, page: int) -> Source:
+    """The parser of TIFF, a :py:data:`HeaderParser`: by Pillow where it keeps every bit, else by tifffile."""
+    try:
+        image = TiffImageFile(file)
+        if page:
+            image.seek(page)
+    except SyntaxError:  # a pixel type that Pillow does not know; or damage, which tifffile will report
+        image = None
+    if image is not None and _is_exact(image):
+        tags = image.tag_v2
+        _check_depth(path, tags.get(_IMAGE_DEPTH, 1))
+        samples, extra = tags.get(Tag.SamplesPerPixel, 1), tags.get(Tag.ExtraSamples, ())
+        _check_channels(path, tags.get(Tag.PhotometricInterpretation, 0), samples, extra)
+        return image
+    file.seek(0)
+    tiff = TiffFile(file, name=path)
+    found = tiff.pages[page]
+    if not isinstance(found, TiffPage):
+        raise ValueError(f"page {page} has no tags of its own")
+    _check_depth(path, found.imagedepth)
+    _check_channels(path, found.photometric, found.samplesperpixel, found.extrasamples)
+    return found
 
 
 def upright_size(source: Source) -> tuple[int, int]:
@@ -154,47 +207,6 @@ def orientation(source: Source) -> int:
     else:
         value = source.getexif().get(Tag.Orientation, 1)
     return value if value in range(1, 9) else 1
-
-
-def _identify(file: IO[bytes], path: str, page: int) -> Source:
-    start = file.read(8)
-    file.seek(0)
-    decoder = next((decoder for signatures, decoder in _FORMATS if start.startswith(signatures)), None)
-    if decoder is None:
-        formats = "PNG, JPEG, TIFF, BMP, GIF, DICOM or NIfTI"
-        raise InputError(f"{path} is not a {formats} image; remove it, or convert it to PNG")
-    if decoder is TiffImageFile:
-        return _identify_tiff(file, path, page)
-    # Without the file name, Pillow does not map the file into memory, which garbles a TIFF with an orientation above 4.
-    image: ImageFile = decoder(file)
-    if isinstance(image, BmpImageFile):
-        _check_bmp(image, file)
-    if page:
-        image.seek(page)
-    return image
-
-
-def _identify_tiff(file: IO[bytes], path: str, page: int) -> Source:
-    try:
-        image = TiffImageFile(file)
-        if page:
-            image.seek(page)
-    except SyntaxError:  # a pixel type that Pillow does not know; or damage, which tifffile will report
-        image = None
-    if image is not None and _is_exact(image):
-        tags = image.tag_v2
-        _check_depth(path, tags.get(_IMAGE_DEPTH, 1))
-        samples, extra = tags.get(Tag.SamplesPerPixel, 1), tags.get(Tag.ExtraSamples, ())
-        _check_channels(path, tags.get(Tag.PhotometricInterpretation, 0), samples, extra)
-        return image
-    file.seek(0)
-    tiff = TiffFile(file, name=path)
-    found = tiff.pages[page]
-    if not isinstance(found, TiffPage):
-        raise ValueError(f"page {page} has no tags of its own")
-    _check_depth(path, found.imagedepth)
-    _check_channels(path, found.photometric, found.samplesperpixel, found.extrasamples)
-    return found
 
 
 def _check_depth(path: str, depth: int) -> None:

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL.PngImagePlugin import PngImageFile
 
-from .nifti import is_nifti, load, read_slices
+from .mask_files import OUTLINES, MarkedFile, mask_format
 from .pictures import TEXT_KEY
 
 __all__ = ["made_of", "mark", "read_mark", "was_changed"]
@@ -66,48 +64,22 @@ def was_changed(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     found = _marked(path)
     try:
-        return found is None or found[1] != _digest(_content(path))
+        return found is None or found[1] != _digest(_kind(path).content(path))
     except Exception:  # whatever a decoder makes of a damaged file
         return True
 
 
-def _content(path: Path) -> NDArray[Any] | str:
-    """What the mark of a file is of."""
-    if is_nifti(path):
-        return read_slices(str(path), 2**62).astype(np.uint8)
-    if path.suffix == ".tif":
-        return tifffile.imread(path)
-    if path.suffix == ".geojson":
-        return json.dumps({**json.loads(path.read_text(encoding="utf-8")), TEXT_KEY: None})
-    with _opened(path) as image:
-        return np.asarray(image)
-
-
 def _marked(path: Path) -> tuple[str, str] | None:
     """What a file was made of, and the digest of its label ids."""
-    words = _text(path).split()
+    try:
+        words = _kind(path).text(path).split()
+    except Exception:  # whatever a decoder makes of a file that is none of ours
+        return None
     return (words[1], words[2]) if len(words) == 3 and words[0] == TEXT_KEY else None
 
 
-def _text(path: Path) -> str:
-    try:
-        if is_nifti(path):
-            header: Any = load(path).header
-            return bytes(header["descrip"]).rstrip(b"\0").decode("ascii", "replace")
-        if path.suffix == ".tif":
-            with tifffile.TiffFile(path) as file:
-                return str(file.pages.first.description)
-        if path.suffix == ".geojson":
-            return str(json.loads(path.read_text(encoding="utf-8")).get(TEXT_KEY, ""))
-        with _opened(path) as image:
-            return str(image.info.get(TEXT_KEY, ""))
-    except Exception:  # whatever a decoder makes of a file that is none of ours
-        return ""
-
-
-def _opened(path: Path) -> PngImageFile:
-    """Not by Image.open, which refuses the mask of an image of more than 179 million pixels."""
-    return PngImageFile(path)
+def _kind(path: Path) -> MarkedFile:
+    return OUTLINES if path.name.endswith(OUTLINES.suffix) else mask_format(path)
 
 
 def _digest(content: NDArray[Any] | str) -> str:

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import gzip
-import math
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import nibabel as nib
@@ -18,8 +19,9 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from ..common.errors import InputError
+from .pixels import OpenedFile, Pixels
 
-__all__ = ["is_nifti", "load", "read_slices", "write_mask"]
+__all__ = ["load", "open_nifti", "write_mask"]
 
 _COLORS = ("R", "G", "B")
 _LONGEST_HEADER = 540  # bytes, of NIfTI-2
@@ -27,53 +29,54 @@ _MAX_OFFSET = 1 << 24  # bytes before the voxels: header and notes
 _UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
 
 
-def is_nifti(path: str | os.PathLike[str]) -> bool:
-    """Tell by its name whether a file is a NIfTI file."""
-    return str(path).lower().endswith((".nii", ".nii.gz"))
-
-
-def read_slices(path: str, max_pixels: int) -> NDArray[Any]:
-    """Read the slices along the third axis.
+@contextmanager
+def open_nifti(path: str) -> Iterator[OpenedFile]:
+    """Read the header of a NIfTI file, whose pages are the slices along the third axis.
 
     The first axis of a NIfTI file, "i", runs along the columns of a slice, and the second, "j", along its rows, as
     other programs show it.
 
     Args:
         path: the file; 2D or 3D, gray or RGB.
-        max_pixels: the largest number of voxels to read.
 
-    Returns:
-        (D, H, W) or (D, H, W, 3).
+    Yields:
+        The file.
 
     Raises:
-        InputError: if it cannot be read, is too large, or has more axes.
+        InputError: if it cannot be read, or has more axes.
     """
-    try:
+    with _refused(path):
         image = load(path)
         shape = _three_axes(image.shape)
-        if shape is None or 0 in shape:
-            raise InputError(f"{path} has the shape {image.shape}; give a 2D or 3D file, such as one time of a 4D one")
-        if math.prod(shape) > max_pixels:
-            raise InputError(
-                f"{path} has {' x '.join(map(str, shape))} voxels, more than max_pixels={max_pixels}; crop it, or "
-                "raise max_pixels if you trust the file"
-            )
         kind = image.get_data_dtype()
-        if kind.names is None and kind.kind not in "uif":
-            raise InputError(f"{path} has voxels of {kind}; save it with one gray value or RGB a voxel")
-        voxels = np.asanyarray(image.dataobj)
+    if shape is None or 0 in shape:
+        raise InputError(f"{path} has the shape {image.shape}; give a 2D or 3D file, such as one time of a 4D one")
+    if kind.names is None and kind.kind not in "uif":
+        raise InputError(f"{path} has voxels of {kind}; save it with one gray value or RGB a voxel")
+    columns, rows, slices = shape
+
+    def decode(max_pixels: int) -> list[Pixels]:
+        with _refused(path):
+            voxels = np.asanyarray(image.dataobj)
+        if voxels.dtype.names is not None and voxels.dtype.names[:3] == _COLORS:
+            voxels = np.stack([voxels[color] for color in _COLORS], axis=-1)
+        elif voxels.dtype.names is None:
+            voxels = voxels[..., None]
+        else:
+            raise InputError(f"{path} has voxels of {voxels.dtype}; save it with one gray value or RGB a voxel")
+        values = voxels.reshape(*shape, -1).transpose(2, 1, 0, 3)
+        return [Pixels(one) for one in (values if values.shape[-1] == 3 else values[..., 0])]
+
+    yield OpenedFile(slices, (rows, columns), decode)
+
+
+@contextmanager
+def _refused(path: str) -> Iterator[None]:
+    """What nibabel raises, as a sentence that names the file."""
+    try:
+        yield
     except (*_UNREADABLE, HeaderDataError, ImageFileError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path} cannot be read as NIfTI ({error}); get a new copy") from error
-    if voxels.dtype.names is not None and voxels.dtype.names[:3] == _COLORS:
-        voxels = np.stack([voxels[color] for color in _COLORS], axis=-1)
-    elif voxels.dtype.names is None:
-        voxels = voxels[..., None]
-    else:
-        raise InputError(f"{path} has voxels of {voxels.dtype}; save it with one gray value or RGB a voxel")
-    slices = voxels.reshape(*shape, -1).transpose(2, 1, 0, 3)
-    return slices if slices.shape[-1] == 3 else slices[..., 0]
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -123,19 +126,22 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return (*shape, 1)[:3]
 
 
-def write_mask(ids: NDArray[np.uint8], source: str, path: str | os.PathLike[str], text: str = "") -> None:
-    """Write label ids with the affine and the header of the volume that they are of.
+def write_mask(ids: NDArray[np.uint8], source: str | None, path: str | os.PathLike[str], text: str = "") -> None:
+    """Write label ids, with the affine and the header of the volume that they are of.
 
     Args:
         ids: (D, H, W).
-        source: the volume's file.
+        source: the volume's file; None for an image of another format, which says nothing of its place.
         path: of the mask, ending in ``.nii`` or ``.nii.gz``.
         text: for its description, at most 79 letters.
     """
+    voxels = ids.transpose(2, 1, 0)
+    if source is None:
+        nib.save(nib.Nifti1Image(voxels, np.diag([-1.0, -1, 1, 1])), path)
+        return
     volume = load(source)
     header = volume.header.copy()
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"], header["cal_max"], header["descrip"] = 0, 0, text.encode()
-    voxels = ids.transpose(2, 1, 0).reshape(volume.shape)
-    nib.save(type(volume)(voxels, volume.affine, header), path)
+    nib.save(type(volume)(voxels.reshape(volume.shape), volume.affine, header), path)

@@ -2,12 +2,14 @@
 
 """Pixels of 2D image files exactly as they are stored, in (H, W) order and the right way up.
 
-What the values mean is decided elsewhere: :py:mod:`.image_reader` takes them for intensities, :py:mod:`.masks` for
+What the values mean is decided elsewhere: :py:mod:`.readers` takes them for intensities, :py:mod:`.mask_rules` for
 label ids.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +22,9 @@ from tifffile import PHOTOMETRIC, TiffPage
 
 from ..common.errors import InputError
 from .decompression import bounded_page, bounded_png
-from .headers import Source, orientation
+from .headers import HeaderParser, Source, open_image, orientation, page_count, tile_size, turned_to, upright_size
 
-__all__ = ["Pixels", "check_size", "decode"]
+__all__ = ["OpenedFile", "Pixels", "check_size", "decode", "open_raster"]
 
 # Pillow keeps one byte of two in these layouts of PNG.
 _DEEP_PNG = ("LA;16B", "RGB;16B", "RGBA;16B")
@@ -33,7 +35,7 @@ class Pixels(NamedTuple):
 
     Attributes:
         values: (H, W) grey values or palette indices, (H, W, 2) grey and alpha, (H, W, 3) RGB, or (H, W, 4) RGB and
-            alpha; uint8 up to 8 bits, any other integer type or finite floats beyond.
+            alpha; uint8 up to 8 bits, any other integer type or finite floats beyond; writable, as PyTorch demands.
         full_scale: the largest value that fits, where that is less than 255: 1, 3 or 15 for 1, 2 or 4 bits.
         palette: (256, 3) uint8 colors of the indices; None without a palette.
         lossy: whether JPEG compression has changed the values.
@@ -43,6 +45,21 @@ class Pixels(NamedTuple):
     full_scale: int = 255
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
+
+
+class OpenedFile(NamedTuple):
+    """An image file of any format whose header has been read, and none of its pixels.
+
+    Attributes:
+        pages: number of pages, frames or slices; 0 for a file that holds no image.
+        size: (H, W) in pixels of the first page, the right way up.
+        decode: makes the pixels of all pages, once the caller has checked pages and size. Pages that can have another
+            size than the first are to be checked before they are decoded; the argument is the most pixels of a page.
+    """
+
+    pages: int
+    size: tuple[int, int]
+    decode: Callable[[int], list[Pixels]]
 
 
 def check_size(path: str, size: tuple[int, int], pages: int, max_pixels: int) -> None:
@@ -61,11 +78,58 @@ def check_size(path: str, size: tuple[int, int], pages: int, max_pixels: int) ->
     if height < 1 or width < 1:
         raise InputError(f"{path} has {width} x {height} pixels, so it is damaged; get a new copy")
     if height * width * pages > max_pixels:
-        of_pages = f" on each of {pages} pages" if pages > 1 else ""
+        of_pages = f" on each of {pages} pages, frames or slices" if pages > 1 else ""
         raise InputError(
             f"{path} has {width} x {height} pixels{of_pages}, more than max_pixels={max_pixels}; "
             "crop or shrink it, or raise max_pixels if you trust the file"
         )
+
+
+@contextmanager
+def open_raster(path: str, parse: HeaderParser) -> Iterator[OpenedFile]:
+    """Read the header of a file that Pillow or tifffile decodes.
+
+    Args:
+        path: the file.
+        parse: the parser of its format.
+
+    Yields:
+        The file, to be decoded within the ``with`` block.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    with open_image(path, parse) as source:
+        pages = page_count(source)
+
+        def decode_all(max_pixels: int) -> list[Pixels]:
+            decoded = [_decode_checked(path, source, max_pixels)]
+            for page in range(1, pages):
+                turned = turned_to(source, page)
+                if turned is not None:
+                    decoded.append(_decode_checked(path, turned, max_pixels))
+                    continue
+                with open_image(path, parse, page) as by_itself:
+                    decoded.append(_decode_checked(path, by_itself, max_pixels))
+            return decoded
+
+        yield OpenedFile(pages, upright_size(source), decode_all)
+
+
+def _decode_checked(path: str, source: Source, max_pixels: int) -> Pixels:
+    size = upright_size(source)  # to be asked before decoding
+    check_size(path, size, 1, max_pixels)
+    rows, columns = tile_size(source)
+    if rows * columns > max_pixels:
+        raise InputError(
+            f"{path} is stored in tiles of {columns} x {rows} pixels, more than max_pixels={max_pixels}; save it anew, "
+            "without tiles"
+        )
+    pixels = decode(source)
+    if pixels.values.shape[:2] != size:
+        height, width = size
+        raise InputError(f"{path} has other pixels than the {width} x {height} of its header; get a new copy")
+    return pixels
 
 
 def decode(source: Source) -> Pixels:

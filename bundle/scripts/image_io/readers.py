@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..common.errors import InputError
-from ..common.limits import MAX_CLASSES
+from ..common.limits import MAX_CLASSES, MOST_PIXELS
+from .formats import format_of, has_image_suffix
 from .mask_rules import label_ids
-from .nifti import is_nifti
-from .pages import has_image_suffix, read_pages
+from .pages import read_pages
 from .pixels import Pixels
 from .quiet_decoders import leave_out
 
@@ -28,7 +28,7 @@ __all__ = ["ImageFileReader", "MaskFileReader"]
 class ImageFileReader(ImageReader):
     """Read an image file as intensities of a fixed number of channels, whatever the file stores.
 
-    Formats are PNG, JPEG, TIFF, BMP, GIF, DICOM and NIfTI.
+    Formats are those of :py:data:`.formats.FORMATS`.
 
     Rows come first, in contrast to MONAI's PILReader, which exchanges rows and columns. Grey images are replicated,
     palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped and the color
@@ -42,8 +42,8 @@ class ImageFileReader(ImageReader):
         color_space: of three channels: "RGB", or "YCrCb" (luma, red and blue difference, full range as in JPEG), which
             the paper uses for dermoscopy.
         max_pixels: the largest height x width to decode; guards against small files that would fill the memory.
-        volumes: take files of several pages, frames or slices, too, each stretched by itself, and NIfTI files as
-            volumes even of one slice. Without it they are refused, but for NIfTI files of one slice.
+        volumes: take files of several pages, frames or slices, too, each stretched by itself, and files of a volume
+            format, such as NIfTI, as volumes even of one slice. Without it more than one page is refused.
 
     Raises:
         InputError: if ``channels`` is not 1 or 3, ``color_space`` is neither, or ``max_pixels`` is not positive.
@@ -61,7 +61,7 @@ class ImageFileReader(ImageReader):
         *,
         channels: int = 3,
         color_space: str = "RGB",
-        max_pixels: int = 200_000_000,
+        max_pixels: int = MOST_PIXELS,
         volumes: bool = False,
     ) -> None:
         if channels not in (1, 3):
@@ -96,8 +96,10 @@ class ImageFileReader(ImageReader):
         """
         if len(img) != 1:
             raise InputError(f"an image is one file, but {len(img)} are listed: {', '.join(img[:3])}; list one")
-        slices = [self._values(page) for page in read_pages(img[0], self.max_pixels, single=not self.volumes)]
-        if len(slices) > 1 or (self.volumes and is_nifti(img[0])):
+        format_ = format_of(img[0])
+        single = not self.volumes
+        slices = [self._values(page) for page in read_pages(img[0], self.max_pixels, single=single, known=format_)]
+        if len(slices) > 1 or (self.volumes and format_.is_volume):
             volume = np.stack(slices, axis=2)  # (H, W, D, C)
             return volume, _meta(volume.shape[:3], channel_dim=-1)
         return slices[0], _meta(slices[0].shape[:2], channel_dim=-1)
@@ -145,7 +147,7 @@ class MaskFileReader(ImageFileReader):
     """
 
     def __init__(
-        self, num_classes: int, *, colors: Sequence[Sequence[int]] | None = None, max_pixels: int = 200_000_000
+        self, num_classes: int, *, colors: Sequence[Sequence[int]] | None = None, max_pixels: int = MOST_PIXELS
     ) -> None:
         super().__init__(channels=1, max_pixels=max_pixels)
         if not 2 <= num_classes <= MAX_CLASSES:

@@ -19,10 +19,9 @@ import ignite.distributed as idist
 from ..common.errors import InputError
 from ..common.files import given_path, given_text
 from ..data.layouts.files import Item, first_names, is_image, is_visible
-from ..image_io.dicom import is_dicom
+from ..image_io.formats import format_named, format_of, has_image_suffix, stem
+from ..image_io.mask_files import MASK_FORMATS, PNG_MASK, MaskFormat
 from ..image_io.mask_marks import read_mark
-from ..image_io.nifti import is_nifti
-from ..image_io.pages import count_pages, has_image_suffix, stem
 from ..image_io.quiet_decoders import leave_out
 
 __all__ = ["images_to_segment"]
@@ -33,8 +32,6 @@ _EXPECTED = """
   a folder (all images below it), one image, or a list:
   a .txt file with a path a line, or a .csv file with a column image"""
 _LISTS = (".txt", ".csv")
-_MAY_BE_MADE = (".png", ".tif", ".nii.gz")
-_MAY_HAVE_PAGES = (".tif", ".tiff", ".gif", ".dcm", ".dicom")
 _LABELS = ("masks", "labels")  # beside images/: those of a dataset to train on
 _OF_MONAI_LABEL = "datastore_v2.json"  # beside labels/: those that somebody has drawn
 
@@ -43,11 +40,11 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
     """Find the images, and name the masks that they will have.
 
     A mask is named by its image's path below the folder (of a list: below the folder that all have in common), with
-    ``.png`` for the suffix, ``.nii.gz`` for NIfTI files, and ``.tif`` for other files with several pages; where two
-    images would share a name, for example ``a.png`` and ``a.jpg``, their suffixes stay (``a.jpg.png``). Of a folder,
-    hidden files and what lies in ``output_dir``, in ``masks/`` or ``labels/`` beside ``images/``, or in ``labels/`` of
-    MONAI Label are left out. So are files of other kinds, DICOM files without an image and what an inference has made;
-    the log counts them. Links to folders are followed once.
+    ``.png`` for the suffix, or for a volume that of its format's masks, such as ``.nii.gz``; where two images would
+    share a name, for example ``a.png`` and ``a.jpg``, their suffixes stay (``a.jpg.png``). Of a folder, hidden files
+    and what lies in ``output_dir``, in ``masks/`` or ``labels/`` beside ``images/``, or in ``labels/`` of MONAI Label
+    are left out. So are files of other kinds, files that hold no image, as some of DICOM do, and what an inference has
+    made; the log counts them. Links to folders are followed once.
 
     Args:
         dataset_dir: a folder, an image, or a list of images.
@@ -85,14 +82,14 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
             made = list(pool.map(_made_by_inference, files))
             _log_left_out(source, [file for file, each in zip(files, made) if each], "made by an inference")
             files = [file for file, each in zip(files, made) if not each]
-        suffixes = list(pool.map(_mask_suffix, files))
+        kinds = list(pool.map(_mask_format, files))
     if source.is_dir():
-        _log_left_out(source, [file for file, suffix in zip(files, suffixes) if not suffix], "DICOM without an image")
-        files = [file for file, suffix in zip(files, suffixes) if suffix]
-        suffixes = [suffix for suffix in suffixes if suffix]
+        _log_left_out(source, [file for file, kind in zip(files, kinds) if not kind], "of a known format, but no image")
+        files = [file for file, kind in zip(files, kinds) if kind]
+        kinds = [kind for kind in kinds if kind]
     if not files:
         raise InputError(f"{source} holds no image; give --dataset_dir{_EXPECTED}")
-    names = _mask_names([file.relative_to(base) for file in files], [suffix or ".png" for suffix in suffixes])
+    names = _mask_names([file.relative_to(base) for file in files], [(kind or PNG_MASK).suffix for kind in kinds])
     return [{"image": str(file), "mask": name} for file, name in zip(files, names)]
 
 
@@ -106,7 +103,7 @@ def _log_left_out(source: Path, files: Sequence[Path], reason: str) -> None:
 
 
 def _made_by_inference(file: Path) -> bool:
-    return file.name.endswith(_MAY_BE_MADE) and read_mark(file) is not None
+    return file.name.endswith(tuple(kind.suffix for kind in MASK_FORMATS)) and read_mark(file) is not None
 
 
 def _files_below(base: Path, output_dir: Path) -> Iterator[tuple[Path, bool]]:
@@ -125,16 +122,14 @@ def _files_below(base: Path, output_dir: Path) -> Iterator[tuple[Path, bool]]:
         labels = _LABELS if _is_dataset(here) or (here / _OF_MONAI_LABEL).is_file() else ()
         inner[:] = sorted(name for name in inner if is_visible(here / name) and name not in labels)
         visible = [here / name for name in names if is_visible(here / name)]
-        yield from ((file, is_image(file) or _is_dicom(file)) for file in visible)
+        yield from ((file, is_image(file) or _is_image_by_content(file)) for file in visible)
 
 
-def _is_dicom(path: Path) -> bool:
-    """DICOM files often have no suffix."""
-    if not is_visible(path) or not os.path.isfile(path):
-        return False
+def _is_image_by_content(path: Path) -> bool:
+    """Whether a file of an unknown name is of a format whose files often have no suffix."""
     try:
-        return is_dicom(path)
-    except OSError:  # not to be read by us
+        return os.path.isfile(path) and format_of(path).may_lack_suffix
+    except InputError:  # of another format, or not to be read by us
         return False
 
 
@@ -170,17 +165,17 @@ def _column(path: Path, table: csv.DictReader[str]) -> list[str]:
     return [row["image"] or "" for row in table]
 
 
-def _mask_suffix(file: Path) -> str:
-    """Suffix of an image's mask; "" for a file that holds no image."""
-    if is_nifti(file):
-        return ".nii.gz"
-    if file.suffix.lower() not in _MAY_HAVE_PAGES and has_image_suffix(file):
-        return ".png"
+def _mask_format(file: Path) -> MaskFormat | None:
+    """What an image's mask is saved as; None for a file that holds no image."""
+    named = format_named(file)
+    if named is not None and (named.is_volume or not named.may_have_pages):  # no need to open it
+        return named.mask_of(1)
     try:
-        pages = count_pages(str(file))
-        return ".tif" if pages > 1 else ".png" if pages else ""
+        format_ = format_of(file)
+        with format_.open(str(file)) as opened:
+            return format_.mask_of(opened.pages) if opened.pages else None
     except InputError:  # reading it will say so
-        return ".png"
+        return PNG_MASK
 
 
 def _mask_names(files: Sequence[PurePath], suffixes: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from ..common.errors import InputError
+from ..image_io.mask_files import OUTLINES, mask_format
 from ..image_io.mask_marks import made_of, read_mark, was_changed
 
 __all__ = ["EVERYTHING", "FAILED", "batches_of", "other_files", "still_to_do"]
@@ -39,14 +40,14 @@ def other_files(mask: str, outputs: Mapping[str, bool], out_channels: int) -> di
     Returns:
         Names in the same folder, by what they are; each begins with that.
     """
-    if not mask.endswith(".png"):
+    if mask_format(mask).is_volume:
         return {}
     kinds = [name for name, wanted in outputs.items() if wanted and name != "probability_maps"]
     if outputs.get("probability_maps"):
         kinds += [f"probability_maps/{number}" for number in range(1, out_channels)]
     files = {kind: f"{kind}/{mask}" for kind in kinds}
     if "contours" in files:
-        files["contours"] = files["contours"].removesuffix(".png") + ".geojson"
+        files["contours"] = files["contours"].removesuffix(mask_format(mask).suffix) + OUTLINES.suffix
     return files
 
 
@@ -141,7 +142,7 @@ def batches_of(images: Sequence[Mapping[str, str]], batch_size: int) -> list[lis
     equally many threads: with another number, sums are taken in another order.
 
     Args:
-        images: those to do; masks of volumes are no ``.png``.
+        images: those to do; the name of a mask says whether it is a volume's.
         batch_size: images a batch.
 
     Returns:
@@ -149,8 +150,9 @@ def batches_of(images: Sequence[Mapping[str, str]], batch_size: int) -> list[lis
     """
     batches: list[list[int]] = []
     for i, item in enumerate(images):
-        is_single = item["mask"].endswith(".png")
-        if batches and is_single and len(batches[-1]) < batch_size and images[batches[-1][0]]["mask"].endswith(".png"):
+        before = images[batches[-1][0]]["mask"] if batches else item["mask"]
+        are_single = not mask_format(item["mask"]).is_volume and not mask_format(before).is_volume
+        if batches and are_single and len(batches[-1]) < batch_size:
             batches[-1].append(i)
         else:
             batches.append([i])

@@ -14,7 +14,6 @@ from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
-import tifffile
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,13 +22,13 @@ from tqdm import tqdm
 from ..common.errors import InputError
 from ..common.files import replacing, write_csv
 from ..image_io.contours import geojson
+from ..image_io.mask_files import mask_format
 from ..image_io.mask_marks import mark, read_mark, was_changed
-from ..image_io.nifti import is_nifti, write_mask
-from ..image_io.pictures import TEXT_KEY, draw_overlay, save_palette, save_png
+from ..image_io.pictures import TEXT_KEY, draw_overlay, save_png
 from ..image_io.readers import ImageFileReader
 from .output_folder import EVERYTHING, FAILED, other_files
 
-__all__ = ["SaveMasks", "save_volume"]
+__all__ = ["SaveMasks"]
 
 _SHOWN = 10  # problems in the log
 
@@ -37,7 +36,7 @@ _logger = logging.getLogger("qtseg")
 
 
 class SaveMasks:
-    """Save each image's mask as 8-bit palette PNG, a volume's as NIfTI or TIFF; go on where an image cannot be read.
+    """Save each image's mask in the format that its name says; go on where an image cannot be read.
 
     The evaluator's batches must be of a :py:class:`.tolerant_dataset.TolerantDataset`, with ``"mask"``, the name of the
     mask in the folder; its outputs must have ``"pred"``, what :py:class:`..transforms.discretize.Decide` returns.
@@ -102,7 +101,7 @@ class SaveMasks:
         if ids.ndim == 3:  # (H, W, D)
             slices = np.ascontiguousarray(np.moveaxis(ids, -1, 0))
             with replacing(self.folder / name) as path:
-                save_volume(slices, source, path, mark(item["made"], slices))
+                mask_format(name).write(slices, source, path, mark(item["made"], slices))
             return
         for kind, file in other_files(name, self.outputs, self.out_channels).items():
             with replacing(self.folder / file) as path:
@@ -113,7 +112,7 @@ class SaveMasks:
                     save_png(Image.fromarray(pixels), path, mark(item["made"], pixels))
         # last, as an image counts as done with its mask
         with replacing(self.folder / name) as path:
-            save_palette(ids, path, mark(item["made"], ids))
+            mask_format(name).write(ids, source, path, mark(item["made"], ids))
 
     def _draw(self, source: str, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The mask over the image as it was, not as it was fitted and scaled."""
@@ -160,18 +159,3 @@ def _map(kind: str, decided: NDArray[Any]) -> NDArray[np.uint16]:
     """The map of the entropy, or of one class's probability."""
     channel = -1 if kind == "uncertainty_maps" else int(Path(kind).name)
     return decided[channel].astype(np.uint16)
-
-
-def save_volume(ids: NDArray[np.uint8], source: str, path: Path, text: str) -> None:
-    """Save the mask of a volume: as NIfTI with the volume's affine and header, or else as the pages of a TIFF.
-
-    Args:
-        ids: (D, H, W) label ids.
-        source: the volume's file.
-        path: of the mask.
-        text: a mark, kept in the file.
-    """
-    if is_nifti(path):
-        write_mask(ids, source, path, text)
-    else:
-        tifffile.imwrite(path, ids, photometric="minisblack", compression="zlib", description=text, metadata=None)

@@ -10,6 +10,7 @@ from typing import Any
 from monai.data import Dataset
 
 from ..common.errors import InputError, explanation, in_one_line
+from ..image_io.mask_files import mask_format
 
 __all__ = ["TolerantDataset"]
 
@@ -30,7 +31,8 @@ class TolerantDataset(Dataset):
         item = {**self.data[index], "source": self.data[index]["image"], "problem": ""}
         try:
             loaded = self.transform(item)
-            if loaded["image"].ndim == 4 and item.get("mask", "").endswith(".png"):  # its name promised one image
+            is_promised_single = "mask" in item and not mask_format(item["mask"]).is_volume
+            if loaded["image"].ndim == 4 and is_promised_single:
                 raise InputError(f"{item['image']} has several pages or frames; convert it to TIFF, or rename it so")
             return loaded
         except Exception as error:  # MONAI raises errors of its own around ours; and a file can be damaged in any way

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...common.errors import InputError
 from ...common.files import given_path
-from ...image_io.pages import SUFFIXES, has_image_suffix, stem
+from ...image_io.formats import has_image_suffix, image_suffixes, stem
 
 __all__ = [
     "Item",
@@ -92,7 +92,7 @@ def image_files(folder: Path) -> list[Path]:
         others = len(entries) - len(images)
         logging.getLogger("qtseg").info(f"{folder}: left out {others} entries that are no image files")
     if not images:
-        raise InputError(f"{folder} holds no image; supported are {', '.join(sorted(SUFFIXES))}")
+        raise InputError(f"{folder} holds no image; supported are {', '.join(sorted(image_suffixes()))}")
     return sorted(images, key=lambda path: path.name)
 
 

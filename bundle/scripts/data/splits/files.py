@@ -15,7 +15,7 @@ import ignite.distributed as idist
 
 from ...common.errors import InputError
 from ...common.files import given_json, given_path, write_json
-from ...image_io.pages import stem
+from ...image_io.formats import stem
 from ..layouts.files import Item
 from .split import Fold, Split, relative_names
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...common.errors import InputError
 from ...common.files import given_path, given_text
-from ...image_io.pages import stem
+from ...image_io.formats import stem
 from ..duplicates import Pair, clusters
 from ..survey import Facts
 
