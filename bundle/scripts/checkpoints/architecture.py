@@ -70,6 +70,8 @@ def choose_architecture(defaults: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = calling_parser()
     asked = {name: config.get_parsed_content(name) if name in config else defaults[name] for name in OPTIONS}
+    if None in asked.values():  # an overlay of another network may be older than an option, and not name it
+        asked = {name: OPTIONS[name].absent if value == defaults[name] else value for name, value in asked.items()}
     return {name: option.checked(asked[name]) for name, option in OPTIONS.items()}
 
 
