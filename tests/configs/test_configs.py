@@ -21,6 +21,7 @@ from monai.utils import optional_import
 
 import images
 from scripts.common.score_table import parse_name
+from scripts.networks.qtseg import OPTIONS
 from scripts.transforms.augmentation import collate
 from workflows import BUNDLE, CONFIGS
 
@@ -100,9 +101,8 @@ def test_every_knob_is_listed_and_nothing_else():
         "spatial_size": "$list(@image_size)",
         "max_epochs": "@train#trainer#max_epochs",
         "precision": "@used_precision",
-        "detail": "@has_detail",
-        "refine": "@has_refinement",
         "schedule_by_step": "@is_by_step",
+        **{name: f"$@architecture['{name}']" for name in OPTIONS},
     }
     for name, value in train["hyperparameters"].items():
         assert value == resolved.get(name, f"@{name}")
@@ -116,7 +116,6 @@ def test_every_knob_is_listed_and_nothing_else():
 def test_copies_that_the_format_forces_are_equal():
     train, inference = read("train"), read("inference")
     assert train["network_def"] == inference["network_def"]
-    assert all(train[name] == inference[name] for name in ("has_detail", "has_refinement"))
     assert train["image_reader"].items() <= inference["image_reader"].items()
     one_process, several = read("multi_gpu_train"), read("multi_gpu_evaluate")
     for name in ("device", "initialize", "finalize", "validate#sampler"):

@@ -57,6 +57,7 @@ BAD_SETTINGS: list[tuple[str, list[Any]]] = [
     ("network_name", [None, 1, "", "../x", "a b", CODE]),
     ("seen_before", [None, {}, [1]]),
     ("start_is_known", [None, 1]), ("label_fit", [None, "area"]), ("leaks", [None, {}, ["a"]]),
+    *((name, [{"$": CODE}, [[CODE]]]) for name in PUBLISHED),
 ]  # fmt: skip
 
 

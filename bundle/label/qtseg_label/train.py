@@ -12,12 +12,14 @@ from typing import Any
 import monai.bundle
 from monailabel.interfaces.tasks.train import TrainTask
 
+from scripts.checkpoints.model_schema import FIELDS
 from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.common.files import write_json
 from scripts.common.knobs import check_geometry
 from scripts.image_io.formats import image_suffix
 from scripts.image_io.pictures import save_palette
+from scripts.networks.qtseg import OPTIONS
 
 from .labels import read_label
 from .model import TrainedModel
@@ -33,7 +35,8 @@ _KNOBS = {
     "spatial_size": 256,
     "geometry": ["fit", "native"],
 }
-_SAME = ("spatial_size", "geometry", "overlap", "out_channels", "color_space")  # as the model has them
+# as the model has them; what the network is built by, its weights tell
+_SAME = [field.name for field in FIELDS if field.as_trained and field.name not in ("network_name", *OPTIONS)]
 
 
 class TrainOnLabels(TrainTask):

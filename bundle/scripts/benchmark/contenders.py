@@ -14,7 +14,7 @@ from monai.inferers import SimpleInferer
 from monai.networks.nets import AttentionUnet, FlexibleUNet, SegResNet, SwinUNETR, UNet
 from torch import Tensor, nn
 
-from ..checkpoints.architecture import form_of
+from ..checkpoints.architecture import architecture_of
 from ..checkpoints.loading import load_trained
 from ..common.paths import TESTS
 from ..networks.acceleration import compile_network, freeze_script, speed_up
@@ -87,7 +87,7 @@ def _reference(weights: str | None, device: torch.device, *, native: bool) -> nn
 
 def _qtseg(weights: str | None, device: torch.device) -> QTSeg:
     torch.manual_seed(0)
-    network = QTSeg(3, 2, **form_of(weights))
+    network = QTSeg(3, 2, **architecture_of(weights))
     if weights is not None:
         load_trained(network, weights)
     return network.to(device)

@@ -14,7 +14,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 
-from ..checkpoints.architecture import form_of
+from ..checkpoints.architecture import architecture_of
 from ..common.paths import CONFIGS
 from .measure import in_turn, seconds
 
@@ -39,7 +39,8 @@ def files_to_masks(
         ``images``, ``images_per_second``, ``images_per_second_of_the_network`` alone, and the ``ratio`` of both times.
     """
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"dataset_dir": dataset_dir, "spatial_size": [size, size], "out_channels": 2, **form_of(weights)}
+        settings = {"dataset_dir": dataset_dir, "spatial_size": [size, size], "out_channels": 2}
+        settings |= architecture_of(weights)
         parser = _parser("inference", folder, device, **settings)
         parser["run"] = [item for item in parser["run"] if _target(item) in _PREPARES]
         if weights is not None:

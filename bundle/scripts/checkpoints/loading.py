@@ -14,6 +14,7 @@ from torch import nn
 
 from ..common.errors import InputError
 from ..common.files import given_path
+from ..networks.qtseg import OPTIONS
 from .model_schema import PUBLISHED
 from .model_settings import overlays_of, settings_of
 from .state_dicts import load_encoder, load_weights
@@ -83,7 +84,7 @@ def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str 
 def _told_of(settings: Mapping[str, Any]) -> str:
     """What tells a model from others, of its settings."""
     height, width = settings["spatial_size"]
-    parts = [f"norm {settings['norm']}", *(name for name in ("detail", "refine") if settings[name])]
-    form = "" if settings["norm"] is None else f" with {', '.join(parts)}"
+    parts = [option.words(settings[name]) for name, option in OPTIONS.items() if settings[name]]
+    form = f" with {', '.join(parts)}" if parts else ""
     count = sum(image["part"] == "train" for image in settings["images"].values())
     return f"{settings['network_name']}{form}, {height} x {width}, trained on {count} images"

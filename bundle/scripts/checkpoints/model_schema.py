@@ -8,79 +8,42 @@ import os
 import re
 import reprlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import InputError
 from ..common.knobs import image_size
 from ..common.limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE
 from ..data.splits.protocols import TRAINING_PROTOCOLS
+from ..networks.qtseg import OPTIONS
 from ..transforms.cleaning import NO_CLEANING
 
-__all__ = ["ADDED", "PUBLISHED", "check_as_trained", "check_settings"]
+__all__ = ["FIELDS", "PUBLISHED", "Field", "check_as_trained", "check_settings", "missing_fields"]
 
-#: the published setting, used for weights that have no settings beside them (a converted release checkpoint)
-PUBLISHED: dict[str, Any] = {
-    "network_name": "qtseg",
-    "norm": "batch",
-    "detail": False,
-    "refine": False,
-    "spatial_size": [512, 512],
-    "geometry": "fit",
-    "overlap": 0.25,
-    "cleaning": NO_CLEANING,
-    "out_channels": 2,
-    "dataset_dir": None,
-    "layout": "folder",
-    "color_space": "RGB",
-    "label_colors": None,
-    "label_fit": "nearest",
-    "fold": 0,
-    "protocol": "held-out",
-    "split_digest": None,
-    "images": {},
-    "seen_before": [],
-    "start_is_known": True,
-    "leaks": [],
-}
-
-# settings that models of earlier versions do not have; those models are as published
-ADDED = {name: PUBLISHED[name] for name in ("network_name", "norm", "detail", "refine", "label_fit")}
+_FIRST = "0.1.0"  # the version of the bundle that wrote the first model.json
 
 
-def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Check the settings of a model.
+@dataclass(frozen=True)
+class Field:
+    """A field of ``model.json`` that is read back. What is only recorded there needs no row.
 
     Args:
-        settings: content of its ``model.json``.
-        path: of the file.
-
-    Raises:
-        InputError: naming the first that is none.
+        name: the key in the file.
+        default: the published setting. It holds for weights that have no settings file beside them, and for models of
+            versions before ``since``.
+        since: the first version of the bundle that wrote the field, such as "0.3.0".
+        is_value: tells whether a value may stand there.
+        expected: what may stand there, as words of a message.
+        as_trained: whether the model can only be used with the value of its training: the models of an ensemble must
+            have the same, and a training that goes on with the model keeps it.
     """
-    for name, (is_one, expected) in _EXPECTED.items():
-        if not is_one(settings[name]):
-            raise InputError(
-                f"{path} has {name} {reprlib.repr(settings[name])}; expected is {expected}: put back the file as the "
-                "training wrote it, or train again"
-            )
 
-
-def check_as_trained(trained: Mapping[str, Any], **knobs: Any) -> None:
-    """Check knobs that a model is used with as it was trained; of a published checkpoint nothing is known.
-
-    Args:
-        trained: the model's settings.
-        knobs: names and values.
-
-    Raises:
-        InputError: if one has another value.
-    """
-    for name, value in knobs.items() if "run" in trained else []:
-        if value != trained.get(name):
-            raise InputError(
-                f"{name} is {value!r}, but the model was trained with {trained.get(name)!r} and is used as it was "
-                "trained; leave it out"
-            )
+    name: str
+    default: Any
+    since: str
+    is_value: Callable[[Any], bool]
+    expected: str
+    as_trained: bool = False
 
 
 def _is_whole(value: Any) -> bool:
@@ -120,30 +83,135 @@ def _is_text_or_none(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
-_EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "network_name": (lambda value: isinstance(value, str) and bool(re.fullmatch(r"\w+", value)), "a network's name"),
-    "norm": (lambda value: value in ("batch", "group", None), "batch or group, or null for a network of another kind"),
-    "detail": (lambda value: isinstance(value, bool), "true or false"),
-    "refine": (lambda value: isinstance(value, bool), "true or false"),
-    "spatial_size": (_is_size, f"[height, width] in pixels, divisible by {STRIDE}, at most {MOST_PIXELS} in all"),
-    "geometry": (lambda value: value in ("fit", "native"), "fit or native"),
-    "overlap": (lambda value: isinstance(value, (int, float)) and 0 <= value < 1, "a share from 0 to below 1"),
-    "cleaning": (_is_cleaning, "fill_holes, largest_component and smallest_object"),
-    "out_channels": (lambda value: _is_whole(value) and 2 <= value <= MAX_CLASSES, f"2 to {MAX_CLASSES} classes"),
-    "dataset_dir": (_is_text_or_none, "a path, or null"),
-    "layout": (lambda value: isinstance(value, str), "the name of a layout"),
-    "color_space": (lambda value: value in ("RGB", "YCrCb"), "RGB or YCrCb"),
-    "label_colors": (_are_colors, "a list of [red, green, blue], or null"),
-    "label_fit": (lambda value: value in LABEL_FITS, " or ".join(LABEL_FITS)),
-    "fold": (lambda value: _is_whole(value) and value >= 0, "the number of a fold"),
-    "protocol": (lambda value: value in TRAINING_PROTOCOLS, " or ".join(TRAINING_PROTOCOLS)),
-    "split_digest": (_is_text_or_none, "the digest of a split, or null"),
-    "images": (_are_images, "part, group and digest of each image, by its name"),
-    "seen_before": (
-        lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of digests"
+FIELDS: tuple[Field, ...] = (
+    Field(
+        "network_name",
+        "qtseg",
+        "0.3.0",
+        lambda value: isinstance(value, str) and bool(re.fullmatch(r"\w+", value)),
+        "a network's name",
+        as_trained=True,
     ),
-    "start_is_known": (lambda value: isinstance(value, bool), "true or false"),
-    "leaks": (
-        lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value), "a list of leaks"
+    *(
+        Field(option.name, option.default, option.since, option.is_value, option.expected, as_trained=True)
+        for option in OPTIONS.values()
     ),
-}
+    Field(
+        "spatial_size",
+        [512, 512],
+        "0.1.0",
+        _is_size,
+        f"[height, width] in pixels, divisible by {STRIDE}, at most {MOST_PIXELS} in all",
+        as_trained=True,
+    ),
+    Field("geometry", "fit", "0.2.0", lambda value: value in ("fit", "native"), "fit or native", as_trained=True),
+    Field(
+        "overlap",
+        0.25,
+        "0.2.0",
+        lambda value: isinstance(value, (int, float)) and 0 <= value < 1,
+        "a share from 0 to below 1",
+        as_trained=True,
+    ),
+    Field("cleaning", NO_CLEANING, "0.2.0", _is_cleaning, "fill_holes, largest_component and smallest_object"),
+    Field(
+        "out_channels",
+        2,
+        "0.1.0",
+        lambda value: _is_whole(value) and 2 <= value <= MAX_CLASSES,
+        f"2 to {MAX_CLASSES} classes",
+        as_trained=True,
+    ),
+    Field("dataset_dir", None, "0.1.0", _is_text_or_none, "a path, or null"),
+    Field("layout", "folder", "0.1.0", lambda value: isinstance(value, str), "the name of a layout"),
+    Field("color_space", "RGB", "0.2.0", lambda value: value in ("RGB", "YCrCb"), "RGB or YCrCb", as_trained=True),
+    Field("label_colors", None, "0.2.0", _are_colors, "a list of [red, green, blue], or null"),
+    Field("label_fit", "nearest", "0.3.0", lambda value: value in LABEL_FITS, " or ".join(LABEL_FITS)),
+    Field("fold", 0, "0.1.0", lambda value: _is_whole(value) and value >= 0, "the number of a fold"),
+    Field(
+        "protocol",
+        "held-out",
+        "0.2.0",
+        lambda value: value in TRAINING_PROTOCOLS,
+        " or ".join(TRAINING_PROTOCOLS),
+    ),
+    Field("split_digest", None, "0.2.0", _is_text_or_none, "the digest of a split, or null"),
+    Field("images", {}, "0.2.0", _are_images, "part, group and digest of each image, by its name"),
+    Field(
+        "seen_before",
+        [],
+        "0.2.0",
+        lambda value: isinstance(value, list) and all(isinstance(digest, str) for digest in value),
+        "a list of digests",
+    ),
+    Field("start_is_known", True, "0.3.0", lambda value: isinstance(value, bool), "true or false"),
+    Field(
+        "leaks",
+        [],
+        "0.2.0",
+        lambda value: isinstance(value, list) and all(isinstance(leak, dict) for leak in value),
+        "a list of leaks",
+    ),
+)
+
+#: The published setting, used for weights that have no settings beside them, such as a converted release checkpoint.
+PUBLISHED: dict[str, Any] = {field.name: field.default for field in FIELDS}
+
+
+def missing_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model of an earlier version does not have, with the values that it had then.
+
+    A version was in the making while models were trained with it, so they may lack any field that came with theirs.
+
+    Args:
+        settings: content of its ``model.json``.
+
+    Returns:
+        Names and defaults of the fields that came with its version, or later.
+    """
+    version = max((_order(field.since) for field in FIELDS if field.name in settings), default=_order(_FIRST))
+    return {
+        field.name: field.default
+        for field in FIELDS
+        if field.name not in settings and field.since != _FIRST and _order(field.since) >= version
+    }
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Check the settings of a model.
+
+    Args:
+        settings: content of its ``model.json``.
+        path: of the file.
+
+    Raises:
+        InputError: naming the first that is none.
+    """
+    for field in FIELDS:
+        if not field.is_value(settings[field.name]):
+            raise InputError(
+                f"{path} has {field.name} {reprlib.repr(settings[field.name])}; expected is {field.expected}: put back "
+                "the file as the training wrote it, or train again"
+            )
+
+
+def check_as_trained(trained: Mapping[str, Any], **knobs: Any) -> None:
+    """Check knobs that a model is used with as it was trained; of a published checkpoint nothing is known.
+
+    Args:
+        trained: the model's settings.
+        knobs: names and values.
+
+    Raises:
+        InputError: if one has another value.
+    """
+    for name, value in knobs.items() if "run" in trained else []:
+        if value != trained.get(name):
+            raise InputError(
+                f"{name} is {value!r}, but the model was trained with {trained.get(name)!r} and is used as it was "
+                "trained; leave it out"
+            )

@@ -13,7 +13,7 @@ from typing import Any
 from ..common.errors import InputError
 from ..common.files import file_digest, given_json, given_path
 from .model_folder import MODEL, PREVIOUS, put_pending_model, settings_path
-from .model_schema import ADDED, PUBLISHED, check_settings
+from .model_schema import PUBLISHED, check_settings, missing_fields
 
 __all__ = ["model_digest", "overlays_of", "read_settings", "settings_of", "settings_of_checkpoint"]
 
@@ -73,10 +73,10 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = MODEL) -> dict[str, A
 
 def _completed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Settings of any version, with what those of earlier ones do not have."""
-    completed = {**ADDED, **settings}
+    completed = {**missing_fields(settings), **settings}
     if "start_is_known" not in settings:
         started = (settings.get(name) is not None for name in ("weights", "encoder_weights"))
-        completed["start_is_known"] = not any(started) or bool(settings.get("seen_before"))
+        completed["start_is_known"] = "images" in settings and (not any(started) or bool(settings.get("seen_before")))
         if settings.get("color_space") == "YCrCb":
             completed |= {"images": {}, "seen_before": [], "start_is_known": False}
             _logger.warning(f"{path} is of a version that knew images by converted colors, so none is on record")

@@ -13,17 +13,18 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..common.errors import InputError
+from ..networks.options import any_begins
+from ..networks.qtseg import OPTIONS
 from .published_names import convert_release, is_release, listed
 from .tensor_files import check_tensors, load_tensors
 
-__all__ = ["convert_release", "is_refined", "read_weights", "load_encoder", "load_weights"]
+__all__ = ["convert_release", "read_weights", "load_encoder", "load_weights"]
 
 logger = logging.getLogger("qtseg")
 
 PathLike = str | os.PathLike[str]
 
 TOKENS = "decoder.tokens"
-_REFINEMENT = "refinement."
 _PER_CLASS = re.compile(r"decoder\.(tokens$|stages\.\d+\.token_mlps\.)|refinement\.(merge|correct)\.")
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "frequencies")
 
@@ -68,7 +69,8 @@ def load_weights(network: nn.Module, path: PathLike, *, exact: bool = False) -> 
 
     A file for another number of classes fits too: the tokens, their MLPs and the last convolutions of a refinement,
     which have a part for each class, then keep the values that the network has, and a warning is logged. A file
-    without a refinement fits a network that has one, which keeps its values as well; that is logged, too.
+    without a part that starts as none, such as a refinement, fits a network that has one, which keeps its values as
+    well; that is logged, too.
 
     Args:
         network: a QTSeg network, or another that the file is of.
@@ -88,25 +90,21 @@ def load_weights(network: nn.Module, path: PathLike, *, exact: bool = False) -> 
         found, expected = len(weights[TOKENS]), len(target[TOKENS])
         raise InputError(f"{path} is for {found} classes and the network has {expected}; set --out_channels {found}")
     per_class = {key for key in target if _PER_CLASS.match(key)} if differ else set()
-    added = {key for key in target if key.startswith(_REFINEMENT)} if not exact and not is_refined(weights) else set()
+    additions = [] if exact else _additions(weights, target)
+    added = {key for key in target if key.startswith(tuple(additions))}
     fresh = [key for key in target if key in per_class | added]
     shared = {key: value for key, value in weights.items() if not (differ and _PER_CLASS.match(key))}
     start = shared | {key: target[key] for key in fresh}
     _check_fit(start, target, path)
     network.load_state_dict(start, strict=True)
-    if added:
-        logger.info(f"{path} has no refinement; that of the network starts as none")
+    for addition in additions:
+        logger.info(f"{path} has no {addition.rstrip('.')}; that of the network starts as none")
     if per_class:
         logger.warning(
             f"{path} is for {len(weights[TOKENS])} classes and the network has {len(target[TOKENS])}: "
             f"what has a part for each class, such as {TOKENS}, keeps its initialization ({len(per_class)} entries)."
         )
     return fresh
-
-
-def is_refined(weights: Collection[str]) -> bool:
-    """Whether weights, by their names, are of a network with a refinement."""
-    return any(name.startswith(_REFINEMENT) for name in weights)
 
 
 def read_state_dict(path: PathLike, names: Collection[str] = ()) -> dict[str, Tensor]:
@@ -139,6 +137,12 @@ def converted(weights: Mapping[str, Tensor], path: PathLike) -> dict[str, Tensor
         return convert_release(weights)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _additions(weights: Collection[str], target: Collection[str]) -> list[str]:
+    """How names begin of parts that the network has and the weights have not, and that start as none."""
+    additions = [option.addition for option in OPTIONS.values() if option.addition]
+    return [each for each in additions if any_begins(target, each) and not any_begins(weights, each)]
 
 
 def _classes_differ(weights: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> bool:

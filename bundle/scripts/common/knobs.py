@@ -8,7 +8,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .active_config import calling_parser
@@ -135,13 +135,14 @@ def check_batch(norm: str | None, *, size: tuple[int, int], images: int) -> None
         )
 
 
-def check_names(config: Mapping[str, Any] | None = None) -> None:
+def check_names(config: Mapping[str, Any] | None = None, also: Iterable[str] = ()) -> None:
     """Check that every name set from outside is one that the config uses: MONAI ignores any other.
 
     A top-level name has no effect if nothing refers to it, and it is of no config of the bundle that is in use.
 
     Args:
         config: the config; None, where this is named in a config, for that one.
+        also: names that a component of the config reads, though nothing in it refers to them.
 
     Raises:
         InputError: naming what has no effect, and the knob that may have been meant.
@@ -150,6 +151,7 @@ def check_names(config: Mapping[str, Any] | None = None) -> None:
     text = json.dumps(config, default=str)
     files = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(CONFIGS.rglob("*.json"))}
     known = {name for content in files.values() if _is_in_use(content, config) for name in _top_level(content)}
+    known |= set(also)
     for name in config:
         if name not in known and not name.startswith("_") and not re.search(rf"@{re.escape(name)}\b", text):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

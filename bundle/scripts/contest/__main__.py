@@ -25,6 +25,7 @@ from ..common.knobs import check_knobs, check_names
 from ..common.limits import STRIDE
 from ..experiments.device_pool import add_devices, spread, usable_gpus
 from ..experiments.scored_runs import ScoredRuns
+from ..networks.qtseg import OPTIONS
 from ..training.fingerprint import bind, terms_of
 from .contestants import Contestant, build_network, check_free, definition_of
 from .results import read_results, results_path, save_results
@@ -34,7 +35,7 @@ from .table import write_contest
 # what the contest or its overlays set for each training
 _TAKEN = (
     *("seed", "ckpt_dir", "run_name", "run_prefix", "parent_run", "scores_dir"),
-    *("network_name", "norm", "detail", "refine"),
+    *("network_name", *OPTIONS),
 )
 # which would fit one network alone
 _NEVER = ("weights", "encoder_weights")

@@ -15,10 +15,11 @@ from torch import nn
 
 from ..common.command_line import config_of
 from ..common.errors import InputError
+from ..networks.qtseg import OPTIONS
 
 __all__ = ["Contestant", "build_network", "check_free", "definition_of"]
 
-_OF_NETWORK = ("network_def", "norm", "detail", "refine", "out_channels")
+_OF_NETWORK = ("network_def", *OPTIONS, "architecture", "out_channels")
 
 
 class Contestant(NamedTuple):

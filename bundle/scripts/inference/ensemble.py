@@ -15,17 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints.loading import load_trained
+from ..checkpoints.model_schema import FIELDS
 from ..checkpoints.model_settings import read_settings
 from ..common.errors import InputError
 from ..common.files import file_digest
 from ..networks.acceleration import speed_up
 
 __all__ = ["Ensemble", "digests", "first_fold", "load_folds"]
-
-_AGREE = (
-    *("network_name", "norm", "detail", "refine"),
-    *("spatial_size", "geometry", "overlap", "out_channels", "color_space"),
-)
 
 _logger = logging.getLogger("qtseg")
 
@@ -90,7 +86,7 @@ def load_folds(
             "--checkpoint, and name the cross-validation's folder by --cross_validation_dir"
         )
     settings = [read_settings(path.parent) for path in folds]
-    for name in _AGREE:
+    for name in (field.name for field in FIELDS if field.as_trained):
         for path, each in zip(folds, settings):
             if each[name] != settings[0][name]:
                 raise InputError(

@@ -14,9 +14,37 @@ from .blocks import NORMS, use_group_norm
 from .bridge import MLFD, NoBridge
 from .decoder import MaskDecoder
 from .encoder import FPNEncoder
+from .options import Option, any_begins
 from .refinement import Refinement
 
-__all__ = ["QTSeg"]
+__all__ = ["OPTIONS", "QTSeg"]
+
+#: Options of the architecture by their names. What a row says is all that checkpoints, configs and contests know of it.
+OPTIONS: dict[str, Option] = {
+    option.name: option
+    for option in (
+        Option(
+            name="norm",
+            default="batch",
+            since="0.3.0",
+            value_in=lambda names: "batch" if any(name.endswith("running_mean") for name in names) else "group",
+            choices=NORMS,
+        ),
+        Option(
+            name="detail",
+            default=False,
+            since="0.3.0",
+            value_in=lambda names: any_begins(names, "decoder.stages.0.details."),
+        ),
+        Option(
+            name="refine",
+            default=False,
+            since="0.3.0",
+            value_in=lambda names: any_begins(names, "refinement."),
+            addition="refinement.",
+        ),
+    )
+}
 
 # Shapes: B batch, H x W image in pixels.
 
