@@ -53,7 +53,7 @@ def test_the_table_of_knobs_gives_the_defaults_of_the_config():
     for names in re.findall(r"^\| (`.*?`) \|", README, re.M):
         for name in re.findall(r"`(\w+)`", names):
             assert name in train, name
-    own = train["recipes"]["own"]
+    own = train["default_sizes"]["own"]
     assert f"| `batch_size`, `max_epochs` | {own['batch_size']}, {own['max_epochs']} |" in README
     assert f"| `spatial_size` | {own['spatial_size']} |" in README
     assert f"| `fold`, `num_folds` | {train['fold']}, {train['num_folds']} |" in README

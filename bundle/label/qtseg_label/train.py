@@ -15,7 +15,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.common.files import write_json
-from scripts.common.knobs import check_geometry
+from scripts.common.knobs import check_knobs
 from scripts.image_io.pages import has_image_suffix
 from scripts.image_io.pictures import save_palette
 
@@ -122,7 +122,7 @@ def _checked(name: str, value: Any) -> Any:
         value = value[0] if value else None
     numbers = value if isinstance(value, list) and name == "spatial_size" else [value]
     if name == "geometry":
-        check_geometry(value)
+        check_knobs({"geometry": value})
     elif not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
         raise InputError(f"{name} is {value!r}; it must be a number")
     return value
