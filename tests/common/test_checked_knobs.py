@@ -32,7 +32,8 @@ def small(**values: Any) -> ConfigParser:
         "seed": "$@seed_of_all + 1",
     }
     defaults = {"spatial_size": 64, "seed": 0, "output_dir": "o", "resume": "true", "run_name": "$1 / 0"}
-    return ConfigParser({"_sizes_": SIZES, "_files_": FILES, "knobs": component, "seed_of_all": 6, **defaults, **values})
+    groups = {"_sizes_": SIZES, "_files_": FILES}
+    return ConfigParser({**groups, "knobs": component, "seed_of_all": 6, **defaults, **values})
 
 
 def test_the_knobs_are_those_that_the_config_describes_with_their_right_types():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,12 @@ def names(items: list[Any]) -> list[str]:
 
 @pytest.fixture
 def with_copy(tmp_path) -> Path:
-    """Ten images, of which two are the same picture."""
+    """Eleven images, of which the first and the last are the same picture."""
     folder = images.write_blobs(tmp_path / "data", 10)
-    first, last = (sorted((folder / "images").iterdir())[i] for i in (0, -1))
-    last.write_bytes(first.read_bytes())
-    (folder / "masks" / last.name).write_bytes((folder / "masks" / first.name).read_bytes())
+    first = min((folder / "images").iterdir())
+    shutil.copy(first, first.with_stem("copy"))
+    mask = folder / "masks" / f"{first.stem}.png"
+    shutil.copy(mask, mask.with_stem("copy"))
     return folder
 
 
@@ -63,8 +65,8 @@ def test_the_parts_of_a_fold_are_all_images(blobs, tmp_path):
 def test_a_split_keeps_copies_together_if_it_is_asked_to(with_copy, tmp_path):
     together, apart = (divided(with_copy, tmp_path, group_duplicates=grouped) for grouped in (True, False))
     (pair,) = together.duplicates
-    assert pair == (0, 9, 1.0) == apart.duplicates[0]
-    assert together.split.groups[0] == together.split.groups[9] and apart.split.groups[0] != apart.split.groups[9]
+    assert pair == (0, 10, 1.0) == apart.duplicates[0]
+    assert together.split.groups[0] == together.split.groups[10] and apart.split.groups[0] != apart.split.groups[10]
     slices = divided(with_copy, tmp_path, division={**DIVISION, "split": "slices"})
     assert [leak["num_groups"] for leak in slices.leaks] == [1] * len(slices.leaks) and slices.leaks
     assert divided(with_copy, tmp_path, division={**DIVISION, "split": "slices"}, group_duplicates=False).leaks == []

@@ -31,8 +31,8 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
 _INTRODUCTION = """\
 # Knobs
 
-A knob is a setting of a run. Set it on the command line by `--name value`. A name that has no effect is refused, and so is
-a value that cannot be. On a shell, quote values with brackets, blanks or commas.
+A knob is a setting of a run. Set it on the command line by `--name value`. A name that has no effect is refused, and so
+is a value that cannot be. On a shell, quote values with brackets, blanks or commas.
 
 The defaults are those for a dataset of your own. This page is made from the descriptions in the configs by `python -m
 scripts.common.knobs_page`, from the folder `bundle/`.
