@@ -180,17 +180,6 @@ def test_pages_named_in_code_exist():
     assert [page for page in named if not (BUNDLE / page).is_file()] == []
 
 
-def test_the_table_of_knobs_gives_the_defaults_of_the_config():
-    train = json.loads((CONFIGS / "train.json").read_text())
-    for names in re.findall(r"^\| (`.*?`) \|", KNOBS, re.M):
-        for name in re.findall(r"`(\w+)`", names):
-            assert name in train, name
-    own = train["recipes"]["own"]
-    assert f"| `batch_size`, `max_epochs` | {own['batch_size']}, {own['max_epochs']} |" in KNOBS
-    assert f"| `spatial_size` | {own['spatial_size']} |" in KNOBS
-    assert f"| `fold`, `num_folds` | {train['fold']}, {train['num_folds']} |" in KNOBS
-
-
 def test_the_parameter_count_is_measured():
     count = f"{sum(p.numel() for p in QTSeg(3, 2).parameters()):,}"
     assert count in README and count in CARD

@@ -96,7 +96,7 @@ def test_good_knobs_pass():
         ("overlap", "x", "overlap is 'x'; it must be a number of at least 0"),
         ("max_pixels", "abc", "max_pixels is 'abc'; it must be a whole number of at least 1"),
         ("output_dir", 2018, "output_dir is 2018, which is no path; write ./2018"),
-        ("label_fit", "area", "label_fit is 'area'; use one of shares, nearest"),
+        ("label_fit", "area", "label_fit is 'area'; use one of 'shares', 'nearest'"),
         ("pixel_size", 0, "pixel_size is 0; it must be the side of a pixel in mm"),
         ("pixel_size", -0.5, "pixel_size is -0.5"),
         ("pixel_size", [0.5, 0.5], r"pixel_size is \[0.5, 0.5\]"),

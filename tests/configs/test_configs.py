@@ -21,7 +21,6 @@ from monai.utils import optional_import
 
 import images
 from scripts.common.score_table import parse_name
-from scripts.networks.qtseg import OPTIONS
 from scripts.transforms.augmentation import collate
 from workflows import BUNDLE, CONFIGS
 
@@ -94,23 +93,60 @@ def test_metrics_that_are_named_elsewhere_are_defined():
     assert "train_loss" in read("train")["train"]["key_metric"]  # the line an epoch prints it
 
 
-def test_every_knob_is_listed_and_nothing_else():
-    train = read("train")
-    resolved = {
-        "dataset_dir": "$@listed.folder if @listed else @dataset_dir",
-        "spatial_size": "$list(@image_size)",
-        "max_epochs": "@train#trainer#max_epochs",
-        "precision": "@used_precision",
-        "schedule_by_step": "@is_by_step",
-        **{name: f"$@architecture['{name}']" for name in OPTIONS},
-    }
-    for name, value in train["hyperparameters"].items():
-        assert value == resolved.get(name, f"@{name}")
-    assert set(train["hyperparameters"]) <= set(train)
-    knobs = "dataset_dir spatial_size batch_size max_epochs learning_rate weight_decay val_interval fold num_folds"
-    knobs += " num_workers cache_rate precision compile seed weights encoder_weights freeze_epochs out_channels"
-    assert set(knobs.split()) <= set(train["hyperparameters"])
-    assert {"output_dir", "ckpt_dir"} <= set(train)
+@pytest.mark.parametrize("name, most", [
+    ("train", 500),
+    ("evaluate", 200),
+    ("inference", 200),
+])
+def test_configs_are_short_enough_to_be_read(name, most):
+    assert len((CONFIGS / f"{name}.json").read_text().splitlines()) <= most
+
+
+def test_a_training_is_told_from_its_knobs_to_its_run():
+    order = list(read("train"))
+    parts = "_data_ knobs data load network_def network train validate run_dir run training"
+    assert [order.index(name) for name in parts.split()] == sorted(order.index(name) for name in parts.split())
+
+
+@pytest.mark.parametrize("base, name, end", [
+    ((), "train", "knobs"), ((), "inference", "trained"), (("train",), "evaluate", "trained"),
+    (("inference",), "ensemble", "ckpt_dir"), (("train",), "recipes/paper", "augment#max_changes"),
+    (("train",), "recipes/paper_fives", None), (("train",), "paper_protocol", None),
+])  # fmt: skip
+def test_every_knob_has_a_description_and_every_description_a_knob(base, name, end):
+    """The knobs come first in a config, each group after its description."""
+    config, described = read(name), []
+    block = list(config)[: list(config).index(end)] if end else []
+    for group, content in config.items():
+        if group.startswith("_"):
+            assert content["_desc_"], group
+            described += [knob for knob in content if knob != "_desc_"]
+    assert len(described) == len(set(described))
+    first = {knob for knob in block if not knob.startswith("_") and not knob.endswith("imports")}
+    assert first <= set(described)
+    if not base:
+        assert first == {knob for knob in described if "#" not in knob}
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / f"{file}.json") for file in (*base, name)])
+    assert all(knob in parser for knob in described)
+
+
+@pytest.mark.parametrize("base", ["train", "inference"])
+def test_no_overlay_takes_the_place_of_a_description(base):
+    of_base = {name for name in read(base) if name.startswith("_")}
+    titles = {read(base)[name]["_desc_"] for name in of_base}
+    overlays = ("evaluate", "check", "paper_protocol", "recipes/paper") if base == "train" else ("ensemble",)
+    for overlay in overlays:
+        groups = {name: group for name, group in read(overlay).items() if name.startswith("_")}
+        assert not of_base & set(groups) and not titles & {group["_desc_"] for group in groups.values()}
+
+
+def test_descriptions_are_plain_text():
+    for path in ALL:
+        for name, group in json.loads(path.read_text()).items():
+            for text in group.values() if name.startswith("_") else []:
+                assert text.strip() == text and not re.search(r"[$@#|]|::|^%", text), (path, text)
+                assert text.endswith(".") or text == group["_desc_"], (path, text)
 
 
 def test_copies_that_the_format_forces_are_equal():
@@ -122,8 +158,7 @@ def test_copies_that_the_format_forces_are_equal():
         assert one_process[name] == several[name]
     assert inference["load"] == train["load"][:1] and inference["native"] == train["native"]
     assert inference["fit"][-1] == train["normalize"][0]["transforms"][0]
-    for name in ("is_native", "image_size"):
-        assert inference[name] == train[name]
+    assert inference["knobs"]["precision"] == train["knobs"]["precision"]
     (ours,), (theirs,) = read("evaluate")["to_original"], inference["to_original"]
     assert {**ours, "transform": None} == {**theirs, "transform": None}
 

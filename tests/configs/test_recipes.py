@@ -39,7 +39,7 @@ def test_the_paper_halves_the_learning_rate_by_epochs():
         scheduler.step()
     expected = [0.001 / 2**halvings for halvings in (0, 1, 2, 3) for _ in range(3)] + [0.0001] * 9
     assert rates == pytest.approx(expected)  # as 350 epochs are halved each 50
-    assert parser.get_parsed_content("hyperparameters#learning_rate_step") == 3
+    assert parser.get_parsed_content("hyperparameters")["learning_rate_step"] == 3
 
 
 def test_the_learning_rate_changes_by_steps_and_goes_on_where_it_was(blobs, tmp_path):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from scripts.common.errors import InputError
 from scripts.common.files import file_digest
 from scripts.data.splits.split import Fold, Split
 from scripts.data.survey import Facts
-from scripts.evaluation.scored_images import images_to_score, warn_of_training_images
+from scripts.evaluation.scored_images import ScoredData, images_to_score, warn_of_training_images
+from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
 NAMES = ["images/a.png", "images/b.png", "images/c.png", "images/d.png"]
 SPLIT = Split([Fold([0], [1], [2, 3])], ["p1", "p2", "p3", "p3"], NAMES)
@@ -161,3 +163,17 @@ def test_scores_on_training_images_come_with_a_warning(caplog):
     assert "trained on 1 of the 2 images" in caplog.text and "started from" not in caplog.text
     warn_of_training_images(0, "ab", False)
     assert "the model started from weights whose images are not on record" in caplog.text
+
+
+def test_the_data_of_an_evaluation_are_what_is_scored_and_what_was_seen_of_it(trained, blobs, tmp_path):
+    readers = {"image_reader": ImageFileReader(), "mask_reader": MaskFileReader(2), "cache_dir": str(tmp_path)}
+    choice = {"settings": trained.settings, "dataset_dir": str(blobs), "fold": 0, "group": None}
+    about = {"folder": str(blobs), "layout": "folder", **readers, **choice}
+    data = ScoredData(part="test", **about)
+    held_out = {name for name, image in trained.settings["images"].items() if image["part"] == "test"}
+    assert {Path(item["image"]).relative_to(blobs).as_posix() for item in data.test} == held_out
+    assert [facts.image for facts in data.facts] == [item["image"] for item in data.test]
+    assert len(data.survey) == 11 and len(data.facts) == 3 and data.duplicates == []
+    assert (data.protocol, data.seen, data.leaks) == ("held-out", 0, trained.settings["leaks"])
+    every = ScoredData(part="all", **{**about, "settings": {**trained.settings, "leaks": [{"fold": 0}]}})
+    assert (len(every.test), every.protocol, every.seen, every.leaks) == (11, "all", 8, [])

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from scripts.common.errors import InputError
-from scripts.common.knobs import check_geometry
+from scripts.common.knobs import check_knobs
 from scripts.evaluation.scores import read_scores
 from scripts.inference.sliding_windows import Slices, SlidingWindows
 from scripts.transforms.discretize import label_ids
@@ -81,7 +81,7 @@ def test_slices_of_a_volume_are_seen_as_images(network):
 
 def test_wrong_values():
     with pytest.raises(InputError, match="geometry is 'big'; use one of 'fit', 'native'"):
-        check_geometry("big")
+        check_knobs({"geometry": "big"})
     with pytest.raises(InputError, match="overlap is 1; use at least 0 and less than 1"):
         SlidingWindows((32, 32), overlap=1)
 

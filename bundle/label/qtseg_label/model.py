@@ -114,7 +114,7 @@ class TrainedModel:
         parser.update({"bundle_root": str(self.bundle), "ckpt_dir": str(self.ckpt_dir), "uncertainty_maps": True})
         network: Any = parser.get_parsed_content("network")
         load_trained(network, self.ckpt_dir / "model.pt")
-        speed_up(network, parser.get_parsed_content("used_precision"))
+        speed_up(network, parser.get_parsed_content("knobs").precision)
         self.settings: dict[str, Any] = parser.get_parsed_content("trained")
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")

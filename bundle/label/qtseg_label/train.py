@@ -16,7 +16,7 @@ from scripts.checkpoints.model_schema import FIELDS
 from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.common.files import write_json
-from scripts.common.knobs import check_geometry
+from scripts.common.knobs import check_knobs
 from scripts.image_io.formats import image_suffix
 from scripts.image_io.pictures import save_palette
 from scripts.networks.qtseg import OPTIONS
@@ -125,7 +125,7 @@ def _checked(name: str, value: Any) -> Any:
         value = value[0] if value else None
     numbers = value if isinstance(value, list) and name == "spatial_size" else [value]
     if name == "geometry":
-        check_geometry(value)
+        check_knobs({"geometry": value})
     elif not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
         raise InputError(f"{name} is {value!r}; it must be a number")
     return value

@@ -8,7 +8,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .active_config import calling_parser
@@ -16,7 +16,7 @@ from .errors import InputError
 from .limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE, divisible
 from .paths import CONFIGS
 
-__all__ = ["check_batch", "check_geometry", "check_knobs", "check_names", "image_size", "switch"]
+__all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", "switch"]
 
 
 def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
@@ -63,58 +63,112 @@ def switch(**knob: bool | str) -> bool:
     return value
 
 
-#: knobs that count something, and the least they can be
-_COUNTS = {
-    **dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), 1),
-    **dict.fromkeys(("crops_per_image", "max_pixels"), 1),
-    **dict.fromkeys(("num_workers", "freeze_epochs", "fold", "seed"), 0),
-    **dict.fromkeys(("out_channels", "num_folds"), 2),
+Check = Callable[[str, Any], Any]
+
+
+def _must(holds: Callable[[Any], bool], words: str) -> Check:
+    """A check that hands a value on if it holds, and else says ``<name> is <value><words>``."""
+
+    def check(name: str, value: Any) -> Any:
+        if not holds(value):
+            raise InputError(f"{name} is {value!r}{words}")
+        return value
+
+    return check
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _count(least: int) -> Check:
+    words = f"; it must be a whole number of at least {least}"
+    return _must(lambda value: _is_whole(value) and value >= least, words)
+
+
+def _choice(values: Sequence[str]) -> Check:
+    return _must(lambda value: value in values, f"; use one of {', '.join(map(repr, values))}")
+
+
+def _switch(name: str, value: Any) -> bool:
+    return switch(**{name: value})
+
+
+def _path(name: str, value: Any) -> str:
+    if not isinstance(value, str):  # the command line takes 2018 for a number
+        raise InputError(f"{name} is {value!r}, which is no path; write ./{value}")
+    if "::" in value:  # as MONAI's configs read it
+        written = value.replace("::", "#")
+        raise InputError(f"{name} is {written}, but in a path of a config no # can be; use a folder without it")
+    return value
+
+
+_NUMBER = _must(lambda value: _is_finite(value) and value >= 0, "; it must be a number of at least 0")
+
+#: what a knob must be, by its name: checks that take the name and the value, and return the value with its right type
+CHECKS: dict[str, Sequence[Check]] = {
+    **dict.fromkeys(("output_dir", "ckpt_dir"), (_path,)),
+    "spatial_size": (lambda name, value: image_size(value),),
+    "geometry": (_choice(("fit", "native")),),
+    "label_fit": (_choice(LABEL_FITS),),
+    "out_channels": (
+        _must(lambda value: value != 1, "; it counts the background, so use 2 for one kind of object"),
+        _count(2),
+        _must(lambda value: value <= MAX_CLASSES, f"; masks hold at most {MAX_CLASSES} classes"),
+    ),
+    **dict.fromkeys(("batch_size", "max_epochs", "learning_rate_step", "val_interval", "save_interval"), (_count(1),)),
+    **dict.fromkeys(("crops_per_image", "max_pixels"), (_count(1),)),
+    **dict.fromkeys(("num_workers", "freeze_epochs", "fold", "seed"), (_count(0),)),
+    "num_folds": (_count(2),),
+    "early_stopping": (
+        _must(
+            lambda value: value is None or (_is_whole(value) and value >= 1),
+            "; it must be a number of validations, or left out",
+        ),
+    ),
+    **dict.fromkeys(("min_learning_rate", "weight_decay", "tolerance"), (_NUMBER,)),
+    "learning_rate": (_NUMBER, _must(bool, ", with which nothing is learned; the paper uses 0.001")),
+    "cache_rate": (
+        _NUMBER,
+        _must(lambda value: value <= 1, "; it is the share of images kept in memory, from 0 to 1"),
+    ),
+    "overlap": (_NUMBER, _must(lambda value: value < 1, "; it must be at least 0 and less than 1")),
+    "pixel_size": (
+        _must(
+            lambda value: _is_finite(value) and value > 0, "; it must be the side of a pixel in mm, such as 0.5"
+        ),
+    ),
+    **dict.fromkeys(("schedule_by_step", "deterministic", "resume"), (_switch,)),
+    **dict.fromkeys(("group_duplicates", "stratify"), (_switch,)),
+    **dict.fromkeys(("fill_holes", "largest_component"), (_switch,)),
+    **dict.fromkeys(("overlays", "probability_maps", "uncertainty_maps", "contours"), (_switch,)),
 }
 
 
-def check_knobs(knobs: Mapping[str, Any]) -> None:
+def check_knobs(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """Check the values that no other part checks before the work begins.
 
     Args:
-        knobs: names and resolved values, of a training, an evaluation or an inference.
+        knobs: names and values, of a training, an evaluation or an inference.
+
+    Returns:
+        Names and values with their right types: a size as (H, W), a switch as a bool. A value that has no row in
+        :py:data:`CHECKS` is returned as it is.
 
     Raises:
         InputError: naming the knob, its value and the cure.
     """
-    if knobs.get("out_channels") == 1:
-        raise InputError("out_channels is 1; it counts the background, so use 2 for one kind of object")
-    if isinstance(knobs.get("out_channels"), int) and knobs["out_channels"] > MAX_CLASSES:
-        raise InputError(f"out_channels is {knobs['out_channels']}; masks hold at most {MAX_CLASSES} classes")
-    for name, least in _COUNTS.items():
-        value = knobs.get(name, least)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
-    if knobs.get("label_fit", LABEL_FITS[0]) not in LABEL_FITS:
-        raise InputError(f"label_fit is {knobs['label_fit']!r}; use one of {', '.join(LABEL_FITS)}")
-    patience = knobs.get("early_stopping")
-    if patience is not None and (not isinstance(patience, int) or isinstance(patience, bool) or patience < 1):
-        raise InputError(f"early_stopping is {patience!r}; it must be a number of validations, or left out")
-    for name in ("learning_rate", "min_learning_rate", "weight_decay", "cache_rate", "overlap", "tolerance"):
-        value = knobs.get(name, 0.1)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
-            raise InputError(f"{name} is {value!r}; it must be a number of at least 0")
-    for name in ("output_dir", "ckpt_dir"):
-        if not isinstance(knobs.get(name, ""), str):  # the command line takes 2018 for a number
-            raise InputError(f"{name} is {knobs[name]!r}, which is no path; write ./{knobs[name]}")
-        if "::" in knobs.get(name, ""):  # as MONAI's configs read it
-            written = knobs[name].replace("::", "#")
-            raise InputError(f"{name} is {written}, but in a path of a config no # can be; use a folder without it")
-    size = knobs.get("pixel_size", 1.0)
-    if not isinstance(size, (int, float)) or isinstance(size, bool) or not 0 < size < math.inf:
-        raise InputError(f"pixel_size is {size!r}; it must be the side of a pixel in mm, such as 0.5")
-    if knobs.get("overlap", 0) >= 1:
-        raise InputError(f"overlap is {knobs['overlap']!r}; it must be at least 0 and less than 1")
-    if knobs.get("learning_rate") == 0:
-        raise InputError("learning_rate is 0, with which nothing is learned; the paper uses 0.001")
-    if knobs.get("freeze_epochs") and knobs["encoder_weights"] is None and knobs["weights"] is None:
+    checked = dict(knobs)
+    for name in checked:
+        for check in CHECKS.get(name, ()):
+            checked[name] = check(name, checked[name])
+    if checked.get("freeze_epochs") and checked["encoder_weights"] is None and checked["weights"] is None:
         raise InputError("freeze_epochs is set, but the encoder starts at random; set encoder_weights or weights too")
-    if knobs.get("cache_rate", 0) > 1:
-        raise InputError(f"cache_rate is {knobs['cache_rate']}; it is the share of images kept in memory, from 0 to 1")
+    return checked
 
 
 def check_batch(norm: str | None, *, size: tuple[int, int], images: int) -> None:
@@ -153,7 +207,7 @@ def check_names(config: Mapping[str, Any] | None = None, also: Iterable[str] = (
     known = {name for content in files.values() if _is_in_use(content, config) for name in _top_level(content)}
     known |= set(also)
     for name in config:
-        if name not in known and not name.startswith("_") and not re.search(rf"@{re.escape(name)}\b", text):
+        if name not in known and not name.startswith("_") and not re.search(rf"@(knobs\.)?{re.escape(name)}\b", text):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             others = [path for path, content in files.items() if name in _top_level(content)]
             cure = f"did you mean {near[0]}?" if near else "remove it"
@@ -177,24 +231,3 @@ def _is_in_use(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
         if found == value and (isinstance(value, (list, dict)) or str(value).startswith(("$", "@"))):
             return True
     return False
-
-
-def check_geometry(geometry: str) -> bool:
-    """Check the knob ``geometry``.
-
-    Args:
-        geometry: "fit": each image is scaled as a whole to the size that the network takes. "native": it keeps its
-            resolution and is seen through windows of that size.
-
-    Returns:
-        Whether it is "native".
-
-    Raises:
-        InputError: if it is neither.
-    """
-    if geometry not in _GEOMETRIES:
-        raise InputError(f"geometry is {geometry!r}; use one of {', '.join(map(repr, _GEOMETRIES))}")
-    return geometry == "native"
-
-
-_GEOMETRIES = ("fit", "native")

@@ -23,6 +23,8 @@ from ..common.errors import InputError, explanation
 from ..common.files import write_json
 from ..common.knobs import check_knobs, check_names
 from ..common.limits import STRIDE
+from ..data.prepared import DividedData
+from ..data.splits.choose import choose_fold
 from ..experiments.device_pool import add_devices, spread, usable_gpus
 from ..experiments.scored_runs import ScoredRuns
 from ..networks.qtseg import OPTIONS
@@ -79,8 +81,9 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
                 check_knobs({**values, "seed": seed})
         of_evaluation = runs.of_evaluation()
         config = configs[contestants[0]]
-        config.get_parsed_content("folds")  # which says so, if there is none of that number
-        runs.remember(config.get_parsed_content("divided"), [config.get_parsed_content("fold")])
+        data: DividedData = config.get_parsed_content("data")
+        choose_fold(data.split, data.fold, data.datalist)  # which says so, if there is none of that number
+        runs.remember(data.split, [data.fold])
         terms = {each: {**terms_of(config), **of_evaluation} for each, config in configs.items()}
         read_results(runs.folder, terms, asked.seeds)  # before anything is measured or trained, for what it refuses
         speed = _speed(runs, asked, overlays, configs)

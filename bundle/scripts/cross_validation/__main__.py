@@ -14,7 +14,7 @@ from ..common.command_line import knobs_of
 from ..common.errors import InputError, explanation
 from ..common.knobs import check_knobs, check_names
 from ..data.data_check import report_check
-from ..data.splits.split import Split
+from ..data.prepared import DividedData
 from ..experiments.device_pool import add_devices, spread, usable_gpus
 from ..training.fingerprint import bind, terms_of
 from .fold_runs import FoldRuns
@@ -54,7 +54,8 @@ def cross_validate(
         check_names(config.get())
         check_knobs({**config.get_parsed_content("hyperparameters"), **runs.of_evaluation()})
         report = config.get_parsed_content("data_check")
-        split: Split = config.get_parsed_content("divided")
+        data: DividedData = config.get_parsed_content("data")
+        split = data.split
         if unknown := [fold for fold in folds if not 0 <= fold < len(split.folds)]:
             raise InputError(f"folds has {unknown[0]}, but the split has the folds 0 to {len(split.folds) - 1}")
         if len(split.folds) < 2:
@@ -64,7 +65,7 @@ def cross_validate(
         if not terms.is_file() and any(map(runs.is_done, range(len(split.folds)))):
             raise InputError(f"{runs.folder} has folds of an earlier version, maybe others; give another --output_dir")
         bind(terms, terms_of(config))
-        report_check(report, config.get_parsed_content("leaks"), runs.folder / "data_check.json")
+        report_check(report, data.leaks, runs.folder / "data_check.json")
         wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
         todo = [fold for fold in wanted if not runs.is_done(fold)]
         _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")

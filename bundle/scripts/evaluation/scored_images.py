@@ -7,6 +7,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import ignite.distributed as idist
@@ -15,14 +17,70 @@ from ..checkpoints.model_record import seen_in_training
 from ..common.distributed import check_processes
 from ..common.errors import InputError
 from ..common.files import absolute
+from ..data.layouts.files import Item
+from ..data.prepared import Dataset
 from ..data.splits.grouping import group_names
 from ..data.splits.protocols import UNKNOWN_START
 from ..data.splits.split import relative_names
 from ..data.survey import Facts
 
-__all__ = ["images_to_score", "warn_of_training_images"]
+__all__ = ["ScoredData", "images_to_score", "warn_of_training_images"]
 
 _logger = logging.getLogger("qtseg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredData(Dataset):
+    """A dataset of which a model is scored on some images, or all.
+
+    Attributes:
+        settings: the model's, as read by :py:func:`..checkpoints.model_settings.read_settings`.
+        dataset_dir, part, fold, group: as for :py:func:`images_to_score`.
+    """
+
+    settings: Mapping[str, Any]
+    dataset_dir: str | None
+    part: str
+    fold: int
+    group: str | None
+
+    @cached_property
+    def _chosen(self) -> dict[str, Any]:
+        return images_to_score(
+            self.settings,
+            self.datalist,
+            facts=self.survey,
+            root=self.folder or "",
+            dataset_dir=self.dataset_dir,
+            part=self.part,
+            fold=self.fold,
+            group=self.group,
+        )
+
+    @property
+    def facts(self) -> list[Facts]:
+        """What was seen of each image that is scored."""
+        return self._chosen["facts"]
+
+    @property
+    def test(self) -> list[Item]:
+        """The images that are scored, each with ``"image"``, ``"label"``, ``"group"`` and ``"seen"``."""
+        return self._chosen["test"]
+
+    @property
+    def seen(self) -> int | None:
+        """How many of them were trained on or chose the epoch; None where that is not on record."""
+        return self._chosen["seen"]
+
+    @property
+    def protocol(self) -> str:
+        """The name of what their scores mean, of :py:data:`..data.splits.protocols.PROTOCOLS`."""
+        return self._chosen["protocol"]
+
+    @property
+    def leaks(self) -> list[dict[str, Any]]:
+        """The leaks of the training's fold, where the images that it held out are scored."""
+        return self.settings["leaks"] if self.protocol == self.settings["protocol"] else []
 
 
 def images_to_score(
