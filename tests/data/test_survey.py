@@ -13,6 +13,7 @@ import images
 from scripts.common.errors import InputError
 from scripts.data import survey
 from scripts.data.survey import Facts, survey_images
+from scripts.image_io.formats import FORMATS
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
 
@@ -94,7 +95,8 @@ def test_bad_files_are_facts_too(pair, tmp_path):
     items = [{**pair, "image": str(tmp_path / "broken.png")}, {**pair, "label": small}, pair]
     broken, other_size, good = look(items, tmp_path)
     cure = "remove it, or convert it to PNG"
-    formats = "PNG, JPEG, TIFF, BMP, GIF, DICOM or NIfTI"
+    *others, last = (row.name for row in FORMATS)
+    formats = f"{', '.join(others)} or {last}"
     assert broken.problem == f"{tmp_path / 'broken.png'} is not a {formats} image; {cure}"
     assert other_size.problem == (
         f"{small} is 24 x 16 pixels but {pair['image']} is 60 x 40; a mask must be as large as its image"

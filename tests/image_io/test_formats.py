@@ -170,6 +170,13 @@ def test_content_counts_where_there_is_a_signature(tmp_path):
     assert format_of(tmp_path / "d.nii").name == "NIfTI"
 
 
+@pytest.mark.parametrize("content", [b"", b"GIF", b"name,size\n", b"RIFF\x00\x00\x00\x00WEBPVP8 "])
+def test_other_formats_are_refused(content, tmp_path):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match="a.png is not a PNG, JPEG, TIFF, BMP, GIF, DICOM or NIfTI image; remove it"):
+        format_of(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("name, end, root", [
     ("a.png", ".png", "a"), ("a.NII.gz", ".NII.gz", "a"), ("a.gz", "", "a"), ("a.txt", "", "a"), ("a", "", "a"),
     ("a.png.jpg", ".jpg", "a.png"), (".png", ".png", ".png"), ("x.nii/b", "", "b"), ("a.nii.gz.tif", ".tif", "a.nii.gz")
