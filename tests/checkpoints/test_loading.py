@@ -11,7 +11,7 @@ from scripts.checkpoints.loading import load_trained, start_from
 from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.common.errors import InputError
 from scripts.common.files import file_digest
-from scripts.networks.qtseg import QTSeg
+from scripts.networks.qtseg import OPTIONS, QTSeg
 
 
 @pytest.fixture
@@ -57,8 +57,10 @@ def test_what_a_model_is_and_that_nothing_is_known_of_it_is_told(saved, caplog):
     with caplog.at_level("INFO", logger="qtseg"):
         load_trained(QTSeg(3, 2), path)
         start_from(QTSeg(3, 2), weights=path)
-    assert f"model:    {path} (qtseg with norm batch, 512 x 512, trained on 2 images)" in caplog.text
-    assert caplog.messages[-1] == f"start:    {path} (qtseg with norm batch, 512 x 512, trained on 2 images)"
+    published = ", ".join(option.words(option.default) for option in OPTIONS.values() if option.default)
+    assert published.startswith("norm batch")
+    assert f"model:    {path} (qtseg with {published}, 512 x 512, trained on 2 images)" in caplog.text
+    assert caplog.messages[-1] == f"start:    {path} (qtseg with {published}, 512 x 512, trained on 2 images)"
 
 
 def test_both_at_once_are_refused(saved):
