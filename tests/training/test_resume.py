@@ -90,7 +90,7 @@ def find(folder: Path, fingerprint: dict[str, Any], resume: bool = True) -> Unfi
 
 
 def test_another_training_is_told_what_differs(tmp_path):
-    known = {"images": {"a.png": "1", "b.png": "2", "c.png": "3"}, "sections": {"loss": {"_target_": "DiceLoss", "smooth_nr": 1}}}
+    known = {"images": {"a.png": "1", "b.png": "2", "c.png": "3"}, "sections": {"loss": {"_target_": "DiceLoss"}}}
     begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001, **known)
     write_checkpoint(tmp_path / "train_1", {"epoch": 5, "step": 40}, epoch=5, step=40)
     asked = {**begun, "learning_rate": 0.01, "images": {"a.png": "1", "b.png": "4", "d.png": "5"}}

@@ -70,8 +70,9 @@ def read_results(folder: Path, claims: Mapping[Contestant, Mapping[str, Any]], s
     earlier = [key for key, claim in saved.items() if not is_comparable(claim, claims[key[0]])]
     if earlier and len(earlier) < len(wanted):
         raise InputError(
-            f"{paths[earlier[0]]} is of an earlier version of the bundle, whose trainings cannot be compared with those "
-            "of this one; ask for networks, recipes and seeds that are all of one version, or give another --output_dir"
+            f"{paths[earlier[0]]} is of an earlier version of the bundle, whose trainings cannot be compared with "
+            "those of this one; ask for networks, recipes and seeds that are all of one version, or give another "
+            "--output_dir"
         )
     results: Results = {}
     for (contestant, seed), path in paths.items():

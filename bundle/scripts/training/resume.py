@@ -177,8 +177,8 @@ def _let_go() -> None:
 def _is_another(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if not is_comparable(begun, now):
         return (
-            f"{folder} was cut off by an earlier version of the bundle and cannot go on; set --resume false to leave it "
-            "and begin anew, or finish it with the version that began it"
+            f"{folder} was cut off by an earlier version of the bundle and cannot go on; set --resume false to leave "
+            "it and begin anew, or finish it with the version that began it"
         )
     return (
         f"{folder} was cut off, and this training is another: {differences(begun, now)}. Set it as it was to go on "
