@@ -103,8 +103,9 @@ def test_a_refactored_config_has_the_same_fingerprint(usual, folder, blobs, tmp_
         (
             "train#preprocessing#transforms",
             "$@validate#postprocessing#transforms",
-            'training transforms: transforms#0 was "LoadImaged" and is "ArgMaxd"; training transforms: transforms#1 was '
-            '"LoadImaged" and is "AsDiscreted"; training transforms: transforms#2 was "Fitd" and is null; and 4 more',
+            'training transforms: transforms#0 was "LoadImaged" and is "ArgMaxd"; '
+            'training transforms: transforms#1 was "LoadImaged" and is "AsDiscreted"; '
+            'training transforms: transforms#2 was "Fitd" and is null; and 4 more',
         ),
         (
             "validate#postprocessing#transforms",
