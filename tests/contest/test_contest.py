@@ -144,7 +144,8 @@ def test_scores_of_another_training_are_refused(held, blobs, tmp_path, capsys, m
     overlay = configs / "networks" / "unet.json"
     overlay.write_text(overlay.read_text().replace("[24, 48, 96, 192, 384]", "[8, 16, 32, 64, 128]"))
     told = refusal("--config_file", str(configs / "train.json"))
-    assert "paper.unet.seed_0.csv is of another training (config_digest was " in told
+    difference = "network: channels was [24, 48, 96, 192, 384] and is [8, 16, 32, 64, 128]"
+    assert f"paper.unet.seed_0.csv is of another training ({difference}); set" in told
     images = shutil.copytree(blobs, tmp_path / "blobs")
     mask = Image.open(images / "masks" / "case 00.png").transpose(Image.Transpose.ROTATE_180)
     mask.save(images / "masks" / "case 00.png")

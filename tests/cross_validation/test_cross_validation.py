@@ -132,6 +132,20 @@ def test_folds_of_an_earlier_version_are_not_mixed_with_new_ones(validated, blob
     assert "cv has folds of an earlier version, maybe others" in capsys.readouterr().err
 
 
+def test_a_cross_validation_that_an_earlier_version_began_is_told_in_one_sentence(validated, blobs, tmp_path, capsys):
+    folder = Path(shutil.copytree(validated.folder, tmp_path / "cv"))
+    claim = json.loads((folder / "training.json").read_text())
+    assert claim.pop("format") == 1 and claim.pop("sections")["loss"]["smooth_nr"] == 1e-6
+    (folder / "training.json").write_text(json.dumps({**claim, "config_digest": "0123456789ab"}))
+    with pytest.raises(SystemExit):
+        main(arguments(folder, blobs))
+    said = capsys.readouterr().err
+    assert said == (
+        f"{folder} was begun by an earlier version of the bundle, whose trainings cannot be compared with those of "
+        "this one; give another --output_dir, or go on with the version that began it\n"
+    )
+
+
 def test_a_mistake_is_one_sentence_and_locks_no_folder(blobs, tmp_path, capsys):
     for mistake in (["--group", "q"], ["--max_epochs", "0"], ["--fold", "1"], ["--max_epoch", "3"]):
         with pytest.raises(SystemExit):

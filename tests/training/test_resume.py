@@ -77,19 +77,20 @@ def as_in_a_config(monkeypatch):
     resume._let_go()
 
 
-def run_of(folder: Path, name: str, ckpt_dir: Path, **recipe: Any) -> dict[str, Any]:
-    """A training that was cut off; returns its recipe."""
+def run_of(folder: Path, name: str, ckpt_dir: Path, **values: Any) -> dict[str, Any]:
+    """A training that was cut off; returns its fingerprint."""
     (folder / name).mkdir(parents=True)
-    begin_run(str(folder / name), {"ckpt_dir": str(ckpt_dir), **recipe}, 4)
-    return {"ckpt_dir": str(ckpt_dir), **recipe}
+    fingerprint = {"format": 1, "ckpt_dir": str(ckpt_dir), **values}
+    begin_run(str(folder / name), fingerprint, 4)
+    return fingerprint
 
 
-def find(folder: Path, recipe: dict[str, Any], resume: bool = True) -> Unfinished | None:
-    return find_unfinished(str(folder), "train", recipe, resume)
+def find(folder: Path, fingerprint: dict[str, Any], resume: bool = True) -> Unfinished | None:
+    return find_unfinished(str(folder), "train", fingerprint, resume)
 
 
 def test_another_training_is_told_what_differs(tmp_path):
-    known = {"images": {"a.png": "1", "b.png": "2", "c.png": "3"}, "train#loss#smooth_nr": 1}
+    known = {"images": {"a.png": "1", "b.png": "2", "c.png": "3"}, "sections": {"loss": {"_target_": "DiceLoss"}}}
     begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001, **known)
     write_checkpoint(tmp_path / "train_1", {"epoch": 5, "step": 40}, epoch=5, step=40)
     asked = {**begun, "learning_rate": 0.01, "images": {"a.png": "1", "b.png": "4", "d.png": "5"}}
@@ -106,39 +107,77 @@ def test_another_training_is_told_what_differs(tmp_path):
     assert find(tmp_path, asked) is None  # it was left
 
 
+def begun_by_an_earlier_version(folder: Path, ckpt_dir: Path, checkpoint: bool = True) -> Path:
+    """A training that was cut off before fingerprints were described by sections; returns its ``run.json``."""
+    folder.mkdir(parents=True)
+    recipe = {"learning_rate": 0.001, "network_def#_target_": "scripts.qtseg.QTSeg", "ckpt_dir": str(ckpt_dir)}
+    (folder / "run.json").write_text(json.dumps({"status": "running", "recipe": recipe, "batch_size": 4}))
+    if checkpoint:
+        write_checkpoint(folder, {"epoch": 5, "step": 40}, epoch=5, step=40)
+    return folder / "run.json"
+
+
+def test_a_training_of_an_earlier_version_cannot_go_on(tmp_path, monkeypatch):
+    run_file = begun_by_an_earlier_version(tmp_path / "train_1", tmp_path / "m")
+    begun = json.loads(run_file.read_text())
+    asked = {"format": 1, "ckpt_dir": str(tmp_path / "m"), "learning_rate": 0.001}
+    message = (
+        f"{tmp_path / 'train_1'} was cut off by an earlier version of the bundle and cannot go on; set --resume false "
+        "to leave it and begin anew, or finish it with the version that began it"
+    )
+    with pytest.raises(InputError) as refused:
+        find(tmp_path, asked)
+    assert str(refused.value) == message
+    with monkeypatch.context() as patch, pytest.raises(InputError) as refused:
+        patch.setattr(resume, "_given_name", lambda: "train_1")
+        find(tmp_path, asked)
+    assert str(refused.value) == message
+    assert json.loads(run_file.read_text()) == begun
+    assert find(tmp_path, asked, resume=False) is None
+    assert json.loads(run_file.read_text()) == {**begun, "status": "left"}
+    assert newest_checkpoint(tmp_path / "train_1") == {"epoch": 5, "step": 40}
+    assert find(tmp_path, asked) is None
+
+
+def test_a_training_of_an_earlier_version_without_a_checkpoint_is_in_no_others_way(tmp_path):
+    run_file = begun_by_an_earlier_version(tmp_path / "train_1", tmp_path / "m", checkpoint=False)
+    assert find(tmp_path, {"format": 1, "ckpt_dir": str(tmp_path / "m")}) is None
+    assert json.loads(run_file.read_text())["status"] == "left"
+
+
 def test_a_training_that_has_no_checkpoint_yet_is_in_no_others_way(tmp_path):
     begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001)  # such as one with a knob that ended it
     assert find(tmp_path, {**begun, "learning_rate": 0.01}) is None
     assert find(tmp_path, begun) is None  # it was left
 
 
-def test_the_last_of_the_same_recipe_goes_on(tmp_path):
+def test_the_last_of_the_same_fingerprint_goes_on(tmp_path):
     for i, value in enumerate((1, 2, 1, 3)):
-        recipe = run_of(tmp_path, f"train_{i}", tmp_path / "m", seed=value)
+        fingerprint = run_of(tmp_path, f"train_{i}", tmp_path / "m", seed=value)
         os.utime(tmp_path / f"train_{i}" / "run.json", ns=(i, i))
     run_of(tmp_path, "fold_0_1", tmp_path / "m", seed=9)
     write_checkpoint(tmp_path / "train_2", {"epoch": 5, "step": 40}, epoch=5, step=40)
-    recipe["seed"] = 1
-    found = find(tmp_path, recipe)
+    fingerprint["seed"] = 1
+    found = find(tmp_path, fingerprint)
     assert found == Unfinished("train_2", {"epoch": 5, "step": 40}, 4)
-    begin_run(str(tmp_path / "train_2"), recipe, 4)
+    begin_run(str(tmp_path / "train_2"), fingerprint, 4)
     finish_run(str(tmp_path / "train_2"))
-    assert find(tmp_path, recipe) == Unfinished("train_0", None, 4)
+    assert find(tmp_path, fingerprint) == Unfinished("train_0", None, 4)
 
 
 def test_a_name_that_was_given_is_looked_for(tmp_path, monkeypatch):
-    recipe = run_of(tmp_path, "mine", tmp_path / "m", seed=1)
-    assert find(tmp_path, recipe) is None
+    fingerprint = run_of(tmp_path, "mine", tmp_path / "m", seed=1)
+    assert find(tmp_path, fingerprint) is None
     monkeypatch.setattr(resume, "_given_name", lambda: "mine")
-    found = find(tmp_path, recipe)
+    found = find(tmp_path, fingerprint)
     assert found is not None and found.name == "mine"
     with pytest.raises(InputError, match="mine was cut off, and this training is another: seed was 1 and is 2"):
-        find(tmp_path, {**recipe, "seed": 2})
+        find(tmp_path, {**fingerprint, "seed": 2})
     with pytest.raises(InputError, match="run_name mine is that of a training which is there, .*; give another name"):
-        find(tmp_path, recipe, resume=False)
+        find(tmp_path, fingerprint, resume=False)
     finish_run(str(tmp_path / "mine"))
     with pytest.raises(InputError, match="run_name mine is that of a training which is there, .*; give another name"):
-        find(tmp_path, recipe)
+        find(tmp_path, fingerprint)
 
 
 def test_a_folder_of_a_model_is_for_one_training(tmp_path):

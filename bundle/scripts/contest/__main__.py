@@ -28,7 +28,7 @@ from ..data.splits.choose import choose_fold
 from ..experiments.device_pool import add_devices, spread, usable_gpus
 from ..experiments.scored_runs import ScoredRuns
 from ..networks.qtseg import OPTIONS
-from ..training.fingerprint import bind, terms_of
+from ..training.fingerprint import claim_folder, claim_of
 from .contestants import Contestant, build_network, check_free, definition_of
 from .results import read_results, results_path, save_results
 from .speed import measured
@@ -84,26 +84,26 @@ def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> 
         data: DividedData = config.get_parsed_content("data")
         choose_fold(data.split, data.fold, data.datalist)  # which says so, if there is none of that number
         runs.remember(data.split, [data.fold])
-        terms = {each: {**terms_of(config), **of_evaluation} for each, config in configs.items()}
-        read_results(runs.folder, terms, asked.seeds)  # before anything is measured or trained, for what it refuses
+        claims = {each: {**claim_of(config), **of_evaluation} for each, config in configs.items()}
+        read_results(runs.folder, claims, asked.seeds)  # before anything is measured or trained, for what it refuses
         speed = _speed(runs, asked, overlays, configs)
         protocol = config.get_parsed_content("hyperparameters")["protocol"]
         device = torch.device(config.get_parsed_content("device"))
 
         def table() -> str:
-            return write_contest(runs.folder, read_results(runs.folder, terms, asked.seeds), speed, command, protocol)
+            return write_contest(runs.folder, read_results(runs.folder, claims, asked.seeds), speed, command, protocol)
 
         one_at_a_time = Lock()
 
         def train(of: tuple[int, Contestant], gpu: str | None) -> None:
             seed, each = of
             name, path = each.run(seed), results_path(runs.folder, each, seed)
-            bind(runs.model_dir(name) / "training.json", terms[each])
+            claim_folder(runs.model_dir(name) / "training.json", claims[each])
             if not runs.has_scores(name):  # else it was cut off between the two
                 runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[each], device=gpu)
             with one_at_a_time:
                 machine, hours = describe_machine(device), runs.hours(name)
-                save_results(path, runs.scores_dir(name), terms=terms[each], machine=machine, hours=hours)
+                save_results(path, runs.scores_dir(name), claim=claims[each], machine=machine, hours=hours)
                 table()
 
         every = product(asked.seeds, contestants)  # all with one seed, before any with the next

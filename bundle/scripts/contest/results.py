@@ -13,7 +13,7 @@ from ..common.errors import InputError
 from ..common.files import read_json, write_csv, write_json
 from ..common.score_table import shown_in
 from ..evaluation.scores import read_scores, score_text
-from ..training.fingerprint import check_terms
+from ..training.fingerprint import check_claim, is_comparable
 from .contestants import Contestant
 
 __all__ = ["Results", "Table", "read_results", "results_path", "save_results"]
@@ -27,20 +27,20 @@ def results_path(folder: Path, contestant: Contestant, seed: int) -> Path:
     return folder / "results" / f"{contestant.run(seed).replace('/', '.')}.csv"
 
 
-def save_results(path: Path, evaluation: Path, *, terms: Mapping[str, Any], machine: str, hours: float) -> None:
+def save_results(path: Path, evaluation: Path, *, claim: Mapping[str, Any], machine: str, hours: float) -> None:
     """Save the scores that the table tells, by image, from an evaluation; an image that is its own group has none.
 
     Args:
         path: to write.
         evaluation: its folder.
-        terms: of the training.
+        claim: of the training, from :py:func:`..training.fingerprint.claim_of`.
         machine: that trained, in words.
         hours: that training and evaluation took.
 
     Raises:
         InputError: if the evaluation's scores cannot be read, hold what is no number, or lack a score.
     """
-    write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours, "training": terms})
+    write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours, "training": claim})
     root = read_json(evaluation / "summary.json")["images"]
     names, scored = _read_kept(evaluation)
     images = {os.path.relpath(image, root): row for image, row in scored.items()}
@@ -51,29 +51,43 @@ def save_results(path: Path, evaluation: Path, *, terms: Mapping[str, Any], mach
     write_csv(path, ["image", "group", *names], rows)
 
 
-def read_results(folder: Path, terms: Mapping[Contestant, Mapping[str, Any]], seeds: Sequence[int]) -> Results:
+def read_results(folder: Path, claims: Mapping[Contestant, Mapping[str, Any]], seeds: Sequence[int]) -> Results:
     """Read the scores of all trainings that are done.
+
+    Scores that an earlier version of the bundle saved are read where all are: of those trainings the knobs, the split
+    and the images are compared.
 
     Args:
         folder: of the contest.
-        terms: of who takes part.
+        claims: of who takes part.
         seeds: with which.
 
     Raises:
         InputError: if the scores are of another training or of other images, cannot be read, hold what is no number,
-            or lack a score.
+            or lack a score; if only some are of an earlier version, and the others are of this one or still to be
+            trained.
     """
+    wanted = {(contestant, seed): results_path(folder, contestant, seed) for contestant in claims for seed in seeds}
+    paths = {key: path for key, path in wanted.items() if path.is_file()}
+    saved = {key: read_json(path.with_suffix(".json")).get("training", {}) for key, path in paths.items()}
+    earlier = [key for key, claim in saved.items() if not is_comparable(claim, claims[key[0]])]
+    if earlier and len(earlier) < len(wanted):
+        raise InputError(
+            f"{paths[earlier[0]]} is of an earlier version of the bundle, whose trainings cannot be compared with "
+            "those of this one; ask for networks, recipes and seeds that are all of one version, or give another "
+            "--output_dir"
+        )
     results: Results = {}
-    for each in terms:
-        for seed in seeds:
-            path = results_path(folder, each, seed)
-            if path.is_file():
-                check_terms(path, read_json(path.with_suffix(".json")).get("training", {}), terms[each])
-                names, rows = _read_kept(path)
-                results.setdefault(each, {})[seed] = {
-                    image: {"group": row["group"] or image, **{name: row[name] for name in names}}
-                    for image, row in rows.items()
-                }
+    for (contestant, seed), path in paths.items():
+        claim, claim_now = saved[contestant, seed], claims[contestant]
+        if earlier:
+            claim, claim_now = _without_sections(claim), _without_sections(claim_now)
+        check_claim(path, claim, claim_now)
+        names, rows = _read_kept(path)
+        results.setdefault(contestant, {})[seed] = {
+            image: {"group": row["group"] or image, **{name: row[name] for name in names}}
+            for image, row in rows.items()
+        }
     images = {frozenset(table) for by_seed in results.values() for table in by_seed.values()}
     if len(images) > 1:
         raise InputError(f"{folder / 'results'} holds scores of different images; give another --output_dir")
@@ -87,3 +101,8 @@ def _read_kept(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     if missing:
         raise InputError(f"{path} is of another version, without {missing[0]}; give another --output_dir")
     return names, rows
+
+
+def _without_sections(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """What a claim has in every version of the bundle; earlier ones had a digest in the place of sections."""
+    return {name: value for name, value in claim.items() if name not in ("format", "sections", "config_digest")}

@@ -16,7 +16,7 @@ from ..common.knobs import check_knobs, check_names
 from ..data.data_check import report_check
 from ..data.prepared import DividedData
 from ..experiments.device_pool import add_devices, spread, usable_gpus
-from ..training.fingerprint import bind, terms_of
+from ..training.fingerprint import claim_folder, claim_of
 from .fold_runs import FoldRuns
 from .fold_table import write_fold_table
 from .parent_run import ParentRun
@@ -61,10 +61,10 @@ def cross_validate(
         if len(split.folds) < 2:
             raise InputError("the split has one fold; set --split grouped, which cuts all images anew")
         runs.remember(split, range(len(split.folds)))
-        terms = runs.folder / "training.json"
-        if not terms.is_file() and any(map(runs.is_done, range(len(split.folds)))):
+        claim_file = runs.folder / "training.json"
+        if not claim_file.is_file() and any(map(runs.is_done, range(len(split.folds)))):
             raise InputError(f"{runs.folder} has folds of an earlier version, maybe others; give another --output_dir")
-        bind(terms, terms_of(config))
+        claim_folder(claim_file, claim_of(config))
         report_check(report, data.leaks, runs.folder / "data_check.json")
         wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
         todo = [fold for fold in wanted if not runs.is_done(fold)]

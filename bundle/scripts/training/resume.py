@@ -19,7 +19,7 @@ from ..common.active_config import calling_parser
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
 from ..common.locks import lock_folder
-from .fingerprint import differences
+from .fingerprint import differences, is_comparable
 
 __all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished"]
 
@@ -45,24 +45,24 @@ class Unfinished:
 
 
 def find_unfinished(
-    output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: bool
+    output_dir: str, run_prefix: str, fingerprint: Mapping[str, Any], resume: bool
 ) -> Unfinished | None:
-    """The training to go on with: the last of the same recipe that was cut off.
+    """The training to go on with: the last of the same fingerprint that was cut off.
 
     From here on this process has ``ckpt_dir``, if it is there, for itself, until the training ends.
 
     Args:
         output_dir: folder of the runs.
         run_prefix: what their names begin with; a ``run_name`` that was given is looked for instead.
-        recipe: of :py:func:`.fingerprint.recipe_of`.
+        fingerprint: of :py:func:`.fingerprint.fingerprint_of`.
         resume: False leaves those that were cut off aside, from then on.
 
     Raises:
         InputError: if another training is at ``ckpt_dir``; if trainings into it were cut off and have checkpoints, but
-            none is of this recipe: it names what differs; if the name that was given is that of a training which is
+            none has this fingerprint: it names what differs; if the name that was given is that of a training which is
             finished.
     """
-    found = _find(output_dir, run_prefix, recipe, resume) if idist.get_rank() == 0 else ""
+    found = _find(output_dir, run_prefix, fingerprint, resume) if idist.get_rank() == 0 else ""
     if idist.get_world_size() > 1:  # the others would meet the lock of the first
         found = str(idist.broadcast(found, src=0, safe_mode=True))
     if not found:
@@ -75,31 +75,31 @@ def find_unfinished(
     return Unfinished(found, state, read_json(folder / _FILE)["batch_size"])
 
 
-def _find(output_dir: str, run_prefix: str, recipe: Mapping[str, Any], resume: bool) -> str:
+def _find(output_dir: str, run_prefix: str, fingerprint: Mapping[str, Any], resume: bool) -> str:
     """Name of the run, or ""."""
-    if Path(recipe["ckpt_dir"]).is_dir():  # else it is made when the training begins
-        _hold(Path(recipe["ckpt_dir"]))
+    if Path(fingerprint["ckpt_dir"]).is_dir():  # else it is made when the training begins
+        _hold(Path(fingerprint["ckpt_dir"]))
     given = _given_name()
     pattern = f"{glob.escape(run_prefix)}_*" if given is None else glob.escape(given)
     paths = sorted(Path(output_dir).glob(f"{pattern}/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
     runs = {path: run for path in paths if (run := _read(path)) is not None}
     cut_off = {
-        path: run["recipe"]
+        path: _fingerprint_in(run)
         for path, run in runs.items()
-        if run["status"] == "running" and (given or run["recipe"]["ckpt_dir"] == recipe["ckpt_dir"])
+        if run["status"] == "running" and (given or _fingerprint_in(run)["ckpt_dir"] == fingerprint["ckpt_dir"])
     }
-    same = [path for path, begun in cut_off.items() if begun == recipe]
+    same = [path for path, begun in cut_off.items() if begun == fingerprint]
     if resume and same:
         return same[-1].parent.name
     if given and runs:
         (path,) = runs
         if resume and path in cut_off:
-            raise InputError(_is_another(path.parent, cut_off[path], recipe))
+            raise InputError(_is_another(path.parent, cut_off[path], fingerprint))
         raise InputError(f"run_name {given} is that of a training which is there, {path.parent}; give another name")
     would_be_lost = [path for path in cut_off if has_checkpoint(path.parent)]
     if resume and would_be_lost:
         last = would_be_lost[-1]
-        raise InputError(_is_another(last.parent, cut_off[last], recipe))
+        raise InputError(_is_another(last.parent, cut_off[last], fingerprint))
     for path in cut_off:
         write_json(path, {**runs[path], "status": "left"})
     return ""
@@ -118,16 +118,22 @@ def _read(path: Path) -> dict[str, Any] | None:
     except InputError as error:
         _logger.warning(f"{path.parent} is passed over: {error}")
         return None
-    whole = run.keys() >= {"status", "recipe", "batch_size"} and isinstance(run["recipe"], dict)
-    return run if whole and "ckpt_dir" in run["recipe"] else None
+    is_whole = run.keys() >= {"status", "batch_size"} and "ckpt_dir" in _fingerprint_in(run)
+    return run if is_whole else None
 
 
-def begin_run(folder: str, recipe: Mapping[str, Any], batch_size: int) -> None:
+def _fingerprint_in(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The fingerprint of a run. Earlier versions of the bundle called it a recipe."""
+    fingerprint = run.get("fingerprint", run.get("recipe"))
+    return fingerprint if isinstance(fingerprint, dict) else {}
+
+
+def begin_run(folder: str, fingerprint: Mapping[str, Any], batch_size: int) -> None:
     """Note in a run's folder that a training is at it, until it is finished or cut off. The first process does.
 
     Args:
         folder: of the run.
-        recipe: of :py:func:`.fingerprint.recipe_of`.
+        fingerprint: of :py:func:`.fingerprint.fingerprint_of`.
         batch_size: as memory allows it.
 
     Raises:
@@ -135,10 +141,10 @@ def begin_run(folder: str, recipe: Mapping[str, Any], batch_size: int) -> None:
     """
     if idist.get_rank() > 0:
         return
-    _hold(Path(recipe["ckpt_dir"]))
+    _hold(Path(fingerprint["ckpt_dir"]))
     for partial in Path(folder).glob(".*.pt"):  # of a checkpoint that was being written when the training was cut off
         partial.unlink()
-    write_json(Path(folder) / _FILE, {"status": "running", "recipe": dict(recipe), "batch_size": batch_size})
+    write_json(Path(folder) / _FILE, {"status": "running", "fingerprint": dict(fingerprint), "batch_size": batch_size})
 
 
 def finish_run(folder: str) -> None:
@@ -169,6 +175,11 @@ def _let_go() -> None:
 
 
 def _is_another(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if not is_comparable(begun, now):
+        return (
+            f"{folder} was cut off by an earlier version of the bundle and cannot go on; set --resume false to leave "
+            "it and begin anew, or finish it with the version that began it"
+        )
     return (
         f"{folder} was cut off, and this training is another: {differences(begun, now)}. Set it as it was to go on "
         "with that one, or set --resume false to leave it and begin anew"
