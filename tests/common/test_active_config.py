@@ -7,7 +7,6 @@ from monai.bundle import ConfigParser
 
 from scripts.common.active_config import calling_parser
 
-
 TARGET = {"_target_": "scripts.common.active_config.calling_parser"}
 
 

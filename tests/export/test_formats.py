@@ -23,7 +23,6 @@ from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.common.errors import InputError
 from scripts.common.files import file_digest
 from scripts.export import formats as module
-from scripts.export.__main__ import main
 from scripts.export.formats import ImageToMask, export
 from scripts.image_io.readers import ImageFileReader
 from scripts.networks.qtseg import QTSeg
@@ -133,7 +132,7 @@ def test_a_model_with_weights_beyond_half_precision_is_not_halved(tmp_path):
         export(tmp_path, tmp_path, ["zip"], half=True)
 
 
-def test_what_differs_is_refused(trained, tmp_path, monkeypatch, capsys):
+def test_what_differs_is_refused(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_CLOSE", -1.0)
     with pytest.raises(InputError, match="model.ts gives logits that differ by up to .* from PyTorch's; do not use it"):
         export(trained.ckpt_dir, tmp_path, ["torchscript"])
@@ -141,6 +140,3 @@ def test_what_differs_is_refused(trained, tmp_path, monkeypatch, capsys):
         export(trained.ckpt_dir, tmp_path, ["tensorrt"])
     with pytest.raises(InputError, match="--half is of the zip alone, and formats are torchscript; add zip"):
         export(trained.ckpt_dir, tmp_path, ["torchscript"], half=True)
-    with pytest.raises(SystemExit):
-        main(["--ckpt_dir", str(tmp_path / "none"), "--output_dir", str(tmp_path), "--formats", "zip"])
-    assert "error: " in capsys.readouterr().err

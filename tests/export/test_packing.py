@@ -9,7 +9,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+from scripts.common.files import file_digest
 from scripts.export.formats import export
+from scripts.export.packing import pack
 from workflows import run_command
 
 
@@ -36,3 +38,29 @@ def test_a_zip_runs_elsewhere_and_names_no_patient(trained, blobs, tmp_path):
     done = run_command(*inferring, "--output_dir", str(tmp_path / "masks"), cwd=bundle)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "masks" / "case 01.png").is_file()
+
+
+def test_groups_keep_together_and_hide_their_names(trained, tmp_path):
+    settings = {**trained.settings, "sha256": file_digest(trained.ckpt_dir / "model.pt"), "group": "p[0-9]+"}
+    parts = [("train", "Jane"), ("test", "Joan"), ("train", "Jane")]
+    images = {f"{i}.png": {"part": part, "group": group, "digest": f"d{i}"} for i, (part, group) in enumerate(parts)}
+    shutil.copy(trained.ckpt_dir / "model.pt", tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({**settings, "images": images}))
+    pack(tmp_path, tmp_path / "model.pt", str(tmp_path / "qtseg.zip"))
+    with zipfile.ZipFile(tmp_path / "qtseg.zip") as archive:
+        packed = json.loads(archive.read("qtseg/models/model.json"))
+        names = archive.namelist()
+    kept = list(packed["images"].values())
+    assert [(image["part"], image["digest"]) for image in kept] == [("train", "d0"), ("test", "d1"), ("train", "d2")]
+    assert kept[0]["group"] == kept[2]["group"] != kept[1]["group"] and "J" not in json.dumps(packed["images"])
+    assert packed["group"] is packed["dataset_dir"] is packed["split"] is None and packed["leaks"] == []
+    assert {"qtseg/LICENSE", "qtseg/configs/inference.json", "qtseg/scripts/export/packing.py"} <= set(names)
+    assert len(names) == len(set(names)) and not any("__pycache__" in name for name in names)
+
+
+def test_weights_without_settings_are_packed_alone(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    pack(tmp_path, tmp_path / "model.pt", str(tmp_path / "qtseg.zip"))
+    with zipfile.ZipFile(tmp_path / "qtseg.zip") as archive:
+        assert archive.read("qtseg/models/model.pt") == b"weights"
+        assert "qtseg/models/model.json" not in archive.namelist()
