@@ -76,7 +76,7 @@ def test_a_network_without_statistics_is_guarded_too():
 
 def test_an_epoch_without_a_finite_step_has_no_mean():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("test_guards.PATHS", PATHS[:2])
+        patch.setattr(f"{__name__}.PATHS", PATHS[:2])
         trainer = train(network(), {0, 1})
     assert math.isnan(trainer.state.metrics["loss"])
 
@@ -89,7 +89,7 @@ def test_a_training_that_goes_on_keeps_the_statistics_it_goes_on_with():
             engine.add_event_handler(Events.STARTED, lambda: found[1].running_mean.fill_(5.0))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("test_guards.PATHS", PATHS[:1])
+        patch.setattr(f"{__name__}.PATHS", PATHS[:1])
         train(found, {0}, handlers=[Loads()])
     assert found[1].running_mean.tolist() == [5.0, 5.0]
 
@@ -105,7 +105,7 @@ class FiniteOnce(DiceCELoss):
 
 
 def test_a_training_survives_an_epoch_without_a_finite_step(blobs, tmp_path):
-    train_small(tmp_path, blobs, max_epochs=3, **{"train#loss#_target_": "test_guards.FiniteOnce"})  # a step an epoch
+    train_small(tmp_path, blobs, max_epochs=3, **{"train#loss#_target_": f"{__name__}.FiniteOnce"})  # a step an epoch
     with open(tmp_path / "models" / "curves.csv") as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
     assert math.isfinite(losses[0]) and all(map(math.isnan, losses[1:])) and len(losses) == 3
