@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
-from scripts.common.distributed import share_statistics
 from scripts.evaluation.scores import read_scores
 from scripts.networks.qtseg import QTSeg
 from trainings import arguments, kill_one, launcher, read_until, started
@@ -93,16 +91,6 @@ def test_three_processes_evaluate_as_one(trained, blobs, tmp_path):
     assert len(read_scores(tmp_path / "1" / "evaluation")) == 11  # which three do not divide: each is scored once
     for name in ("scores.csv", "summary.json", "calibration.json"):
         assert three[name] == one[name], name
-
-
-def test_statistics_of_batches_are_shared_between_gpus_only():
-    for device, kind in (("cpu", nn.BatchNorm2d), ("cuda", nn.SyncBatchNorm)):
-        network = QTSeg(3, 2)
-        names = list(network.state_dict())
-        shared = share_statistics(network, torch.device(device))
-        layers = [module for module in shared.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        assert shared is network and list(shared.state_dict()) == names
-        assert layers and all(type(layer) is kind for layer in layers)
 
 
 def test_a_process_that_dies_ends_the_training_and_is_named(blobs, tmp_path):

@@ -169,3 +169,13 @@ def kill_one(job: subprocess.Popen) -> tuple[float, str]:
     assert f"Signal 9 (SIGKILL) received by PID {victim.pid}" in told, told[-3000:]
     assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in ranks)
     return seconds, told
+
+
+def cut_off(folder: Path, data: Path, after: str, number: int, **knobs: Any) -> int:
+    """Start a training, send it and its workers a signal once it has printed something, and return its status."""
+    with started(arguments(folder, data, **knobs)) as process:
+        read_until(process, after)
+        time.sleep(0.1)  # within the next epoch
+        os.killpg(process.pid, number)
+        process.communicate()
+    return process.returncode

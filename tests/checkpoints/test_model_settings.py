@@ -7,7 +7,6 @@ import json
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.checkpoints.model_folder import keep_previous_model
 from scripts.checkpoints.model_schema import FIELDS, PUBLISHED, check_as_trained
 from scripts.checkpoints.model_settings import read_settings, settings_of_checkpoint
 from scripts.common.errors import InputError
@@ -53,20 +52,6 @@ def test_the_record_of_images_of_earlier_versions_is_used_where_it_holds(tmp_pat
         found = read_settings(tmp_path)
         assert (found["start_is_known"], found["images"]) == (known, kept)
     assert [record.message for record in caplog.records if "that knew images by converted colors" in record.message]
-
-
-def test_the_model_of_an_earlier_training_is_kept(tmp_path):
-    keep_previous_model(tmp_path / "nothing yet")
-    for round_ in ("first", "second"):
-        for suffix in ("pt", "json"):
-            (tmp_path / f"model.{suffix}").write_text(f"{round_} {suffix}")
-        keep_previous_model(tmp_path)
-        assert (tmp_path / "model.previous.pt").read_text() == f"{round_} pt"
-        assert (tmp_path / "model.previous.json").read_text() == f"{round_} json"
-        assert (tmp_path / "model.pt").is_file()  # until the new training has a better one
-    (tmp_path / "model.json").unlink()
-    keep_previous_model(tmp_path)
-    assert not (tmp_path / "model.previous.json").exists()
 
 
 def save(folder, name: str, **settings) -> str:

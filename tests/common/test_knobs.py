@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ignite.distributed as idist
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.common.distributed import check_processes
 from scripts.common.errors import InputError
 from scripts.common.knobs import check_batch, check_knobs, image_size, switch
 from workflows import BUNDLE
@@ -150,11 +148,3 @@ def test_names_that_are_used_pass():
 def test_a_knob_that_is_misspelled_or_of_another_config_is_refused_rather_than_ignored(configs, name, cure):
     with pytest.raises(InputError, match=f"{name} is no knob of this config and would have no effect; {cure}"):
         names_checked(*configs, **{name: 3})
-
-
-def test_each_process_has_an_image(monkeypatch):
-    check_processes(["a"], "to score")
-    monkeypatch.setattr(idist, "get_world_size", lambda: 3)
-    check_processes("abc", "to score")
-    with pytest.raises(InputError, match=r"3 processes share 2 image\(s\) to score; start 2 processes or fewer"):
-        check_processes("ab", "to score")

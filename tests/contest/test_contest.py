@@ -200,17 +200,6 @@ def test_what_trained_and_what_was_timed_may_be_two_machines(held, blobs, tmp_pa
     assert len([line for line in text.splitlines() if line.startswith("| paper |") and line.endswith(" | 1.25 |")]) == 2
 
 
-def test_hours_add_up_over_interruptions(tmp_path):
-    runs = ScoredRuns(tmp_path, "train.json", {}, "settings.json")
-    (tmp_path / "run").mkdir()
-    assert runs.hours("run") == 0
-    for _ in range(2):
-        with pytest.raises(ValueError), runs._timed("run"):
-            time.sleep(0.1)
-            raise ValueError
-    assert 0.2 <= 3600 * runs.hours("run") < 2
-
-
 def test_an_overlay_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="networks/none.json is not there; the networks are attention_unet, "):
         Contestant("paper", "none").overlays(CONFIGS)

@@ -21,7 +21,6 @@ import pytest
 import images
 from scripts.cross_validation.__main__ import main
 from scripts.cross_validation.fold_runs import FoldRuns
-from scripts.cross_validation.fold_table import write_fold_table
 from workflows import BUNDLE, CONFIGS
 
 SMALL = ("--num_folds", "2", "--spatial_size", "[32,32]", "--batch_size", "4", "--max_epochs", "2")
@@ -239,17 +238,6 @@ def test_the_environment_names_one_place_for_all_runs(validated, blobs, tmp_path
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'elsewhere.db'}")
     (parent,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
     assert parent.info.status == "FINISHED" and (folder / ".parent_run").read_text() == parent.info.run_id
-
-
-def test_the_table_of_one_fold_alone(validated, tmp_path):
-    text, means = write_fold_table(tmp_path, {1: validated.folder / "fold_1" / "evaluation"})
-    assert "| 1 |" in text and "| 0 |" not in text
-    assert means["dice"] == pytest.approx(validated.table["folds"]["1"]["scores"]["dice"]["mean"])
-    assert json.loads((tmp_path / "folds.json").read_text())["all"]["scores"]["dice"]["sd_of_folds"] is None
-    assert "had a part in training" not in text
-    scores = shutil.copytree(validated.folder / "fold_1" / "evaluation", tmp_path / "seen") / "scores.csv"
-    scores.write_text(scores.read_text().replace(",no,", ",yes,", 1))
-    assert "\n1 of the images had a part in training too" in write_fold_table(tmp_path, {1: tmp_path / "seen"})[0]
 
 
 def test_an_official_split_is_not_cross_validated(tmp_path, blobs, capsys):

@@ -14,6 +14,7 @@ from scripts.data.data_check import check_data, report_check
 from scripts.data.splits.leaks import find_leaks
 from scripts.data.splits.split import Fold, Split
 from scripts.data.survey import Facts
+from workflows import run
 
 
 def facts(name: str, **changes: Any) -> Facts:
@@ -140,27 +141,10 @@ def test_detail_is_worth_a_comparison_where_objects_are_small(objects, size, fit
         assert check(found, tmp_path, **settings, **others)["worth_comparing"] == {}
 
 
-def split_of(folds: list[Fold], groups: str, names: str = "abcde") -> Split:
-    return Split(folds, list(groups), [f"images/{name}.png" for name in names])
-
-
-def test_leaks_are_images_that_belong_together_in_two_parts_of_a_fold():
-    folds = [Fold([0, 1], [2], [3]), Fold([2, 3], [1], [0]), Fold([0, 3], [1, 2], [1, 2])]
-    pairs = [(0, 1, 0.99), (2, 3, 1.0), (0, 4, 1.0)]
-    leaks = find_leaks(pairs, split_of(folds, "abcde"))
-    assert [(leak["fold"], leak["num_groups"]) for leak in leaks] == [(0, 1), (1, 1), (2, 2)]
-    assert leaks[0]["groups"] == [{"validate": "images/c.png", "test": "images/d.png"}]
-    assert leaks[2]["groups"] == [
-        {"train": "images/a.png", "test": "images/b.png"}, {"train": "images/d.png", "test": "images/c.png"}
-    ]
-    (leak,) = find_leaks([], split_of([Fold([0, 1], [2], [3]), Fold([0, 1], [4], [2, 3])], "ppqqr"))
-    assert (leak["fold"], leak["groups"]) == (0, [{"validate": "images/c.png", "test": "images/d.png"}])
-
-
 def test_the_report_is_told(tmp_path, caplog):
     report = check([*GOOD, facts("bad", low=7, high=7)], tmp_path)
     with caplog.at_level(logging.INFO, logger="qtseg"):
-        leaks = find_leaks([(0, 1, 0.99)], split_of([Fold([0], [1], [1])], "ab", "ab"))
+        leaks = find_leaks([(0, 1, 0.99)], Split([Fold([0], [1], [1])], ["a", "b"], ["images/a.png", "images/b.png"]))
         report_check(report, leaks, tmp_path / "check.json")
     for text in (
         "41 images of 200 x 100 to 200 x 100 pixels",
@@ -181,3 +165,11 @@ def test_no_other_settings_are_advised_where_a_model_is_scored(tmp_path, caplog)
         with caplog.at_level("INFO", logger="qtseg"):
             report_check(report, [], tmp_path / "data_check.json")
         assert bool(report["suggestions"]) == ("would suit this data" in caplog.text) == training
+
+
+def test_data_is_checked_without_training(blobs, tmp_path, capsys):
+    run("train", "check", run_id="checking", dataset_dir=str(blobs), output_dir=str(tmp_path))
+    (report,) = tmp_path.glob("check_*/data_check.json")
+    assert json.loads(report.read_text())["num_images"] == 11
+    assert "would suit this data: --spatial_size" in capsys.readouterr().out
+    assert not (tmp_path / "mlruns.db").exists()

@@ -8,8 +8,6 @@ import json
 import logging
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -25,12 +23,11 @@ from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.common.errors import InputError
 from scripts.common.files import file_digest
 from scripts.export import formats as module
-from scripts.export.__main__ import main
 from scripts.export.formats import ImageToMask, export
 from scripts.image_io.readers import ImageFileReader
 from scripts.networks.qtseg import QTSeg
 from scripts.transforms.intensity import MinMax
-from workflows import BUNDLE, run, run_command
+from workflows import BUNDLE, run
 
 
 @pytest.fixture(scope="module")
@@ -109,31 +106,6 @@ def test_colors_are_converted_as_the_reader_does(tmp_path):
     assert np.abs(seen[0][0].permute(1, 2, 0).numpy() - converted).max() <= 1  # rounding of halves
 
 
-def test_a_zip_runs_elsewhere_and_names_no_patient(trained, blobs, tmp_path):
-    ckpt_dir = Path(shutil.copytree(trained.ckpt_dir, tmp_path / "models"))
-    (ckpt_dir / "model.json").write_text(json.dumps({**trained.settings, "layout": "dsb2018"}))
-    (path,) = export(ckpt_dir, tmp_path, ["zip"])
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(tmp_path / "elsewhere")
-    bundle = tmp_path / "elsewhere" / "qtseg"
-    text = (bundle / "models" / "model.json").read_text()
-    assert "case" not in text and str(blobs) not in text
-    settings = json.loads(text)
-    assert settings["layout"] == "folder"  # as whoever gets it has other images
-    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    assert "eval_metrics" not in metadata and "2018" not in metadata["data_source"]  # of the model of nuclei
-    again = ("scripts.export", "--formats", "zip", "--ckpt_dir", "models", "--output_dir", str(tmp_path / "again"))
-    done = subprocess.run([sys.executable, "-m", *again], cwd=bundle, capture_output=True, text=True)
-    assert done.returncode == 0 and (tmp_path / "again" / "qtseg.zip").is_file(), done.stderr
-    digests = {image["digest"]: image["part"] for image in settings["images"].values()}
-    assert digests == {image["digest"]: image["part"] for image in trained.settings["images"].values()}
-    image = str(blobs / "images" / "case 01.png")
-    inferring = ("run", "inferring", "--config_file", "configs/inference.json", "--dataset_dir", image)
-    done = run_command(*inferring, "--output_dir", str(tmp_path / "masks"), cwd=bundle)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "masks" / "case 01.png").is_file()
-
-
 def test_a_model_is_packed_in_half_of_its_size(trained, blobs, tmp_path):
     (path,) = export(trained.ckpt_dir, tmp_path, ["zip"], half=True)
     with zipfile.ZipFile(path) as archive:
@@ -160,7 +132,7 @@ def test_a_model_with_weights_beyond_half_precision_is_not_halved(tmp_path):
         export(tmp_path, tmp_path, ["zip"], half=True)
 
 
-def test_what_differs_is_refused(trained, tmp_path, monkeypatch, capsys):
+def test_what_differs_is_refused(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_CLOSE", -1.0)
     with pytest.raises(InputError, match="model.ts gives logits that differ by up to .* from PyTorch's; do not use it"):
         export(trained.ckpt_dir, tmp_path, ["torchscript"])
@@ -168,6 +140,3 @@ def test_what_differs_is_refused(trained, tmp_path, monkeypatch, capsys):
         export(trained.ckpt_dir, tmp_path, ["tensorrt"])
     with pytest.raises(InputError, match="--half is of the zip alone, and formats are torchscript; add zip"):
         export(trained.ckpt_dir, tmp_path, ["torchscript"], half=True)
-    with pytest.raises(SystemExit):
-        main(["--ckpt_dir", str(tmp_path / "none"), "--output_dir", str(tmp_path), "--formats", "zip"])
-    assert "error: " in capsys.readouterr().err

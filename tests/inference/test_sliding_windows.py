@@ -20,7 +20,7 @@ from scripts.common.knobs import check_knobs
 from scripts.evaluation.scores import read_scores
 from scripts.inference.sliding_windows import Slices, SlidingWindows
 from scripts.transforms.discretize import label_ids
-from scripts.transforms.intensity import FullScale, Stretchd
+from scripts.transforms.intensity import FullScale
 from workflows import BUNDLE, run, train_small
 
 
@@ -56,16 +56,6 @@ def test_no_more_rows_than_a_window_has_are_held(network):
     assert sum(heights) == 500 and max(heights) == 64
 
 
-def test_a_whole_image_is_stretched():
-    image = torch.tensor([[[10, 20], [30, 50]]], dtype=torch.uint8)
-    for each in (image, image.float() * 100):
-        stretched = Stretchd("image")({"image": each})["image"]
-        assert stretched.dtype == (torch.uint8 if each is image else torch.float32)
-        torch.testing.assert_close(stretched.float(), torch.tensor([[[0.0, 64], [128, 255]]]), rtol=0, atol=0.51)
-    assert not Stretchd("image")({"image": torch.full((3, 4, 4), 7, dtype=torch.uint8)})["image"].any()
-    assert FullScale()(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
-
-
 def test_slices_of_a_volume_are_seen_as_images(network):
     volume = torch.randint(0, 256, (1, 3, 70, 50, 5), dtype=torch.uint8)
     windows = SlidingWindows((64, 32))
@@ -74,9 +64,6 @@ def test_slices_of_a_volume_are_seen_as_images(network):
     for k in range(5):
         torch.testing.assert_close(found[..., k], windows(volume[..., k], network))
     assert torch.equal(Slices(windows, batch_size=2)(volume[..., 0], network), windows(volume[..., 0], network))
-    stretched = Stretchd("image")({"image": volume[0] // 2})["image"]
-    for k in range(5):
-        assert torch.equal(stretched[..., k], Stretchd("image")({"image": volume[0, ..., k] // 2})["image"])
 
 
 def test_wrong_values():

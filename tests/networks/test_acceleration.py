@@ -12,40 +12,16 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from awake import wake
+from awake import trained_on_noise
 from scripts.common.errors import InputError
 from scripts.networks.acceleration import compile_network, freeze_script, speed_up
-from scripts.networks.folding import fold_batch_norm
 from scripts.networks.qtseg import QTSeg
 from workflows import BUNDLE
 
 
 @pytest.fixture()
 def trained() -> QTSeg:
-    """A network whose batch normalization has seen batches."""
-    torch.manual_seed(0)
-    network = QTSeg(3, 2, features=8, num_heads=2, mlp_dim=32, depths=(1, 1, 1), refine=True)
-    wake(network)
-    for _ in range(3):
-        network(torch.rand(4, 3, 64, 64) * 2 - 1)
-    return network.eval()
-
-
-@torch.no_grad()
-def test_folding_keeps_the_logits(trained):
-    folded, image = copy.deepcopy(trained), torch.rand(2, 3, 64, 96) * 2 - 1
-    fold_batch_norm(folded)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    torch.testing.assert_close(folded(image), trained(image), atol=1e-4, rtol=1e-4)
-    once = {key: value.clone() for key, value in folded.state_dict().items()}
-    fold_batch_norm(folded)  # again, as a second evaluation in one process does
-    for key, value in folded.state_dict().items():
-        assert torch.equal(value, once[key]), key
-
-
-def test_a_network_in_training_is_not_folded(trained):
-    with pytest.raises(ValueError, match=r"call eval\(\)"):
-        fold_batch_norm(trained.train())
+    return trained_on_noise()
 
 
 @torch.no_grad()

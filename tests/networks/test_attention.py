@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from scripts.networks.attention import ChannelAttention, CrossAttention, SpatialAttention
-from scripts.networks.positions import FourierPositions
 
 # Shapes: (B, H*W, C) features.
 
@@ -87,25 +86,12 @@ def test_channel_attention_keeps_its_affinity_out_of_half_precision(autocast, sc
     assert (wrong - weights).abs().max() > 0.5  # what half precision would have given
 
 
-def test_positions_depend_on_size_only():
-    torch.manual_seed(0)
-    positions = FourierPositions(8)
-    encoded = positions(torch.zeros(3, 8, 4, 6))
-    assert encoded.shape == (1, 24, 8)
-    torch.testing.assert_close(encoded, positions(torch.randn(1, 8, 4, 6)))
-    x, y = (2 + 0.5) / 6, (1 + 0.5) / 4  # the center of row 1, column 2
-    phase = 2 * math.pi * (2 * torch.tensor([x, y]) - 1) @ positions.frequencies
-    torch.testing.assert_close(encoded[0, 1 * 6 + 2], torch.cat([phase.sin(), phase.cos()]))
-    assert "frequencies" in positions.state_dict()
-
-
 @pytest.mark.parametrize(
     "build, message",
     [
         (lambda: CrossAttention(15, 1), "multiple of 2.*got 15; use 16"),
         (lambda: CrossAttention(0, 1), "channels must be at least 1: got 0"),
         (lambda: CrossAttention(16, 3), "num_heads=3 and 16 // 2 = 8; use num_heads=2"),
-        (lambda: FourierPositions(7), "multiple of 2.*got 7; use 8"),
     ],
 )
 def test_bad_settings(build, message):

@@ -78,20 +78,6 @@ def test_every_parameter_learns(built):
             assert parameter.grad.abs().max() > 0, name
 
 
-def test_more_pieces_do_not_make_more_gradients_as_large_as_the_whole():
-    def count(result: torch.Tensor) -> int:
-        with torch.profiler.profile() as profile:
-            result.sum().backward()
-        calls = {event.key: event.count for event in profile.key_averages()}
-        return sum(calls.get(f"aten::{name}_backward", 0) for name in ("slice", "select"))
-
-    x = torch.rand(2, 2, requires_grad=True)
-    assert count(x[0] + x[:1, 1]) > 0  # it counts
-    network = QTSeg(3, 2, **SMALL, depths=(1, 1, 1), detail=True)
-    # 1 piece; 16
-    assert count(network(torch.rand(1, 3, 128, 128))) == count(network(torch.rand(2, 3, 512, 512)))
-
-
 def test_torchscript(built):
     network, image, _ = built
     network.eval()
@@ -173,34 +159,3 @@ def test_other_sizes_name_the_size_to_pad_to(size):
 def test_bad_settings_name_the_values_and_the_cure(arguments, settings, message):
     with pytest.raises(ValueError, match=message):
         QTSeg(*arguments, **settings)
-
-
-@torch.no_grad()
-def test_a_refinement_starts_as_none():
-    torch.manual_seed(0)
-    plain, refined = QTSeg(3, 2, **SMALL).eval(), QTSeg(3, 2, **SMALL, refine=True).eval()
-    refined.load_state_dict(plain.state_dict(), strict=False)
-    image = torch.rand(1, 3, 64, 64) * 2 - 1
-    assert torch.equal(refined(image), plain(image))
-    wake(refined)
-    assert not torch.equal(refined(image), plain(image))
-
-
-@torch.no_grad()
-def test_a_refinement_looks_at_every_pixel():
-    refinement = QTSeg(3, 2, **SMALL, refine=True).eval().refinement
-    assert refinement is not None
-    refinement.correct.reset_parameters()
-    image, logits = torch.rand(1, 3, 48, 48) * 2 - 1, torch.rand(1, 2, 48, 48)
-    moved = refinement(*(each.roll((1, 1), dims=(2, 3)) for each in (image, logits)))
-    inside = (slice(None), slice(None), slice(8, 40), slice(8, 40))
-    # whatever looked at every other pixel would see others now
-    torch.testing.assert_close(moved[inside], refinement(image, logits).roll((1, 1), dims=(2, 3))[inside])
-
-
-def test_initialization_is_as_published():
-    torch.manual_seed(0)
-    decoder = QTSeg(3, 50).decoder
-    assert decoder.tokens.std().item() == pytest.approx(1, abs=0.02)
-    gammas = [p for name, p in decoder.named_parameters() if name.endswith("gamma")]
-    assert len(gammas) == 6 and all(gamma.item() == 0 for gamma in gammas)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import mlflow
 import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from monai.bundle import ConfigParser
 from PIL import Image
 
 from scripts.image_io.pictures import PALETTE
 from scripts.tracking.mlflow_handlers import RunTracker, ValidationTracker
-from scripts.tracking.mlflow_setup import sqlite_uri, tracked_at
-from scripts.tracking.run_folder import make_run_dir, write_executed_config
+from scripts.tracking.mlflow_setup import sqlite_uri
 
 
 @pytest.fixture
@@ -89,55 +84,3 @@ def test_examples_are_shrunk_in_pictures_and_have_sizes_of_their_own(store, tmp_
     assert pixels.shape == ((512 + 4) + (64 + 4) + (1 + 4), 3 * (512 + 4), 3)
     assert pixels[255, 304].tolist() == [0, 0, 0] and pixels[256, 304].tolist() == PALETTE[2].tolist()
     assert (pixels[:512, 3 * (300 + 4) :] == 255).all()
-
-
-def test_the_executed_config_holds_what_was_set_from_outside(tmp_path):
-    path = Path(make_run_dir(tmp_path / "new", "run")) / "executed.json"
-    target = {"_target_": "scripts.tracking.run_folder.write_executed_config", "path": str(path)}
-    parser = ConfigParser({"max_epochs": 350, "double": "$2 * @max_epochs", "executed": target})
-    parser["max_epochs"] = 3
-    parser["callable"] = print  # what Python code may set, and JSON cannot hold
-    parser.parse()
-    assert parser.get_parsed_content("executed") == str(path)
-    written = json.loads(path.read_text())
-    assert written["max_epochs"] == 3 and written["double"] == "$2 * @max_epochs" and "print" in written["callable"]
-
-
-def test_the_executed_config_needs_a_config(tmp_path):
-    with pytest.raises(RuntimeError, match="no MONAI bundle config"):
-        write_executed_config(tmp_path / "x.json")
-
-
-def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
-    folder = tmp_path / "100% mine, ünd blanks"
-    folder.mkdir()
-    uri = sqlite_uri(folder / "mlruns.db")
-
-    def killed(source, target):
-        assert target == folder / "mlruns.db"
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
-        cut.setattr(Path, "rename", killed)
-        with tracked_at(uri):
-            pass
-    assert list(folder.iterdir()) == []
-    for _ in range(2):  # makes it, and leaves it
-        with tracked_at(uri):
-            client = mlflow.MlflowClient(uri)
-            client.get_experiment_by_name("mine") or client.create_experiment("mine")
-    assert [path.name for path in folder.iterdir()] == ["mlruns.db"]
-
-
-def test_folders_are_not_made_twice(tmp_path):
-    folder = tmp_path / "ünd blanks & more"
-    folder.mkdir()
-    RunTracker(sqlite_uri(folder / "mlruns.db"), experiment_name="mine", run_name="a")
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_the_address_that_was_asked_for_is_used(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", sqlite_uri(tmp_path / "another.db"))
-    tracker = RunTracker(sqlite_uri(tmp_path / "mine.db"), experiment_name="mine", run_name="a")
-    tracker.client.create_experiment("mine")
-    assert [path.name for path in tmp_path.glob("*.db")] == ["mine.db"]

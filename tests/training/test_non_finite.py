@@ -6,8 +6,6 @@ import csv
 import logging
 import math
 import re
-import shutil
-from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +16,6 @@ from monai.engines import SupervisedTrainer
 from monai.losses import DiceCELoss
 from torch import nn
 
-from scripts.common.disk_space import check_space
 from scripts.common.errors import InputError
 from scripts.evaluation.metrics import FiniteAverage
 from scripts.training.non_finite import SkipNonFinite
@@ -79,7 +76,7 @@ def test_a_network_without_statistics_is_guarded_too():
 
 def test_an_epoch_without_a_finite_step_has_no_mean():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("test_guards.PATHS", PATHS[:2])
+        patch.setattr(f"{__name__}.PATHS", PATHS[:2])
         trainer = train(network(), {0, 1})
     assert math.isnan(trainer.state.metrics["loss"])
 
@@ -92,7 +89,7 @@ def test_a_training_that_goes_on_keeps_the_statistics_it_goes_on_with():
             engine.add_event_handler(Events.STARTED, lambda: found[1].running_mean.fill_(5.0))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("test_guards.PATHS", PATHS[:1])
+        patch.setattr(f"{__name__}.PATHS", PATHS[:1])
         train(found, {0}, handlers=[Loads()])
     assert found[1].running_mean.tolist() == [5.0, 5.0]
 
@@ -108,7 +105,7 @@ class FiniteOnce(DiceCELoss):
 
 
 def test_a_training_survives_an_epoch_without_a_finite_step(blobs, tmp_path):
-    train_small(tmp_path, blobs, max_epochs=3, **{"train#loss#_target_": "test_guards.FiniteOnce"})  # a step an epoch
+    train_small(tmp_path, blobs, max_epochs=3, **{"train#loss#_target_": f"{__name__}.FiniteOnce"})  # a step an epoch
     with open(tmp_path / "models" / "curves.csv") as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
     assert math.isfinite(losses[0]) and all(map(math.isnan, losses[1:])) and len(losses) == 3
@@ -140,28 +137,6 @@ def test_what_was_skipped_leaves_no_trace():
 def test_three_in_a_row_stop_the_training():
     with pytest.raises(InputError, match="epoch 1, step 4 are not finite; images: /data/d.png; so were those of"):
         train(network(), {1, 2, 3})
-
-
-def test_without_space_nothing_begins(tmp_path, monkeypatch):
-    check_space(nn.Linear(2, 2), output_dir=str(tmp_path / "a"), ckpt_dir=str(tmp_path / "b"))
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(2**30, 2**30 - 2**20, 2**20))
-    with pytest.raises(InputError, match="output_dir .* has 1 MiB free, and a training needs 64; make room, or"):
-        check_space(nn.Linear(2, 2), output_dir=str(tmp_path))
-
-
-@pytest.mark.parametrize("names, knob", [
-    (("train", "check"), "output_dir"), (("train", "evaluate"), "output_dir"), (("train", "evaluate"), "scores_dir"),
-    (("inference",), "output_dir"),
-])
-def test_a_folder_that_cannot_be_written_to_is_one_sentence(names, knob, trained, blobs, tmp_path):
-    (tmp_path / "file").write_text("")
-    folder = tmp_path / "file" / "x"
-    places = {"dataset_dir": str(blobs), "ckpt_dir": str(trained.ckpt_dir), "output_dir": str(tmp_path / "out")}
-    with pytest.raises(RuntimeError) as failure:
-        run(*names, **{**places, knob: str(folder)})
-    (error,) = {str(each) for each in causes(failure.value) if isinstance(each, InputError)}
-    assert error == f"{knob} {folder} cannot be written to (Not a directory); give another"
 
 
 @pytest.mark.parametrize("names, knob, value", [

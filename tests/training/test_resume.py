@@ -4,69 +4,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from scripts.checkpoints.run_checkpoints import newest_checkpoint, write_checkpoint
+from scripts.checkpoints.run_checkpoints import write_checkpoint
 from scripts.common.errors import InputError
-from scripts.tracking.mlflow_setup import sqlite_uri
 from scripts.training import resume
 from scripts.training.resume import Unfinished, begin_run, find_unfinished, finish_run
-from trainings import EPOCHS, arguments, assert_same_end, checkpoints, equal, read_until, started, train
-from workflows import CONFIGS, causes, run_command, train_small
-
-
-def cut_off(folder: Path, data: Path, after: str, number: int, **knobs: Any) -> int:
-    """Start a training, send it and its workers a signal once it has printed something, and return its status."""
-    with started(arguments(folder, data, **knobs)) as process:
-        read_until(process, after)
-        time.sleep(0.1)  # within the next epoch
-        os.killpg(process.pid, number)
-        process.communicate()
-    return process.returncode
-
-
-@pytest.fixture(scope="module")
-def whole(blobs, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("never stopped")
-    train(folder, blobs)
-    return folder
-
-
-@pytest.mark.parametrize(
-    "number, after, status",
-    [(signal.SIGKILL, "epoch   2/3", -9), (signal.SIGTERM, "epoch   1/3", 143)],
-)
-def test_a_training_that_was_cut_off_ends_as_one_that_was_not(number, after, status, whole, blobs, tmp_path):
-    assert cut_off(tmp_path, blobs, after, number, num_workers=2) == status
-    told = train(tmp_path, blobs, num_workers=1)
-    assert "was cut off; going on from epoch" in told and "epoch   1/3" not in told
-    assert_same_end(whole, tmp_path)
-    client = mlflow.MlflowClient(sqlite_uri(tmp_path / "eval" / "mlruns.db"))
-    (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
-    losses = {(each.step, each.value) for each in client.get_metric_history(run.info.run_id, "train_loss")}
-    assert run.info.status == "FINISHED" and len(losses) == EPOCHS  # what was trained twice was the same
-    assert len(list((tmp_path / "eval").glob("train_*"))) == 1
-    (run_file,) = tmp_path.glob("eval/train_*/run.json")
-    assert json.loads(run_file.read_text())["status"] == "finished"
-
-
-def test_the_seed_alone_decides(whole, blobs, tmp_path):
-    train(tmp_path, blobs, num_workers=2, cache_rate=0.0)
-    assert_same_end(whole, tmp_path)
+from trainings import arguments, cut_off
+from workflows import CONFIGS, run_command
 
 
 @pytest.fixture(autouse=True)
@@ -215,65 +170,3 @@ def test_what_a_training_learns_from_is_part_of_it(blobs, tmp_path):
     told = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1 and f"of the images images/{mask.stem}" in told and "is changed, or its mask" in told
     assert "--resume false" in told
-
-
-def test_damaged_checkpoints_are_noticed(tmp_path, caplog):
-    for step in (1, 2, 3):
-        write_checkpoint(tmp_path, {"weight": torch.full((4,), float(step))}, epoch=step, step=step)
-    older, newest = sorted(tmp_path.glob("checkpoint_*.pt"))  # two stay
-    whole = newest.read_bytes()
-    for content in (whole[: len(whole) // 2], whole[:600] + bytes([whole[600] ^ 1]) + whole[601:], b""):
-        newest.write_bytes(content)
-        assert torch.equal(newest_checkpoint(tmp_path)["weight"], torch.full((4,), 2.0))
-        assert f"{newest} is not as it was written (truncated, or altered); the checkpoint before" in caplog.text
-        caplog.clear()
-    older.unlink()
-    assert newest_checkpoint(tmp_path) is None
-    for step in (1, 2):  # from the start again: what was just written is never what goes
-        path = write_checkpoint(tmp_path, {"step": step}, epoch=step, step=step)
-        assert path.is_file() and newest_checkpoint(tmp_path) == {"step": step}
-    assert not newest.exists()
-
-
-def test_a_checkpoint_that_cannot_be_written_costs_none_before(tmp_path, monkeypatch):
-    write_checkpoint(tmp_path, {"step": 1}, epoch=1, step=1)
-
-    def full(content, file):
-        file.write(b"some of it")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_checkpoint(tmp_path, {"step": 2}, epoch=2, step=2)
-    assert list(tmp_path.iterdir()) == list(tmp_path.glob("checkpoint_epoch=1_*.pt"))
-    assert newest_checkpoint(tmp_path) == {"step": 1}
-
-
-def test_a_folder_that_cannot_be_written_to_is_told_before_the_training(blobs, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RuntimeError) as failure:
-        train_small(tmp_path / "file", blobs)
-    (error,) = {str(each) for each in causes(failure.value) if isinstance(each, InputError)}
-    assert "output_dir" in error and "cannot be written to (Not a directory); give another" in error
-
-
-def test_early_stopping(blobs, tmp_path):
-    knobs = {"max_epochs": 30, "early_stopping": 2, "learning_rate": 1e-9}
-    train_small(tmp_path, blobs, **knobs)
-    curves = tmp_path / "models" / "curves.csv"
-    before = curves.read_text()
-    assert 3 <= len(before.splitlines()) < 30
-    (run_file,) = tmp_path.glob("eval/train_*/run.json")
-    run = json.loads(run_file.read_text())
-    assert run["status"] == "finished"
-    run_file.write_text(json.dumps({**run, "status": "running"}))  # as if cut off at the very end
-    train_small(tmp_path, blobs, **knobs)
-    assert curves.read_text() == before and json.loads(run_file.read_text())["status"] == "finished"
-
-
-def test_weights_that_may_change_meanwhile_are_kept_from_the_start(trained, blobs, tmp_path):
-    train_small(tmp_path, blobs, weights=str(trained.ckpt_dir / "model.pt"), max_epochs=2)
-    first, last = checkpoints(tmp_path)
-    start = torch.load(first, weights_only=True)
-    assert start["step"] == 0 and torch.load(last, weights_only=True)["epoch"] == 2
-    assert equal(dict(start["parts"]["network"]), torch.load(trained.ckpt_dir / "model.pt", weights_only=True))

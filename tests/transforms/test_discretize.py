@@ -7,8 +7,9 @@ from __future__ import annotations
 import math
 
 import torch
+from monai.data import MetaTensor
 
-from scripts.transforms.discretize import FULL_SCALE, Decide
+from scripts.transforms.discretize import FULL_SCALE, ArgMaxd, Decide
 
 
 def test_ids_alone():
@@ -31,3 +32,10 @@ def test_probabilities_and_entropy_are_whole_numbers():
 def test_sure_and_unsure():
     kept = Decide(softmax=False, fine=True)(torch.tensor([[1.0, 0.5], [0.0, 0.5]]))
     assert kept[1].tolist() == [0, round(FULL_SCALE / 2)] and kept[2].tolist() == [0, FULL_SCALE]
+
+
+def test_the_class_of_the_highest_score():
+    scores = MetaTensor(torch.tensor([[[0.1, 0.5]], [[0.7, 0.5]], [[0.2, 0.0]]]), affine=torch.eye(4) * 2)
+    chosen = ArgMaxd("pred")({"pred": scores})["pred"]
+    assert chosen.shape == (1, 1, 2) and chosen.flatten().tolist() == [1, 0]
+    assert torch.equal(chosen.affine, scores.affine)  # Invertd and the writers need what is known of the image

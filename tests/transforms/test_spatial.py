@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Padd, SpatialPadd
 
-from scripts.transforms.discretize import ArgMaxd
-from scripts.transforms.intensity import MinMax, MinMaxd
-from scripts.transforms.monai_label import ForMonaiLabeld
+from scripts.transforms.intensity import MinMaxd
 from scripts.transforms.spatial import Fit, Fitd, PadInPlane
 
 
@@ -89,43 +85,6 @@ def test_inverse_enlarges_smoothly():
     assert len(inner.unique()) > 200  # area interpolation would give 30 steps
 
 
-def test_min_max_spans_minus_one_to_one():
-    scaled = MinMax()(ramp(20, 30, channels=3))
-    assert scaled.dtype == torch.float32
-    assert scaled.min() == -1 and scaled.max() == 1
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_min_max_leaves_its_input_alone(dtype):
-    image = ramp(20, 30).to(dtype)
-    before = image.clone()
-    MinMax()(image)
-    assert torch.equal(image, before)
-
-
-def test_min_max_takes_the_channels_together():
-    image = torch.stack([torch.full((4, 4), 0.0), torch.full((4, 4), 50.0), torch.full((4, 4), 200.0)])
-    assert MinMax()(image)[:, 0, 0].tolist() == [-1.0, -0.5, 1.0]
-
-
-@pytest.mark.parametrize("value", [0, 17, 255])
-def test_min_max_of_a_constant_image_is_minus_one(value):
-    assert (MinMax()(torch.full((3, 4, 4), value, dtype=torch.uint8)) == -1).all()
-
-
-def test_min_max_dictionary_touches_its_keys_only():
-    data = {"image": ramp(8, 8), "label": ramp(8, 8)}
-    scaled = MinMaxd("image")(data)
-    assert scaled["image"].max() == 1 and scaled["label"] is data["label"]
-
-
-def test_the_class_of_the_highest_score():
-    scores = MetaTensor(torch.tensor([[[0.1, 0.5]], [[0.7, 0.5]], [[0.2, 0.0]]]), affine=torch.eye(4) * 2)
-    chosen = ArgMaxd("pred")({"pred": scores})["pred"]
-    assert chosen.shape == (1, 1, 2) and chosen.flatten().tolist() == [1, 0]
-    assert torch.equal(chosen.affine, scores.affine)  # Invertd and the writers need what is known of the image
-
-
 @pytest.mark.parametrize("size", [(60, 40), (20, 30)])
 def test_slices_of_a_volume_are_treated_as_images(size):
     torch.manual_seed(0)
@@ -143,21 +102,3 @@ def test_slices_of_a_volume_are_treated_as_images(size):
         torch.testing.assert_close(whole["image"][..., k].as_tensor(), single["image"].as_tensor(), rtol=0, atol=0.01)
         expected = back(dict(single))["image"].as_tensor()
         torch.testing.assert_close(returned[..., k].as_tensor(), expected, rtol=0, atol=0.01)
-
-
-@pytest.mark.parametrize("depth", [(), (3,)])
-def test_columns_come_first_for_monai_label(depth):
-    ids = torch.arange(4 * 6 * math.prod(depth)).reshape(1, 4, 6, *depth)
-    image = MetaTensor(torch.zeros(3, 8, 8, *depth), meta={"spatial_shape": [4, 6, *depth]})
-    turned = ForMonaiLabeld("pred", "image")({"pred": ids, "image": image})
-    assert torch.equal(turned["pred"], ids[0].transpose(0, 1)) and turned["pred"].shape == (6, 4, *depth)
-    assert turned["image"].meta["spatial_shape"] == [6, 4, *depth]
-
-
-@pytest.mark.parametrize(
-    "image_path, wish, extension", [("a.JPG", None, ".png"), ("a.jpg", ".nii", ".nii"), ("a.png", None, None)]
-)
-def test_masks_of_jpeg_images_are_no_jpeg_in_monai_label(image_path, wish, extension):
-    image = MetaTensor(torch.zeros(3, 8, 8), meta={"spatial_shape": [4, 6]})
-    data = {"pred": torch.zeros(1, 4, 6), "image": image, "image_path": image_path, "result_extension": wish}
-    assert ForMonaiLabeld("pred", "image")(data)["result_extension"] == extension

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import unicodedata
 from pathlib import Path
 
 import pytest
 
-import images
 from scripts.common.errors import InputError
 from scripts.data.layouts.folder import from_folder
-from scripts.data.layouts.registry import LAYOUTS
-
-
-def folder(root: Path, *names: str) -> Path:
-    """Write an image (or its mask) under every name, below ``root``."""
-    for name in names:
-        images.save(root / name, images.marked())
-    return root
-
-
-def names(items: list[dict]) -> list[tuple[str, str]]:
-    return [(Path(item["image"]).name, Path(item["label"]).name) for item in items]
-
-
-# from_folder
+from trees import folder, names
 
 
 @pytest.mark.parametrize("mask_folder", ["masks", "labels"])
@@ -36,68 +19,6 @@ def test_pairs_are_sorted_by_name(mask_folder, tmp_path):
     assert names(items) == [("a b.bmp", "a b.TIF"), ("a.JPG", "a.png"), ("b.png", "b.png"), ("c.d.tiff", "c.d.gif")]
     assert items[1]["image"] == str(tmp_path / "images" / "a.JPG")
     assert items[1]["label"] == str(tmp_path / mask_folder / "a.png")
-
-
-@pytest.mark.parametrize("mask", ["a_mask", "a_Segmentation", "a_segmentation", "a_MASK"])
-def test_endings_of_masks(mask, tmp_path):
-    assert names(from_folder(folder(tmp_path, "images/a.jpg", f"masks/{mask}.png"))) == [("a.jpg", f"{mask}.png")]
-
-
-def test_an_ending_in_two_parts(tmp_path):
-    paired = [("a.nii.gz", "a_mask.nii.gz"), ("b.png", "b.NII.GZ"), ("c.nii", "c.png")]
-    for image, mask in paired:
-        for path in (tmp_path / "images" / image, tmp_path / "masks" / mask):
-            path.parent.mkdir(exist_ok=True)
-            path.touch()
-    assert names(from_folder(tmp_path)) == paired
-
-
-def test_names_of_any_language(tmp_path):
-    # macOS writes an accent as a character of its own.
-    composed, decomposed = (unicodedata.normalize(form, "Überlappung ä 画像") for form in ("NFC", "NFD"))
-    assert composed != decomposed
-    folder(tmp_path / "data set.v2", f"images/{composed}.png", f"masks/{decomposed}.png")
-    assert len(from_folder(tmp_path / "data set.v2")) == 1
-
-
-def test_symbolic_links_are_files(tmp_path):
-    folder(tmp_path, "store/1.png")
-    for name in ("images", "masks"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "a.png").symlink_to(tmp_path / "store" / "1.png")
-    assert names(from_folder(tmp_path / "data")) == [("a.png", "a.png")]
-
-
-def test_home_is_expanded(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(folder(tmp_path, "set/images/a.png", "set/masks/a.png")))
-    assert len(from_folder("~/set")) == 1
-
-
-def test_a_folder_may_be_named_by_a_number(tmp_path, monkeypatch):
-    monkeypatch.chdir(folder(tmp_path, "2018/images/a.png", "2018/masks/a.png"))
-    assert len(from_folder(2018)) == 1  # as the command line passes it
-
-
-def test_other_files_are_left_out(tmp_path, caplog):
-    folder(tmp_path, "images/a.png", "masks/a.png")
-    for name in (".DS_Store", "._a.png", ".b.png", "Thumbs.db", "notes.txt", "a.png.bak"):
-        (tmp_path / "images" / name).write_bytes(b"no image")
-    (tmp_path / "images" / "more.png").mkdir()
-    with caplog.at_level(logging.INFO, logger="qtseg"):
-        assert names(from_folder(tmp_path)) == [("a.png", "a.png")]
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / 'images'}: left out 3 entries that are no image files"
-    ]
-
-
-@pytest.mark.parametrize("function", [*LAYOUTS.values()])
-def test_no_folder(function, tmp_path):
-    with pytest.raises(InputError, match="dataset_dir is not set; give --dataset_dir a folder:\n  <dataset_dir>/"):
-        function(None)
-    with pytest.raises(InputError, match="none does not exist; give --dataset_dir an existing folder:\n  <data"):
-        function(tmp_path / "none")
-    with pytest.raises(InputError, match="a.png is not a folder; give --dataset_dir a folder:\n  <dataset_dir>/"):
-        function(folder(tmp_path, "a.png") / "a.png")
 
 
 @pytest.mark.parametrize("files, message", [

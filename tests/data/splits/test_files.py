@@ -5,51 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from scripts.common.errors import InputError
-from scripts.data.splits.choose import choose_fold, split_images
 from scripts.data.splits.files import read_split, write_split
-from scripts.data.splits.split import Fold, Split, relative_names
-from scripts.data.survey import Facts
-
-ROOT = "/data/my set"
-NAMES = [f"images/p{i // 2}_{i}.png" for i in range(12)]
-DATALIST = [{"image": f"{ROOT}/{name}", "label": f"{ROOT}/masks/{Path(name).name}"} for name in NAMES]
-FACTS = [Facts(item["image"], pixels=[9, 1]) for item in DATALIST]
-
-
-def split_of(**options: Any) -> Split:
-    settings: dict[str, Any] = {
-        "split": None,
-        "group": None,
-        "stratify": False,
-        "num_folds": 3,
-        "remainder": "spread",
-        "protocol": "held-out",
-        "validation_share": 0.25,
-        "seed": 0,
-    }
-    return split_images(DATALIST, root=ROOT, facts=FACTS, **{"duplicates": [], **settings, **options})
-
-
-def together(split: Split, *positions: int) -> bool:
-    """Whether no fold parts these images."""
-    return all(
-        len({part for part in ("train", "validate", "test") for i in positions if i in getattr(fold, part)}) == 1
-        for fold in split.folds
-    )
-
-
-def test_groups_and_near_duplicates_stay_together():
-    alone = split_of(seed=1)
-    assert not together(alone, 0, 5) and not together(alone, 0, 1)
-    split = split_of(seed=1, group="p[0-9]+", duplicates=[(0, 5, 0.99)])
-    assert together(split, 0, 1, 4, 5)  # patients 0 and 2, which share a picture
-    assert split.groups == ["p0", "p0", "p1", "p1", "p0", "p0", "p3", "p3", "p4", "p4", "p5", "p5"]
-    assert split_of(duplicates=[(2, 7, 1.0)]).groups[7] == NAMES[2]
+from scripts.data.splits.split import Fold
+from splits import DATALIST, NAMES, ROOT, split_of, written
 
 
 def test_a_written_split_is_read_back(tmp_path):
@@ -70,18 +32,6 @@ def test_a_split_of_all_images_is_read_back(tmp_path):
     assert split_of(split=write_split(split, tmp_path / "split.json")).folds == split.folds
 
 
-def test_the_digest_changes_with_any_fold():
-    assert split_of().digest == split_of().digest
-    assert len({split.digest for split in (split_of(), split_of(seed=1), split_of(num_folds=2))}) == 3
-    assert split_of(protocol="paper").digest != split_of().digest
-
-
-def written(folder: Path, content: Any) -> Path:
-    path = folder / "folds.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
-
-
 def test_folds_of_nnunet(tmp_path):
     names = [Path(name).stem for name in NAMES]
     split = read_split(written(tmp_path, [{"train": names[:8], "val": names[8:]}]), DATALIST, ROOT)
@@ -93,23 +43,6 @@ def test_folds_of_nnunet(tmp_path):
 def test_val_beside_test_chooses_the_epoch(tmp_path):
     content = [{"train": NAMES[:4], "val": NAMES[4:6], "test": NAMES[6:]}]
     assert read_split(written(tmp_path, content), DATALIST, ROOT).folds == [Fold([0, 1, 2, 3], [4, 5], [*range(6, 12)])]
-
-
-def test_the_protocol_completes_the_folds_of_a_file(tmp_path):
-    path = str(written(tmp_path, [{"train": NAMES[:8], "val": NAMES[8:]}]))
-    (held_out,), (paper,) = split_of(split=path).folds, split_of(split=path, protocol="paper").folds
-    assert len(held_out.validate) == 2 and sorted(held_out.train + held_out.validate) == [*range(8)]
-    assert held_out.test == paper.test == paper.validate == [8, 9, 10, 11]
-
-
-def test_images_of_a_file_belong_together_by_the_rule_the_file_or_their_pixels(tmp_path):
-    content = {"folds": [{"train": NAMES[:8], "test": NAMES[8:]}], "groups": {NAMES[0]: "q", "p2_5": "q"}}
-    path = str(written(tmp_path, content))
-    for seed in range(10):
-        of_file = split_of(split=path, seed=seed, duplicates=[(1, 4, 1.0)])
-        assert together(of_file, 0, 5) and together(of_file, 1, 4)
-        assert together(split_of(split=path, seed=seed, group="p[0-9]+"), 2, 3)
-    assert of_file.groups[:6] == ["q", NAMES[1], NAMES[2], NAMES[3], NAMES[1], "q"]
 
 
 def test_images_are_named_by_path_file_name_or_stem(tmp_path):
@@ -149,20 +82,3 @@ def test_wrong_files(content, message, tmp_path):
 def test_no_file():
     with pytest.raises(InputError, match="split names none.json, which cannot be read .*No such file"):
         split_of(split="none.json")
-
-
-def test_the_images_of_a_fold():
-    split = split_of(group="p[0-9]+")
-    chosen = choose_fold(split, 1, DATALIST)
-    assert list(chosen) == ["train", "validate", "test"]
-    assert [item["image"] for item in chosen["test"]] == [f"{ROOT}/{NAMES[i]}" for i in split.folds[1].test]
-    assert chosen["train"][0] == {**DATALIST[split.folds[1].train[0]], "group": split.groups[split.folds[1].train[0]]}
-    with pytest.raises(InputError, match=r"fold is 3, but the split has 3 fold\(s\); use 0 to 2"):
-        choose_fold(split, 3, DATALIST)
-    single = Split(split.folds[:1], split.groups, split.images)
-    with pytest.raises(InputError, match=r"fold is 1, but the split has 1 fold\(s\); use 0, or --split grouped"):
-        choose_fold(single, 1, DATALIST)
-
-
-def test_names_are_relative_to_the_dataset():
-    assert relative_names(DATALIST[:1], ROOT) == ["images/p0_0.png"]

@@ -11,11 +11,11 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from PIL import Image
 
 from images import write_blobs
+from scripts.common.errors import InputError
 from scripts.common.score_table import SCORES
-from scripts.data.synthetic.dataset import make_dataset
+from scripts.data.splits.protocols import protocol_of
 from scripts.evaluation.scores import read_scores
 from workflows import run
 
@@ -88,28 +88,7 @@ def test_the_paper_protocol_chooses_the_epoch_of_each_score_on_the_fold(blobs, t
     assert split["validate"] == split["test"]
 
 
-def test_a_planted_leak_is_found_and_grouped_folds_have_none(tmp_path):
-    data = Path(make_dataset(tmp_path / "data"))
-    before = sorted(path.relative_to(data) for path in data.rglob("*"))
-    photo = sorted((data / "images").iterdir())[1]
-    with Image.open(photo) as image:
-        size = (image.width * 3 // 4, image.height * 3 // 4)
-        image.convert("RGB").resize(size).save(data / "images" / "zz copy.jpg", quality=60)
-    with Image.open(data / "masks" / f"{photo.stem}.png") as mask:
-        mask.resize(size, Image.Resampling.NEAREST).save(data / "masks" / "zz copy.png")
-    for split in ("slices", "grouped"):
-        output_dir = tmp_path / split
-        run("train", "check", dataset_dir=str(data), output_dir=str(output_dir), split=split)
-        (report,) = (json.loads(path.read_text()) for path in output_dir.glob("check_*/data_check.json"))
-        ((first, second, _),) = report["near_duplicates"]
-        assert [Path(image).name for image in (first, second)] == [photo.name, "zz copy.jpg"]
-        assert bool(report["leaks"]) is (split == "slices")
-    assert len(list(data.rglob("*"))) == len(before) + 2  # nothing is written into a dataset
-
-
-def test_data_is_checked_without_training(blobs, tmp_path, capsys):
-    run("train", "check", run_id="checking", dataset_dir=str(blobs), output_dir=str(tmp_path))
-    (report,) = tmp_path.glob("check_*/data_check.json")
-    assert json.loads(report.read_text())["num_images"] == 11
-    assert "would suit this data: --spatial_size" in capsys.readouterr().out
-    assert not (tmp_path / "mlruns.db").exists()
+def test_scores_are_read_by_the_protocol_that_the_summary_names():
+    assert protocol_of({"protocol": "paper"}).text.startswith("paper protocol: the epoch was chosen on the scored")
+    with pytest.raises(InputError, match="summary.json of a/b names no protocol, but None; evaluate again"):
+        protocol_of({"images": "a/b"})

@@ -6,10 +6,6 @@ import pytest
 import torch
 
 from scripts.networks.blocks import SPPF, Bottleneck, C2f, ConvNormAct, ConvTransposeNormAct, use_group_norm
-from scripts.networks.bridge import MLFD, NoBridge
-from scripts.networks.decoder import MaskDecoder
-from scripts.networks.encoder import FPNEncoder
-from scripts.networks.upsampling import to_map, to_parts
 
 
 def test_a_shortcut_adds_the_input():
@@ -48,28 +44,6 @@ def test_groups_are_of_8_channels_of_one_image():
     torch.testing.assert_close(blocks(x)[:1], blocks(x[:1]))  # whatever else is in the batch
 
 
-@pytest.mark.parametrize("twice", [False, True])
-def test_parts_are_laid_out_as_a_map_again(twice):
-    side = 4 if twice else 2
-    x = torch.rand(2, 3, 5 * side, 7 * side)
-    parts = to_parts(x, twice=twice)
-    assert parts.shape == (2, 35, *([4] * (1 + twice)), 3)
-    assert torch.equal(to_map(parts, torch.zeros(2, 1, 5, 7)), x)
-
-
-def test_bridge_deals_out_half_and_quarters():
-    bridge = MLFD([8, 16, 32]).eval()
-    maps = (torch.zeros(1, 8, 8, 12), torch.zeros(1, 16, 4, 6), torch.zeros(1, 32, 2, 3))
-    assert [m.shape for m in bridge(maps)] == [m.shape for m in maps]
-    for mix, widths in ((bridge.sf0, [4, 2, 2]), (bridge.sf1, [4, 8, 4]), (bridge.sf2, [8, 8, 16])):
-        assert [piece.norm.num_features for piece in (mix.from_s0, mix.from_s1, mix.from_s2)] == widths
-
-
-def test_without_a_bridge_the_maps_pass():
-    maps = tuple(torch.rand(1, c, 2, 2) for c in (1, 2, 3))
-    assert all(a is b for a, b in zip(NoBridge()(maps), maps))
-
-
 @pytest.mark.parametrize(
     "build, message",
     [
@@ -78,11 +52,6 @@ def test_without_a_bridge_the_maps_pass():
         (lambda: SPPF(3), "multiple of 2.*got 3; use 4"),
         (lambda: ConvNormAct(4, 4, stride=0), "stride must be at least 1: got 0"),
         (lambda: ConvTransposeNormAct(4, 4, 0), "scale must be at least 1: got 0"),
-        (lambda: FPNEncoder(0), "in_channels must be at least 1: got 0"),
-        (lambda: MLFD([4, 8]), "3 widths.*got 2"),
-        (lambda: MLFD([4, 6, 8]), "multiple of 4.*got 6; use 8"),
-        (lambda: MaskDecoder([4, 8], 2), "3 widths.*got 2"),
-        (lambda: MaskDecoder([64, 128, 256], 2, fine_channels=(16,)), "2 widths, at /2 and /4, or none: got .16,"),
     ],
 )
 def test_bad_settings(build, message):

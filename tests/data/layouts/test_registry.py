@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.common.errors import InputError
+from scripts.data.layouts.registry import LAYOUTS, read_layout
+from trees import folder, overlay
+from workflows import CONFIGS
+
+
+def test_layouts_are_read_by_name(tmp_path):
+    with pytest.raises(InputError, match="layout is 'nnunet'; use one of 'folder', 'decathlon', 'isic2016', 'busi'"):
+        read_layout("nnunet", tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "datasets").glob("*.json")), ids=lambda path: path.stem)
+def test_overlays_name_a_layout_and_the_papers_folds(path):
+    parser = overlay(path.stem)
+    assert parser["layout"] == path.stem and path.stem in LAYOUTS
+    assert parser["split"] == ("official" if path.stem in ("isic2016", "fives") else "slices")
+    assert parser["remainder"] == ("spread" if parser["split"] == "official" else "train")
+    assert parser.get_parsed_content("color_space") == ("YCrCb" if path.stem == "isic2016" else "RGB")
+
+
+@pytest.mark.parametrize("function", [*LAYOUTS.values()])
+def test_no_folder(function, tmp_path):
+    with pytest.raises(InputError, match="dataset_dir is not set; give --dataset_dir a folder:\n  <dataset_dir>/"):
+        function(None)
+    with pytest.raises(InputError, match="none does not exist; give --dataset_dir an existing folder:\n  <data"):
+        function(tmp_path / "none")
+    with pytest.raises(InputError, match="a.png is not a folder; give --dataset_dir a folder:\n  <dataset_dir>/"):
+        function(folder(tmp_path, "a.png") / "a.png")
+
+
+def test_images_that_a_config_lists_take_the_place_of_those_in_the_folder(tmp_path):
+    listed = [{"image": "a.png", "label": "b.png", "part": "train"}]
+    assert read_layout("busi", tmp_path / "none", listed) == listed
+    with pytest.raises(InputError, match="layout is 'nnunet'"):
+        read_layout("nnunet", tmp_path, listed)
