@@ -84,8 +84,8 @@ class DividedData(Dataset):
     @cached_property
     def split(self) -> Split:
         """All folds."""
-        about = {"root": self.folder, "facts": self.facts, "duplicates": self._together}
-        return split_images(self.datalist, **about, **self.division)
+        facts, folder = self.facts, self.folder or ""
+        return split_images(self.datalist, root=folder, facts=facts, duplicates=self._together, **self.division)
 
     @cached_property
     def _parts(self) -> dict[str, list[Item]]:

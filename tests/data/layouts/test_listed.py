@@ -11,7 +11,7 @@ from scripts.common.errors import InputError
 from scripts.data.layouts.listed import Listed, listed_images
 from workflows import CONFIGS, causes, run
 
-EXPRESSION = "$@folds['train']"
+EXPRESSION = "$@data.train"
 
 
 def listed(train: object, validate: object) -> Listed | None:
