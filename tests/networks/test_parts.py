@@ -82,7 +82,7 @@ def test_without_a_bridge_the_maps_pass():
         (lambda: MLFD([4, 8]), "3 widths.*got 2"),
         (lambda: MLFD([4, 6, 8]), "multiple of 4.*got 6; use 8"),
         (lambda: MaskDecoder([4, 8], 2), "3 widths.*got 2"),
-        (lambda: MaskDecoder([64, 128, 256], 2, fine_channels=(16,)), "2 widths, at /2 and /4, or none: got .16,"),
+        (lambda: MaskDecoder([64, 128, 256], 2, fine_channels=(16,)), "2 widths, at 1/2 and 1/4, or none: got .16,"),
     ],
 )
 def test_bad_settings(build, message):
