@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.dataset_dir = options.dataset_dir or str(make_dataset(SYNTHETIC))
     options.images = options.images or str(Path(options.dataset_dir) / "images")
     if not Path(options.images).is_dir():
-        parser.error(f"{options.images} is not a folder; name one of images by --images")
+        parser.error(f"{options.images} is not a folder; name a folder of images by --images")
     figures: dict[str, Any] = {
         "machine": describe_machine(options.device),
         "command": "python -m scripts.benchmark " + as_typed(sys.argv[1:] if arguments is None else arguments),
@@ -79,9 +79,12 @@ def _measure(options: argparse.Namespace, figures: dict[str, Any]) -> Iterator[N
             networks[name]["step"] = figure
         yield
         _print_progress(f"{size} x {size}: an epoch, and files to masks")
-        data, masks = (options.dataset_dir, options.layout, size, options.batch), (options.images, options.weights, size)
-        figures["journey"][f"epoch at {size}"] = in_own_process(epoch, *data, device, few_rounds)
-        figures["journey"][f"files to masks at {size}"] = in_own_process(files_to_masks, *masks, device, few_rounds)
+        figures["journey"][f"epoch at {size}"] = in_own_process(
+            epoch, options.dataset_dir, options.layout, size, options.batch, device, few_rounds
+        )
+        figures["journey"][f"files to masks at {size}"] = in_own_process(
+            files_to_masks, options.images, options.weights, size, device, few_rounds
+        )
         yield
 
 
@@ -104,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--compile", action="store_true", help="also measure a compiled QTSeg")
     parser.add_argument("--dataset_dir", help="dataset for the epoch; by default, synthetic images")
     parser.add_argument("--layout", default="folder", help="layout of the dataset")
-    parser.add_argument("--images", help="folder of images for files to masks; by default, those of --dataset_dir")
+    parser.add_argument("--images", help="folder of images for files to masks; by default, in --dataset_dir")
     parser.add_argument("--output_dir", default="eval/benchmark", help="folder for table, figures and plot")
     return parser
 
