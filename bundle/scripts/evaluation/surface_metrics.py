@@ -87,7 +87,7 @@ class SurfaceScore(_MaskScore):
 class DetectionScore(_MaskScore):
     """F1 score of detected objects. An object is a connected area of a class; pixels also connect over corners.
 
-    A labelled object is detected if its intersection over union with a predicted object exceeds 0.5. At most one
+    A labeled object is detected if its intersection over union with a predicted object exceeds 0.5. At most one
     predicted object can reach that. If neither label nor prediction has the class, F1 is 1.
     """
 

@@ -149,7 +149,7 @@ class DataTime:
 
 
 class EpochLine:
-    """Log a line for each epoch: training loss, scores if the epoch was validation, learning rate and seconds.
+    """Log a line for each epoch: training loss, scores if the epoch was validated, learning rate and seconds.
 
     :py:class:`monai.handlers.StatsHandler` takes it as ``epoch_print_logger``.
 

@@ -127,7 +127,7 @@ def _fibers(rng: Generator, shape: tuple[int, int], count: int, half_width: floa
 
 
 def _discs(rng: Generator, shape: tuple[int, int], count: int, radii: tuple[float, float], dent: float = 0.0) -> Map:
-    """Draw roundish bodies, (H, W) in [0, 1]; ``dent`` says how much darker their middle is."""
+    """Draw roundish bodies, (H, W) in [0, 1]; ``dent`` is the share by which their middle is weaker than their rim."""
     layer = np.zeros(shape)
     for _ in range(count):
         row, col = rng.uniform(0, 1, 2) * shape
