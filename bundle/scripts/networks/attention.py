@@ -106,7 +106,7 @@ class DualMixAttention(nn.Module):
     def _attend_to_tokens(
         self, tokens: Tensor, encoded: Tensor, pixel_weights: Tensor, channel_mixing: Tensor, positions: Tensor
     ) -> Tensor:
-        """Attend from the sum of both views to a few tokens, without computing the views; returns (B, H*W, C)."""
+        """Attend from the sum of views and positions to a few tokens, without computing it; returns (B, H*W, C)."""
         keys, offsets = self.features_to_tokens.keys(tokens)  # BxhTxC, BxhTx1
         products = torch.cat([keys, keys @ channel_mixing], dim=1) @ encoded.transpose(1, 2)
         spatial_scores, channel_scores = products.chunk(2, dim=1)  # BxhTxHW
