@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find out which cleaning of masks pays: ``python -m scripts.cleaning_search``, from the bundle's folder."""
+"""Find the best cleaning of masks for a model: ``python -m scripts.cleaning_search``, from the bundle's folder."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ from .transforms.cleaning import NO_CLEANING, clean
 
 __all__ = ["main", "search_cleaning"]
 
-_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.4)  # of the areas of predicted objects: candidates for the smallest
-_PAYS = 0.001  # of Dice: less is chance
+_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.4)  # quantiles of the areas of predicted objects: values of smallest_object
+_MIN_GAIN = 0.001  # of Dice; a smaller gain may be chance
 
 
 def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str, Any]:
     """Score all settings of :py:func:`.transforms.cleaning.clean` on the images that chose the model's epoch.
 
-    What was held out to be scored is not looked at.
+    Images that were held out for scoring are not used.
 
     Args:
         ckpt_dir: folder of ``model.pt`` and ``model.json``.
-        dataset_dir: where the dataset lies now; None for where it was.
+        dataset_dir: folder of the dataset; None for the folder that the training used.
 
     Returns:
-        The best settings, or none where they gain less than 0.001; ``"dice"``, the mean Dice with them;
-        ``"dice_before"`` without any; ``"images"`` and ``"tried"``, the numbers of images and of settings.
+        The best settings by name, or those of no cleaning if the gain is below 0.001. Also ``"dice"``, the mean Dice
+        with these settings; ``"dice_before"``, the mean Dice without cleaning; ``"images"``, the number of images; and
+        ``"tried"``, the number of settings.
 
     Raises:
-        InputError: if there is no model, or no such images, or nothing says where they lie.
+        InputError: if the model, the images that chose its epoch, or their folder cannot be found.
     """
     if not (ckpt_dir / "model.pt").is_file():
         raise InputError(f"{ckpt_dir / 'model.pt'} is not there; train a model first, or name the folder of one")
@@ -73,34 +74,37 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
         for candidate in _candidates(masks)
     }
     before = scores[tuple(NO_CLEANING.values())]
-    best = max(scores, key=lambda candidate: scores[candidate])  # of equal ones the first, which does least
-    if scores[best] < before + _PAYS:
+    best = max(scores, key=lambda candidate: scores[candidate])  # of equal scores the first, which changes least
+    if scores[best] < before + _MIN_GAIN:
         best = tuple(NO_CLEANING.values())
     counts = {"images": len(items), "tried": len(scores)}
     return {**dict(zip(NO_CLEANING, best)), "dice": scores[best], "dice_before": before, **counts}
 
 
 def _predict(ckpt_dir: Path, network_name: str, images: Sequence[str], folder: Path) -> list[NDArray[np.uint8]]:
-    """Masks without any cleaning, in the order of the images."""
-    listed, output_dir = folder / "images.csv", folder / "masks"
+    """Predict masks (H, W) without any cleaning, in the order of the images."""
+    image_list, output_dir = folder / "images.csv", folder / "masks"
     files = [str(CONFIGS / f"{name}.json") for name in ("inference", *overlays_of(network_name))]
-    write_csv(listed, ["image"], [[str(Path(image).absolute())] for image in images])
+    write_csv(image_list, ["image"], [[str(Path(image).absolute())] for image in images])
     monai.bundle.run(
         run_id="inferring",
         config_file=files,
         bundle_root=str(CONFIGS.parent),
         ckpt_dir=str(ckpt_dir),
-        dataset_dir=str(listed),
+        dataset_dir=str(image_list),
         output_dir=str(output_dir),
         **NO_CLEANING,
     )
     reader = MaskFileReader(MAX_CLASSES)
-    found = images_to_segment(listed, output_dir=output_dir)  # in the order of the list
-    return [reader.get_data([str(output_dir / item["mask"])])[0] for item in found]
+    items = images_to_segment(image_list, output_dir=output_dir)  # in the order of the list
+    return [reader.get_data([str(output_dir / item["mask"])])[0] for item in items]
 
 
 def _candidates(masks: Sequence[NDArray[np.uint8]]) -> list[tuple[bool, bool, int]]:
-    """Settings, those that do least first; as smallest objects, quantiles of the areas that were predicted."""
+    """List the settings to try, in the order of ``NO_CLEANING``, those that change least first.
+
+    The sizes of ``smallest_object`` are quantiles of the areas of predicted objects.
+    """
     areas = [
         area
         for mask in masks
@@ -117,31 +121,31 @@ def _mean_dice(
     settings: Mapping[str, Any],
     num_classes: int,
 ) -> float:
-    """Mean over images and foreground classes."""
+    """Return the mean Dice over images and foreground classes, after cleaning with ``settings``."""
     classes = range(1, num_classes)
     return mean(mean_dice(clean(mask, **settings), truth, classes) for mask, truth in zip(masks, labels))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Search, print the best settings, and keep them for inference and evaluation if wished for.
+    """Search and print the best settings; with ``--keep``, store them in ``model.json``.
 
     Args:
-        arguments: of the command line; None for those of this process.
+        arguments: arguments of the command line; None for those of this process.
     """
     parser = argparse.ArgumentParser(prog="python -m scripts.cleaning_search", description=__doc__)
     parser.add_argument("--ckpt_dir", type=Path, default=Path("models"), help="folder of model.pt and model.json")
-    parser.add_argument("--dataset_dir", type=Path, help="where the dataset lies now; else where it was")
+    parser.add_argument("--dataset_dir", type=Path, help="folder of the dataset; by default, that of the training")
     parser.add_argument("--keep", action="store_true", help="write the settings into model.json")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        found = search_cleaning(asked.ckpt_dir.absolute(), asked.dataset_dir)
-        best = {name: found[name] for name in NO_CLEANING}
+        result = search_cleaning(options.ckpt_dir.absolute(), options.dataset_dir)
+        best = {name: result[name] for name in NO_CLEANING}
         knobs = " ".join(f"--{name} {str(value).lower()}" for name, value in best.items())
-        helps = f"{found['dice']:.4f} with {knobs}" if best != NO_CLEANING else "and no cleaning gains 0.001 or more"
-        print(f"{found['images']} image(s), {found['tried']} settings tried")
-        print(f"mean Dice {found['dice_before']:.4f} as predicted, {helps}")
-        if asked.keep:
-            path = settings_path(asked.ckpt_dir)
+        gain = f"{result['dice']:.4f} with {knobs}" if best != NO_CLEANING else "and no cleaning gains 0.001 or more"
+        print(f"{result['images']} image(s), {result['tried']} settings tried")
+        print(f"mean Dice {result['dice_before']:.4f} as predicted, {gain}")
+        if options.keep:
+            path = settings_path(options.ckpt_dir)
             write_json(path, {**read_json(path), "cleaning": best})
             print(f"{path} keeps this: inference and evaluation run with {knobs} by default")
     except (InputError, RuntimeError, OSError) as error:

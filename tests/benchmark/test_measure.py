@@ -56,7 +56,7 @@ def test_memory_of_a_step_grows_with_the_batch():
     [
         ("_huge", "CUDA out of memory"),
         ("_huge_when_timed", "CUDA out of memory"),
-        ("_killed", "its process ended, as where memory is short"),
+        ("_killed", "its process was killed, most likely because memory was short"),
     ],
 )
 def test_what_does_not_fit_into_memory_is_left_out_and_said(name: str, cause: str, caplog: pytest.LogCaptureFixture):

@@ -35,7 +35,7 @@ def test_mistakes_are_one_sentence(trained, tmp_path, capsys):
     model = str(trained.ckpt_dir)
     for words, told in (
         (["--ckpt_dir", model, "--formats", "zip", "tensorrt"], "formats has 'tensorrt'; use some of torchscript"),
-        (["--ckpt_dir", model, "--formats", "onnx", "--half"], "--half is of the zip alone, and formats are onnx; add"),
+        (["--ckpt_dir", model, "--formats", "onnx", "--half"], "--half is for the zip only, and formats are onnx; add"),
         (["--ckpt_dir", str(tmp_path / "none"), "--formats", "zip"], "none/model.pt"),
     ):
         with pytest.raises(SystemExit) as end:

@@ -14,7 +14,7 @@ from scripts.networks.upsampling import to_map, to_parts
     "build, message",
     [
         (lambda: MaskDecoder([4, 8], 2), "3 widths.*got 2"),
-        (lambda: MaskDecoder([64, 128, 256], 2, fine_channels=(16,)), "2 widths, at /2 and /4, or none: got .16,"),
+        (lambda: MaskDecoder([64, 128, 256], 2, fine_channels=(16,)), "2 widths, at 1/2 and 1/4, or none: got .16,"),
     ],
 )
 def test_bad_settings(build, message):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.checkpoints.run_checkpoints import write_checkpoint
+from scripts.checkpoints.run_checkpoints import newest_checkpoint, write_checkpoint
 from scripts.common.errors import InputError
 from scripts.training import resume
 from scripts.training.resume import Unfinished, begin_run, find_unfinished, finish_run

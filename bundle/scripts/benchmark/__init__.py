@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How fast QTSeg is, beside its reference formulation and MONAI's networks: ``python -m scripts.benchmark``.
+"""Measure how fast QTSeg is, compared to its reference formulation and MONAI's networks.
 
-It imports ``training``, ``tracking``, ``evaluation``, ``inference`` and the floors below. A network to measure is a
-function in ``contenders.py``, a quantity a function in ``measure.py``.
+The command is ``python -m scripts.benchmark``. The room imports ``training``, ``tracking``, ``evaluation``,
+``inference`` and the floors below. A new network to measure is a function in ``contenders.py``, and a new quantity is a
+function in ``measure.py``.
 """

@@ -24,86 +24,91 @@ from .report import write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table, and write it with the figures and a plot.
+    """Measure, print the table, and write the table, the figures and a plot to files.
 
     Args:
-        arguments: of the command line; None for those of this process.
+        arguments: arguments of the command line; None for those of this process.
     """
     parser = _parser()
-    asked = parser.parse_args(arguments)
-    if asked.rounds < 2:
-        parser.error(f"--rounds is {asked.rounds}; a spread takes at least 2")
-    asked.dataset_dir = asked.dataset_dir or str(make_dataset(SYNTHETIC))
-    asked.images = asked.images or str(Path(asked.dataset_dir) / "images")
-    if not Path(asked.images).is_dir():
-        parser.error(f"{asked.images} is not a folder; name one of images by --images")
+    options = parser.parse_args(arguments)
+    if options.rounds < 2:
+        parser.error(f"--rounds is {options.rounds}; a spread takes at least 2")
+    options.dataset_dir = options.dataset_dir or str(make_dataset(SYNTHETIC))
+    options.images = options.images or str(Path(options.dataset_dir) / "images")
+    if not Path(options.images).is_dir():
+        parser.error(f"{options.images} is not a folder; name a folder of images by --images")
     figures: dict[str, Any] = {
-        "machine": describe_machine(asked.device),
+        "machine": describe_machine(options.device),
         "command": "python -m scripts.benchmark " + as_typed(sys.argv[1:] if arguments is None else arguments),
-        "batch": asked.batch,
+        "batch": options.batch,
         "size": {},
         "journey": {},
     }
     text = ""
-    for _ in _measure(asked, figures):
-        text = write_report(Path(asked.output_dir), figures)  # after each part, lest a long run lose all
+    for _ in _measure(options, figures):
+        # Write after each part, so that an interrupted run keeps its figures.
+        text = write_report(Path(options.output_dir), figures)
     print(text)
 
 
-def _measure(asked: argparse.Namespace, figures: dict[str, Any]) -> Iterator[None]:
-    """Fill ``figures``, part by part."""
-    device, few = asked.device, max(3, asked.rounds // 5)  # fewer rounds of what takes long
-    every = inferring(asked.weights, device, compiles=asked.compile)
-    predicting, learning = (_chosen(found, asked.only) for found in (every, training(asked.weights, device)))
-    for size in asked.sizes:
+def _measure(options: argparse.Namespace, figures: dict[str, Any]) -> Iterator[None]:
+    """Measure part by part, and add each part to ``figures``."""
+    device, few_rounds = options.device, max(3, options.rounds // 5)  # fewer rounds for slow parts
+    builders = inferring(options.weights, device, compiles=options.compile)
+    predicting = _select(builders, options.only)
+    learning = _select(training(options.weights, device), options.only)
+    for size in options.sizes:
         networks: dict[str, dict[str, Any]] = {}
         figures["size"][str(size)] = networks
         for name, build in predicting.items():
-            # torch cannot count what is compiled; it computes what the folded form does
+            # torch's counter cannot read compiled networks; the folded form does the same computation
             opaque = name.endswith(("TorchScript", "compiled"))
-            parameters, gmacs = count(every["QTSeg, folded"] if opaque else build, size)
+            parameters, gmacs = count(builders["QTSeg, folded"] if opaque else build, size)
             networks[name] = {"parameters": parameters, "gmacs": gmacs}
-        _say(f"{size} x {size}: latency")
-        for name, figure in latency(predicting, size, 1, device, asked.rounds).items():
+        _print_progress(f"{size} x {size}: latency")
+        for name, figure in latency(predicting, size, 1, device, options.rounds).items():
             networks[name]["latency"] = figure
         yield
-        _say(f"{size} x {size}: throughput")
-        for name, figure in latency(predicting, size, asked.batch, device, few).items():
-            networks[name]["throughput"] = 1000 * asked.batch / figure["median"]
+        _print_progress(f"{size} x {size}: throughput")
+        for name, figure in latency(predicting, size, options.batch, device, few_rounds).items():
+            networks[name]["throughput"] = 1000 * options.batch / figure["median"]
         yield
-        _say(f"{size} x {size}: training steps and their memory")
-        for name, figure in train_step(learning, size, asked.batch, device, few).items():
+        _print_progress(f"{size} x {size}: training steps and their memory")
+        for name, figure in train_step(learning, size, options.batch, device, few_rounds).items():
             networks[name]["memory"] = figure.pop("memory")
             networks[name]["step"] = figure
         yield
-        _say(f"{size} x {size}: an epoch, and files to masks")
-        data, masks = (asked.dataset_dir, asked.layout, size, asked.batch), (asked.images, asked.weights, size)
-        figures["journey"][f"epoch at {size}"] = in_own_process(epoch, *data, device, few)
-        figures["journey"][f"files to masks at {size}"] = in_own_process(files_to_masks, *masks, device, few)
+        _print_progress(f"{size} x {size}: an epoch, and files to masks")
+        figures["journey"][f"epoch at {size}"] = in_own_process(
+            epoch, options.dataset_dir, options.layout, size, options.batch, device, few_rounds
+        )
+        figures["journey"][f"files to masks at {size}"] = in_own_process(
+            files_to_masks, options.images, options.weights, size, device, few_rounds
+        )
         yield
 
 
-def _say(what: str) -> None:
-    print(f"{datetime.datetime.now():%H:%M:%S}  measuring {what}", file=sys.stderr, flush=True)
+def _print_progress(part: str) -> None:
+    print(f"{datetime.datetime.now():%H:%M:%S}  measuring {part}", file=sys.stderr, flush=True)
 
 
-def _chosen(contenders: dict[str, Any], only: str | None) -> dict[str, Any]:
+def _select(contenders: dict[str, Any], only: str | None) -> dict[str, Any]:
     return {name: build for name, build in contenders.items() if only is None or name.startswith(only)}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.benchmark", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="sides of the images in pixels")
-    parser.add_argument("--batch", type=int, default=8, help="images of a batch, for throughput and training")
-    parser.add_argument("--rounds", type=int, default=15, help="how often each network predicts one image, in turn")
+    parser.add_argument("--batch", type=int, default=8, help="images in a batch, for throughput and training")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each network predicts one image")
     parser.add_argument("--device", type=torch.device, default="cuda:0" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--weights", help="a trained model with two classes; without, weights are random")
-    parser.add_argument("--only", help="measure networks whose names start so")
-    parser.add_argument("--compile", action="store_true", help="measure a compiled QTSeg too")
-    parser.add_argument("--dataset_dir", help="images and masks for an epoch; without, synthetic ones")
-    parser.add_argument("--layout", default="folder", help="how they lie there")
-    parser.add_argument("--images", help="a folder of images for files to masks; without, those of dataset_dir")
-    parser.add_argument("--output_dir", default="eval/benchmark", help="where table, figures and plot are written")
+    parser.add_argument("--weights", help="a trained model with two classes; by default, weights are random")
+    parser.add_argument("--only", help="measure only networks whose names start with this text")
+    parser.add_argument("--compile", action="store_true", help="also measure a compiled QTSeg")
+    parser.add_argument("--dataset_dir", help="dataset for the epoch; by default, synthetic images")
+    parser.add_argument("--layout", default="folder", help="layout of the dataset")
+    parser.add_argument("--images", help="folder of images for files to masks; by default, in --dataset_dir")
+    parser.add_argument("--output_dir", default="eval/benchmark", help="folder for table, figures and plot")
     return parser
 
 

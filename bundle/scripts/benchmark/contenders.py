@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is measured: QTSeg in each of its forms, and MONAI's networks for the same task."""
+"""The networks that the benchmark measures: QTSeg in all its forms, and MONAI's networks for the same task."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ _REFERENCE = TESTS / "reference.py"
 
 
 def evaluating(build: Contender) -> nn.Module:
-    """A network in evaluation mode.
+    """Build a network and switch it to evaluation mode.
 
     Args:
-        build: what builds it.
+        build: the function that builds the network.
     """
     return build().eval()
 
 
 def inferring(weights: str | None, device: torch.device, *, compiles: bool) -> dict[str, Contender]:
-    """List what predicts masks, in evaluation mode.
+    """List the networks that predict masks, in evaluation mode.
 
     Args:
-        weights: a trained model with two classes; None for one that is initialized at random.
-        device: where the networks are built; what is frozen could not be moved.
-        compiles: whether to compile QTSeg too, which takes a minute.
+        weights: path of a trained model with two classes; None for random weights.
+        device: the device that the networks are built on, because frozen networks cannot be moved later.
+        compiles: whether compiled forms of QTSeg are listed too; compiling takes a minute.
 
     Returns:
-        By name, what builds the network, in this process or, pickled, in another.
+        By name, the function that builds the network. It can be pickled, so that another process can call it.
     """
     forms = {name: partial(evaluating, build) for name, build in _forms(weights, device).items()}
     for name, precision in (("QTSeg, folded", "float32"), ("QTSeg, bfloat16", "bfloat16")):
-        forms[name] = partial(_quick, weights, device, precision)
+        forms[name] = partial(_qtseg_folded, weights, device, precision)
         if compiles:
-            forms[f"{name}, compiled"] = partial(_compiled, weights, device, precision)
-        forms[f"{name}, TorchScript"] = partial(_scripted, weights, device, precision)
+            forms[f"{name}, compiled"] = partial(_qtseg_compiled, weights, device, precision)
+        forms[f"{name}, TorchScript"] = partial(_qtseg_scripted, weights, device, precision)
     return {**forms, **{name: partial(evaluating, build) for name, build in _peers(device).items()}}
 
 
 def training(weights: str | None, device: torch.device) -> dict[str, Contender]:
-    """List what can be trained, as ``inferring`` does."""
-    half: dict[str, Contender] = {"QTSeg, bfloat16": partial(_half, weights, device)}
+    """List the networks that can be trained; arguments and result are like those of ``inferring``."""
+    half: dict[str, Contender] = {"QTSeg, bfloat16": partial(_qtseg_autocast, weights, device)}
     return {**_forms(weights, device), **half, **_peers(device)}
 
 
@@ -71,7 +71,7 @@ def _forms(weights: str | None, device: torch.device) -> dict[str, Contender]:
         forms["QTSeg, reference"] = partial(_reference, weights, device, native=False)
         forms["QTSeg, reference, native"] = partial(_reference, weights, device, native=True)
     else:
-        _logger.warning(f"the reference formulation is left out: {_REFERENCE} is not there")
+        _logger.warning(f"the reference formulation is left out: {_REFERENCE} does not exist")
     forms["QTSeg"] = partial(_qtseg, weights, device)
     return forms
 
@@ -93,28 +93,28 @@ def _qtseg(weights: str | None, device: torch.device) -> QTSeg:
     return network.to(device)
 
 
-def _half(weights: str | None, device: torch.device) -> nn.Module:
+def _qtseg_autocast(weights: str | None, device: torch.device) -> nn.Module:
     return _Autocast(_qtseg(weights, device))
 
 
-def _quick(weights: str | None, device: torch.device, precision: str) -> nn.Module:
+def _qtseg_folded(weights: str | None, device: torch.device, precision: str) -> nn.Module:
     network = _qtseg(weights, device)
     speed_up(network, precision)
     return network
 
 
-def _scripted(weights: str | None, device: torch.device, precision: str) -> nn.Module:
+def _qtseg_scripted(weights: str | None, device: torch.device, precision: str) -> nn.Module:
     return freeze_script(_qtseg(weights, device), precision)
 
 
-def _compiled(weights: str | None, device: torch.device, precision: str) -> nn.Module:
-    network = _quick(weights, device, precision)
+def _qtseg_compiled(weights: str | None, device: torch.device, precision: str) -> nn.Module:
+    network = _qtseg_folded(weights, device, precision)
     compile_network(network, "reduce-overhead")
     return network
 
 
 def _peers(device: torch.device) -> dict[str, Contender]:
-    """MONAI's networks, as wide and deep as by default or in its tutorials."""
+    """List MONAI's networks, with their default width and depth or those of MONAI's tutorials."""
     channels, strides = (16, 32, 64, 128, 256), (2, 2, 2, 2)
     peers: dict[str, Contender] = {
         "UNet": partial(UNet, 2, 3, 2, channels, strides, num_res_units=2),
@@ -127,15 +127,15 @@ def _peers(device: torch.device) -> dict[str, Contender]:
         _logger.warning("SwinUNETR is left out: it needs einops; python -m pip install einops")
     else:
         peers["SwinUNETR"] = partial(SwinUNETR, 3, 2, feature_size=24, spatial_dims=2)
-    return {name: partial(_placed, build, device) for name, build in peers.items()}
+    return {name: partial(_build_on, build, device) for name, build in peers.items()}
 
 
-def _placed(build: Contender, device: torch.device) -> nn.Module:
+def _build_on(build: Contender, device: torch.device) -> nn.Module:
     return build().to(device)
 
 
 class _Autocast(nn.Module):
-    """What the trainer does in half precision: weights stay float32."""
+    """Run a network in half precision as the trainer does: its weights stay float32."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Measure the bundle's own journey: files to masks, and an epoch of training with and without its images."""
+"""Measure the bundle from end to end: from image files to masks, and an epoch with and without loading images."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ from .measure import in_turn, seconds
 
 __all__ = ["epoch", "files_to_masks"]
 
-_PREPARES = ("scripts.networks.acceleration.keep_freed_memory", "scripts.networks.acceleration.speed_up")
+_PREPARATIONS = ("scripts.networks.acceleration.keep_freed_memory", "scripts.networks.acceleration.speed_up")
 
 
 def files_to_masks(
     dataset_dir: str, weights: str | None, size: int, device: torch.device, rounds: int
 ) -> dict[str, float]:
-    """Time inference.json, from image files to mask files, against its network alone on the same tensors.
+    """Time inference.json from image files to mask files, and compare it to the network alone on the same tensors.
 
     Args:
-        dataset_dir: a folder of images.
-        weights: a trained model with two classes; None for the network as it is initialized.
-        size: side of the network's images in pixels.
-        device: where the network runs.
-        rounds: how often both are timed, in turn.
+        dataset_dir: folder of images.
+        weights: path of a trained model with two classes; None for random weights.
+        size: side of the network's square input in pixels.
+        device: the device that the network runs on.
+        rounds: how often each of the two is timed, alternately.
 
     Returns:
-        ``images``, ``images_per_second``, ``images_per_second_of_the_network`` alone, and the ``ratio`` of both times.
+        ``images``, the number of images; ``images_per_second``; ``images_per_second_of_the_network`` alone; and
+        ``ratio``, the total time divided by the network's time.
     """
     with tempfile.TemporaryDirectory() as folder:
         settings = {"dataset_dir": dataset_dir, "spatial_size": [size, size], "out_channels": 2}
         settings |= architecture_of(weights)
         parser = _parser("inference", folder, device, **settings)
-        parser["run"] = [item for item in parser["run"] if _target(item) in _PREPARES]
+        parser["run"] = [item for item in parser["run"] if _target(item) in _PREPARATIONS]
         if weights is not None:
             load = {"_target_": "scripts.checkpoints.loading.load_trained", "network": "@network_def", "path": weights}
             parser["run"] = [load, *parser["run"]]
@@ -68,18 +69,18 @@ def files_to_masks(
 def epoch(
     dataset_dir: str, layout: str, size: int, batch: int, device: torch.device, rounds: int
 ) -> dict[str, float]:
-    """Time train.json's epoch against one whose steps all take the same batch, ready on the device.
+    """Time an epoch of train.json, and compare it to an epoch whose steps all reuse one batch on the device.
 
     Args:
-        dataset_dir: images and masks.
-        layout: how they lie there.
-        size: side of the images in pixels.
-        batch: images of a step.
-        device: where the network is trained.
-        rounds: epochs of each, in turn.
+        dataset_dir: folder of images and masks.
+        layout: name of the dataset's layout.
+        size: side of the network's square input in pixels.
+        batch: images in a step.
+        device: the device that the network is trained on.
+        rounds: how often each of the two epochs is timed, alternately.
 
     Returns:
-        ``steps``, ``seconds``, ``seconds_without_data``, and their ``ratio``.
+        ``steps`` of the epoch, its ``seconds``, ``seconds_without_data``, and their ``ratio``.
     """
     with tempfile.TemporaryDirectory() as folder:
         settings = {"spatial_size": [size, size], "batch_size": batch, "max_epochs": 1, "layout": layout}
@@ -116,6 +117,6 @@ def _target(item: Any) -> str | None:
 
 
 def _seconds(journey: Callable[[], Any], alone: Callable[[], Any], device: torch.device, rounds: int) -> list[float]:
-    """Median seconds of both; the first round, in which caches fill, does not count."""
+    """Return the median seconds of both functions; the first round fills caches and does not count."""
     timers = {"journey": partial(seconds, journey, device), "alone": partial(seconds, alone, device)}
     return [median(times) for times in in_turn(timers, rounds, warm_up=1).values()]

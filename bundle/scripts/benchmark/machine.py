@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The machine that figures were measured on, in words."""
+"""Describe the machine that the figures were measured on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["describe_machine"]
 
 
 def describe_machine(device: torch.device) -> str:
-    """The date, what computes, and the versions of PyTorch and Python, as a sentence.
+    """Return a line with the date, the processor, and the versions of PyTorch and Python.
 
     Args:
-        device: that the figures are of.
+        device: the device that was measured.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
@@ -26,6 +26,6 @@ def describe_machine(device: torch.device) -> str:
 
 
 def _processor() -> str:
-    found = torch.cpu.get_capabilities()
-    bfloat16 = " and ".join(name for name in ("amx_bf16", "avx512_bf16") if found.get(name)) or "no unit"
-    return f"{found.get('cpu_name') or platform.machine()}, {os.cpu_count()} cores, {bfloat16} for bfloat16"
+    capabilities = torch.cpu.get_capabilities()
+    bfloat16 = " and ".join(name for name in ("amx_bf16", "avx512_bf16") if capabilities.get(name)) or "no unit"
+    return f"{capabilities.get('cpu_name') or platform.machine()}, {os.cpu_count()} cores, {bfloat16} for bfloat16"

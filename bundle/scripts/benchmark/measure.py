@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Measure networks as their users run them, one to a process, and in turn, so that a busy machine slows all alike."""
+"""Measure networks, each in its own process, and alternately, so that other load slows all of them equally."""
 
 from __future__ import annotations
 
@@ -34,20 +34,28 @@ Figures = dict[str, dict[str, float]]
 Run = Callable[[], Any]
 T = TypeVar("T")
 
-_WARM_UP = 1  # turns that do not count; TorchScript optimizes in its first two passes
-_ENOUGH = 30.0  # seconds for all turns of a network, so that slow ones are measured once or twice
-_LONG = 4.0  # seconds; a shorter pass is run twice in a turn, as others had the caches of the processor before it
+_WARM_UP = 1  # rounds that do not count; TorchScript optimizes in its first two passes
+_ENOUGH = 30.0  # seconds in total for one network, so that slow networks are measured only once or twice
+_LONG = 4.0  # seconds; shorter passes run twice, because other networks used the processor's caches before
 
 _logger = logging.getLogger("qtseg")
-_NO_MEMORY = (torch.OutOfMemoryError, BrokenProcessPool)  # the latter where Linux ends a process for the others' sake
-_run: Run  # in a process that measures one network: what is timed
+_NO_MEMORY = (torch.OutOfMemoryError, BrokenProcessPool)  # the latter if Linux kills a process to free memory
+_run: Run  # the function to time, in a process that measures one network
 
 
 def count(build: Contender, size: int) -> tuple[int, float]:
-    """Count parameters, and 10^9 multiply-accumulates of one image of ``size`` pixels a side, by torch's counter."""
+    """Count the parameters of a network, and its multiply-accumulate operations with torch's counter.
+
+    Args:
+        build: the function that builds the network.
+        size: side of the image in pixels.
+
+    Returns:
+        The number of parameters, and the multiply-accumulate operations for one image in units of 10^9.
+    """
     network = build().eval().requires_grad_(False)
     image = torch.zeros(1, 3, size, size, device=next(network.parameters()).device)
-    # The counter knows no fused attention on a CPU.
+    # The counter does not support fused attention on a CPU.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network(image)
     return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() / 2e9
@@ -57,18 +65,18 @@ def latency(contenders: Mapping[str, Contender], size: int, batch: int, device: 
     """Time a forward pass.
 
     Args:
-        contenders: what is measured, by name.
+        contenders: the functions that build the networks, by name.
         size: side of the images in pixels.
-        batch: images of a pass.
-        device: where.
-        rounds: passes of each contender, after some that do not count; fewer of what takes seconds.
+        batch: images in a pass.
+        device: the device that the networks run on.
+        rounds: number of timed passes of each network, after a warm-up; slow networks get fewer.
 
     Returns:
-        By name: ``median``, ``low`` and ``high`` quartile of a pass in milliseconds. What the memory does not hold is
-        logged and left out.
+        By name: ``median``, ``low`` and ``high`` quartile of the time of a pass in milliseconds. A network that does
+        not fit into memory is logged and left out.
     """
-    prepares = {name: partial(_prepare_pass, build, size, batch, device) for name, build in contenders.items()}
-    return {name: figures for name, (figures, _) in _in_turn(prepares, device, rounds).items()}
+    setups = {name: partial(_prepare_pass, build, size, batch, device) for name, build in contenders.items()}
+    return {name: figures for name, (figures, _) in _in_turn(setups, device, rounds).items()}
 
 
 def train_step(
@@ -77,21 +85,21 @@ def train_step(
     """Time a training step: forward, loss, backward and optimizer.
 
     Args:
-        contenders: what is measured, by name.
+        contenders: the functions that build the networks, by name.
         size: side of the images in pixels.
-        batch: images of a step.
-        device: where.
-        rounds: steps of each contender, after some that do not count; fewer of what takes seconds.
+        batch: images in a step.
+        device: the device that the networks run on.
+        rounds: number of timed steps of each network, after a warm-up; slow networks get fewer.
 
     Returns:
-        As ``latency`` does, and ``memory``: what a step takes at its peak, in MiB beyond network and optimizer.
+        The same as ``latency``, and ``memory``: the peak memory of a step in MiB, without network and optimizer.
     """
-    prepares = {name: partial(_prepare_step, build, size, batch, device) for name, build in contenders.items()}
-    return {name: {**figures, "memory": peak} for name, (figures, peak) in _in_turn(prepares, device, rounds).items()}
+    setups = {name: partial(_prepare_step, build, size, batch, device) for name, build in contenders.items()}
+    return {name: {**figures, "memory": peak} for name, (figures, peak) in _in_turn(setups, device, rounds).items()}
 
 
 def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
-    """Call ``function`` in a new process, where nothing that ran before changes its speed."""
+    """Call ``function`` in a new process, so that earlier work does not change its speed."""
     with _process() as process:
         return process.submit(function, *arguments).result()
 
@@ -99,29 +107,34 @@ def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
 def in_turn(
     timers: Mapping[str, Callable[[], float]], rounds: int, *, warm_up: int, enough: float = math.inf
 ) -> dict[str, list[float]]:
-    """Let each of ``timers`` measure once a round; by name, its seconds in each round.
+    """Call all timers alternately, once in every round.
 
     Args:
-        timers: what measures once, by name.
-        rounds: rounds that count.
-        warm_up: rounds before them that do not. A timer that returned NaN, which stays its time, is not asked again.
-        enough: seconds; what has taken so long, warm-up included, is not measured again, once it has been.
+        timers: by name, a function that measures once and returns seconds. A timer that returns NaN is not called
+            again, and NaN stays in its result.
+        rounds: number of rounds that count.
+        warm_up: number of rounds before them, which do not count.
+        enough: limit in seconds. A timer that took this long in total, including the warm-up, is not called again once
+            it has a result.
+
+    Returns:
+        By name, the seconds of every round.
     """
     times: dict[str, list[float]] = {name: [] for name in timers}
-    spent = dict.fromkeys(timers, 0.0)
-    for turn in range(-warm_up, rounds):
+    totals = dict.fromkeys(timers, 0.0)
+    for number in range(-warm_up, rounds):
         for name, timer in timers.items():
-            if (spent[name] >= enough and times[name]) or math.isnan(spent[name]):
+            if (totals[name] >= enough and times[name]) or math.isnan(totals[name]):
                 continue
             value = timer()
-            spent[name] += value
-            if turn >= 0 or value >= enough or math.isnan(value):
+            totals[name] += value
+            if number >= 0 or value >= enough or math.isnan(value):
                 times[name].append(value)
     return times
 
 
 def seconds(run: Run, device: torch.device) -> float:
-    """Time ``run``; a GPU is waited for."""
+    """Return the seconds that ``run`` takes, including the work it starts on a GPU."""
     start = time.perf_counter()
     run()
     if device.type == "cuda":
@@ -133,32 +146,41 @@ def _process() -> ProcessPoolExecutor:
     if "forkserver" not in get_all_start_methods():
         return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # torch and MONAI are imported once for all
+    context.set_forkserver_preload([__name__])  # so that torch and MONAI are imported only once
     return ProcessPoolExecutor(1, mp_context=context)
 
 
 def _in_turn(
-    prepares: Mapping[str, Callable[[], float]], device: torch.device, rounds: int
+    setups: Mapping[str, Callable[[], float]], device: torch.device, rounds: int
 ) -> dict[str, tuple[dict[str, float], float]]:
-    """Prepare each network in a process of its own, then time them in turn; what each prepared is returned too."""
+    """Set up each network in its own process, then time them alternately.
+
+    Args:
+        setups: by name, a function that sets up a network and returns the peak memory of its first run in MiB.
+        device: the device that the networks run on.
+        rounds: number of rounds that count.
+
+    Returns:
+        By name, the quartiles of the time in milliseconds, and the peak memory in MiB.
+    """
     with ExitStack() as stack:
-        prepared, timers = {}, {}
-        for name, prepare in prepares.items():
+        peaks, timers = {}, {}
+        for name, setup in setups.items():
             process = stack.enter_context(_process())
             try:
-                prepared[name] = process.submit(prepare).result()
+                peaks[name] = process.submit(setup).result()
             except _NO_MEMORY as error:
-                process.shutdown()  # which gives back what it has got
+                process.shutdown()  # frees the memory that the process took
                 _leave_out(name, error)
                 continue
-            timers[name] = partial(_ask, name, process, device)
+            timers[name] = partial(_time_in, name, process, device)
         times = in_turn(timers, rounds, warm_up=_WARM_UP, enough=_ENOUGH)
     figures = {}
     for name, values in times.items():
         if math.isnan(sum(values)):
             continue
         low, median, high = _quartiles([1000 * value for value in values])
-        figures[name] = {"median": median, "low": low, "high": high}, prepared[name]
+        figures[name] = {"median": median, "low": low, "high": high}, peaks[name]
     return figures
 
 
@@ -166,9 +188,9 @@ def _quartiles(values: list[float]) -> list[float]:
     return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * values
 
 
-def _ask(name: str, process: ProcessPoolExecutor, device: torch.device) -> float:
+def _time_in(name: str, process: ProcessPoolExecutor, device: torch.device) -> float:
     try:
-        return process.submit(_timed, device).result()
+        return process.submit(_time_run, device).result()
     except _NO_MEMORY as error:
         process.shutdown()
         _leave_out(name, error)
@@ -176,19 +198,20 @@ def _ask(name: str, process: ProcessPoolExecutor, device: torch.device) -> float
 
 
 def _leave_out(name: str, error: Exception) -> None:
-    cause = "its process ended, as where memory is short" if isinstance(error, BrokenProcessPool) else f"{error}"
+    killed = "its process was killed, most likely because memory was short"
+    cause = killed if isinstance(error, BrokenProcessPool) else f"{error}"
     _logger.warning(f"{name} is left out: {cause}; if it does not fit, name a smaller --batch")
 
 
-def _timed(device: torch.device) -> float:
-    taken = seconds(_run, device)
-    if taken < _LONG:
-        taken = seconds(_run, device)
-    _give_back_memory(device)  # the others need it now
-    return taken
+def _time_run(device: torch.device) -> float:
+    duration = seconds(_run, device)
+    if duration < _LONG:
+        duration = seconds(_run, device)
+    _free_memory(device)  # for the other processes
+    return duration
 
 
-def _give_back_memory(device: torch.device) -> None:
+def _free_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif platform.libc_ver()[0] == "glibc":
@@ -205,7 +228,7 @@ def _prepare_pass(build: Contender, size: int, batch: int, device: torch.device)
             network(image)
 
     _run = forward
-    return _first(_run, device)
+    return _first_peak(_run, device)
 
 
 def _prepare_step(build: Contender, size: int, batch: int, device: torch.device) -> float:
@@ -219,26 +242,26 @@ def _prepare_step(build: Contender, size: int, batch: int, device: torch.device)
         loss(network(image), label).backward()
         optimizer.step()
 
-    step(*_images(2, 64, device))  # what a first step sets up is no activation
+    step(*_images(2, 64, device))  # the optimizer allocates its state in this step, outside the measured peak
     _run = partial(step, *_images(batch, size, device))
-    return _first(_run, device)
+    return _first_peak(_run, device)
 
 
 def _images(batch: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     image = torch.rand(batch, 3, size, size, device=device) * 2 - 1
-    there = (image[:, :1] > 0.2).float()
-    return image, torch.cat([1 - there, there], dim=1)
+    foreground = (image[:, :1] > 0.2).float()
+    return image, torch.cat([1 - foreground, foreground], dim=1)
 
 
-def _first(run: Run, device: torch.device) -> float:
-    """Run for the first time; its peak of memory."""
+def _first_peak(run: Run, device: torch.device) -> float:
+    """Call ``run`` for the first time, free unused memory, and return the peak memory in MiB."""
     peak = _peak(run, device)
-    _give_back_memory(device)
+    _free_memory(device)
     return peak
 
 
 def _peak(run: Run, device: torch.device) -> float:
-    """Run once; what that took at its peak beyond what was there before, in MiB."""
+    """Call ``run`` once and return its peak memory in MiB, without the memory that was in use before."""
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -257,7 +280,7 @@ def _peak(run: Run, device: torch.device) -> float:
     watcher.start()
     try:
         run()
-    finally:  # an error must reach the caller, not a process that waits for its thread
+    finally:  # stop the thread, so that after an error the process does not wait for it forever
         done.set()
         watcher.join()
     return (peak - before) / 2**20

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Write what was measured: a table in Markdown, the figures as JSON, and a plot."""
+"""Write the report of the benchmark: a table in Markdown, the figures as JSON, and a plot."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def write_report(folder: Path, figures: Mapping[str, Any]) -> str:
     """Write ``benchmark.md``, ``benchmark.json`` and ``benchmark.png``.
 
     Args:
-        folder: where to; made if it is not there.
-        figures: ``machine`` and ``command``, by ``size`` the networks' figures, and those of the ``journey``.
+        folder: folder for the files; created if missing.
+        figures: ``machine`` and ``command`` are texts, ``batch`` is the batch size, ``size`` holds the figures of the
+            networks by image size, and ``journey`` those of the end-to-end measurements.
 
     Returns:
         The text of ``benchmark.md``.
@@ -77,7 +78,7 @@ def _plot(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
         colors = ["tab:blue" if name.startswith("QTSeg") else "tab:gray" for name in names]
         axis.barh(names, medians, xerr=spread, color=colors)
         axis.set_title(f"one image of {size} x {size}")
-        axis.set_xscale("log")  # a hundredfold lies between them
+        axis.set_xscale("log")  # the fastest and the slowest network differ by a factor of 100
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())

@@ -49,8 +49,9 @@ class Dataset:
     @cached_property
     def survey(self) -> list[Facts]:
         """What was seen of every image and its mask, from :py:func:`.survey.survey_images`."""
-        readers = {"image_reader": self.image_reader, "mask_reader": self.mask_reader}
-        return survey_images(self.datalist, **readers, cache_dir=self.cache_dir)
+        return survey_images(
+            self.datalist, image_reader=self.image_reader, mask_reader=self.mask_reader, cache_dir=self.cache_dir
+        )
 
     @property
     def facts(self) -> list[Facts]:
@@ -84,8 +85,8 @@ class DividedData(Dataset):
     @cached_property
     def split(self) -> Split:
         """All folds."""
-        facts, folder = self.facts, self.folder or ""
-        return split_images(self.datalist, root=folder, facts=facts, duplicates=self._together, **self.division)
+        knobs: dict[str, Any] = {"facts": self.facts, "duplicates": self._together, **self.division}
+        return split_images(self.datalist, root=self.folder or "", **knobs)
 
     @cached_property
     def _parts(self) -> dict[str, list[Item]]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether predicted probabilities can be taken at their word."""
+"""Measure how well predicted probabilities agree with the frequency of true pixels."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ _BINS = 15
 
 
 class Calibration:
-    """Compare predicted probabilities with how often they come true, and write ``calibration.json``.
+    """Compare predicted probabilities with the frequency of true pixels, and write ``calibration.json``.
 
-    Counted is every pair of a pixel and a foreground class, at the images' original size: which probability the pixel
-    has for the class, and whether the label gives it that class. All pairs weigh the same, so large images weigh more
-    than small ones. The probability of the background is not counted; of two classes it would say the same again.
+    Every pair of a pixel and a foreground class counts, at the images' original size: the predicted probability of the
+    class, and whether the label has this class. All pairs have the same weight, so large images count more than small
+    ones. Probabilities of the background do not count: with two classes they would only repeat the foreground's.
 
-    The file holds 15 equal ``bins`` of probability, each with its ends ``low`` and ``high``, the ``count`` of pairs,
-    their ``mean_probability``, and the ``frequency`` with which they are true; the last two are null in an empty bin.
-    ``expected_calibration_error`` is the mean gap between mean probability and frequency, over all pairs. Most pairs
-    are background far from any object, near 0 and right, and make it small; so
-    ``expected_calibration_error_above_first_bin`` is the same without the first bin, null if nothing is above it.
+    The file holds 15 ``bins`` of probability of equal width. Each bin has its ends ``low`` and ``high``, the ``count``
+    of pairs, their ``mean_probability``, and the ``frequency`` of true pairs; the last two are null in an empty bin.
+    ``num_not_finite`` counts pairs whose probability is not finite; these are in no bin.
+    ``expected_calibration_error`` is the mean difference between mean probability and frequency, over all pairs. Most
+    pairs are background far from any object with a correct probability near 0, which makes this error small.
+    Therefore ``expected_calibration_error_above_first_bin`` omits the first bin; it is null if all pairs are in that.
 
     Args:
-        output_dir: folder for the file, made if missing.
+        output_dir: folder for the file, created if missing.
     """
 
     def __init__(self, output_dir: str | os.PathLike) -> None:
         self.output_dir = Path(output_dir)
-        self.sums = np.zeros((3, _BINS))  # pairs, their probabilities, those that are true
+        self.sums = np.zeros((3, _BINS))  # by bin: number of pairs, sum of probabilities, number of true pairs
 
     def attach(self, engine: Engine) -> None:
-        """Register with an evaluator whose outputs have ``"probability"`` and ``"original_label"``.
-
-        Both are (K, H, W) of one size: softmax, and one-hot.
+        """Register with an evaluator.
 
         Args:
-            engine: the evaluator.
+            engine: the evaluator. Its outputs must have ``"probability"``, the softmax (K, H, W), and
+                ``"original_label"``, one-hot (K, H, W).
         """
         engine.add_event_handler(Events.STARTED, self._clear)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
@@ -59,14 +59,14 @@ class Calibration:
         self.not_finite = 0
 
     def _collect(self, engine: Engine) -> None:
-        outputs: Any = engine.state.output  # MONAI's evaluator leaves one dictionary an image
+        outputs: Any = engine.state.output  # MONAI's evaluator leaves one dictionary for each image
         for item in outputs:
             probability, true = (
                 item[key][1:].float().cpu().numpy().ravel() for key in ("probability", "original_label")
             )
-            known = np.isfinite(probability)  # half precision can overflow
-            self.not_finite += int((~known).sum())
-            probability, true = probability[known], true[known]
+            finite = np.isfinite(probability)  # half precision can overflow
+            self.not_finite += int((~finite).sum())
+            probability, true = probability[finite], true[finite]
             bins = (probability * _BINS).astype(np.int64).clip(0, _BINS - 1)
             for sums, weights in zip(self.sums, (None, probability, true)):
                 sums += np.bincount(bins, weights=weights, minlength=_BINS)
@@ -74,15 +74,15 @@ class Calibration:
     def __call__(self, engine: Engine) -> None:
         """
         Args:
-            engine: the evaluator, all images seen.
+            engine: the evaluator after all images.
         """
         total: Any = idist.all_reduce(torch.from_numpy(self.sums))
         not_finite: Any = idist.all_reduce(self.not_finite)
         if idist.get_rank() > 0:
             return
         counts, probabilities, true = total.numpy()
-        filled = np.maximum(counts, 1)
-        gaps = np.abs(true / filled - probabilities / filled)
+        divisors = np.maximum(counts, 1)
+        gaps = np.abs(true / divisors - probabilities / divisors)
         bins = [
             {
                 "low": i / _BINS,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How sure a mean is: 95 % intervals by the bootstrap."""
+"""Compute 95 % confidence intervals of means by the bootstrap."""
 
 from __future__ import annotations
 
@@ -17,43 +17,47 @@ _LEVEL = 0.95
 
 
 def mean_with_interval(values: Sequence[float], groups: Sequence[Any]) -> dict[str, Any]:
-    """The mean over images, and its interval.
+    """Compute the mean over images and its 95 % interval.
 
     Args:
-        values: a score of each image.
-        groups: of each image.
+        values: the score of each image.
+        groups: the group of each image, such as a patient.
 
     Returns:
-        ``mean``, and ``low`` and ``high`` as of :py:func:`mean_interval`; None where there is no interval.
+        ``mean``, and the ends ``low`` and ``high`` of :py:func:`mean_interval`, which are None if there is no interval.
     """
     low, high = mean_interval(values, groups) or (None, None)
     return {"mean": mean(values), "low": low, "high": high}
 
 
-def interval_text(found: Mapping[str, Any], form: str) -> str:
-    """An interval for readers.
+def interval_text(interval: Mapping[str, Any], form: str) -> str:
+    """Write an interval as text.
 
     Args:
-        found: with ``low`` and ``high``, as of :py:func:`mean_with_interval`.
-        form: of both numbers, such as ".4f".
+        interval: the result of :py:func:`mean_with_interval`.
+        form: format of both numbers, such as ".4f".
+
+    Returns:
+        Text such as "0.8123 to 0.8456".
     """
-    if found["low"] is None:
+    if interval["low"] is None:
         return "one group: no interval"
-    return f"{found['low']:{form}} to {found['high']:{form}}"
+    return f"{interval['low']:{form}} to {interval['high']:{form}}"
 
 
 def mean_interval(values: Sequence[float], groups: Sequence[Any]) -> tuple[float, float] | None:
-    """The percentile interval of a mean over images, when whole groups are drawn with replacement.
+    """Compute the percentile interval of a mean over images by the cluster bootstrap (Field and Welsh 2007).
 
-    Images of one patient or video are alike; drawn one by one they would make an interval too narrow (Field and Welsh
-    2007, the cluster bootstrap).
+    Whole groups are drawn with replacement. Images of one patient or video are similar, so drawing single images would
+    give an interval that is too narrow.
 
     Args:
-        values: a score of each image.
-        groups: of each image.
+        values: the score of each image.
+        groups: the group of each image, such as a patient.
 
     Returns:
-        Lower and upper end of the 95 % interval; None with fewer than two groups, which tell nothing of others.
+        Lower and upper end of the 95 % interval. None with fewer than two groups, because a single group says nothing
+        about other groups.
 
     Example::
 
@@ -68,7 +72,7 @@ def mean_interval(values: Sequence[float], groups: Sequence[Any]) -> tuple[float
     random = np.random.default_rng(0)
     means = []
     for _ in range(_DRAWS):
-        drawn = random.integers(len(sums), size=len(sums))
-        means.append(sums[drawn].sum() / counts[drawn].sum())
+        sample = random.integers(len(sums), size=len(sums))
+        means.append(sums[sample].sum() / counts[sample].sum())
     low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Scores of each image by its outlines and by its objects."""
+"""Score the outlines and the objects of predicted masks."""
 
 from __future__ import annotations
 
@@ -25,34 +25,36 @@ __all__ = ["METRICS", "DetectionScore", "SurfaceScore"]
 
 
 class _MaskScore(ImageScore):
-    """A score of each pair of masks by itself: of each image and class, on the CPU."""
+    """Base of scores that compare one pair of masks at a time, for each image and foreground class, on the CPU."""
 
     def _compute_tensor(  # type: ignore[override]
         self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
     ) -> torch.Tensor:
-        rows = [[self._of_class(*pair) for pair in zip(pred[1:], label[1:])] for pred, label in zip(y_pred, y)]
+        rows = [[self._score_masks(*pair) for pair in zip(pred[1:], label[1:])] for pred, label in zip(y_pred, y)]
         return torch.tensor(rows, dtype=torch.float64)
 
     @abstractmethod
-    def _of_class(self, pred: torch.Tensor, label: torch.Tensor) -> float:
+    def _score_masks(self, pred: torch.Tensor, label: torch.Tensor) -> float:
         """Score two masks (H, W)."""
 
 
 class SurfaceScore(_MaskScore):
-    """How far the outlines of prediction and label are apart, by MONAI; the mean over images and foreground classes.
+    """Distance between the outlines of prediction and label, computed by MONAI.
 
-    - "hd95": 95th percentile of the distances of each outline to the other, the larger of both directions
+    The score is the mean over images and foreground classes.
+
+    - "hd95": 95th percentile of the distances from one outline to the other, the larger one of both directions
     - "asd": mean of these distances, over both directions
-    - "nsd": normalized surface Dice, the share of both outlines that is within ``tolerance`` of the other
+    - "nsd": normalized surface Dice, the share of both outlines that lies within ``tolerance`` of the other outline
 
-    Where an image neither holds nor is given a class, the distances are 0 and the share is 1. Where it holds the class
-    or is given it, but not both, the distances are the image's diagonal and the share is 0: MONAI's own NaN or infinity
-    would drop a miss from the mean, or be all of it.
+    If neither label nor prediction has the class, distances are 0 and the share is 1. If only one of them has the
+    class, distances are the length of the image's diagonal and the share is 0. MONAI itself returns NaN or infinity
+    there, so a missed object would not count in the mean, or would make the mean infinite.
 
     Args:
         score: one of the names above.
-        tolerance: of "nsd", in pixels, or in mm if ``spacing`` is.
-        spacing: size of a pixel, in mm if distances shall be.
+        tolerance: tolerance of "nsd", in pixels, or in mm if ``spacing`` is in mm.
+        spacing: side of a pixel. A value in mm gives distances in mm; 1 gives distances in pixels.
 
     Raises:
         ValueError: if ``score`` is not one of the names above.
@@ -64,13 +66,13 @@ class SurfaceScore(_MaskScore):
         self.tolerance = tolerance
         self.spacing = spacing
 
-    def _of_class(self, pred: torch.Tensor, label: torch.Tensor) -> float:
+    def _score_masks(self, pred: torch.Tensor, label: torch.Tensor) -> float:
         """Score two masks (H, W)."""
         diagonal = self.spacing * math.hypot(*label.shape)
-        found, there = bool(pred.any()), bool(label.any())
-        if not (found and there):
+        in_pred, in_label = bool(pred.any()), bool(label.any())
+        if not (in_pred and in_label):
             best, worst = (1.0, 0.0) if self.score == "nsd" else (0.0, diagonal)
-            return best if found == there else worst
+            return best if in_pred == in_label else worst
         masks = (pred[None, None].cpu(), label[None, None].cpu())
         options: dict[str, Any] = {"include_background": True, "spacing": self.spacing}
         if self.score == "hd95":
@@ -83,23 +85,23 @@ class SurfaceScore(_MaskScore):
 
 
 class DetectionScore(_MaskScore):
-    """F1 of the objects found, which are the connected areas of a class (also over corners).
+    """F1 score of detected objects. An object is a connected area of a class; pixels also connect over corners.
 
-    An object is found if a predicted one has an intersection over union of more than 0.5 with it; so no two can. Where
-    an image neither holds nor is given a class, F1 is 1.
+    A labeled object is detected if its intersection over union with a predicted object exceeds 0.5. At most one
+    predicted object can reach that. If neither label nor prediction has the class, F1 is 1.
     """
 
-    def _of_class(self, pred: torch.Tensor, label: torch.Tensor) -> float:
+    def _score_masks(self, pred: torch.Tensor, label: torch.Tensor) -> float:
         """Score two masks (H, W)."""
         predicted, labelled = (number_objects(np.asarray(mask.cpu()) > 0, connectivity=2) for mask in (pred, label))
         objects = int(predicted.max()) + int(labelled.max())
         if objects == 0:
             return 1.0
-        overlaps = contingency_table(labelled, predicted).tocoo()  # pixels of each pair that meets, 0 the background
+        overlaps = contingency_table(labelled, predicted).tocoo()  # pixels of each overlapping pair; 0 is background
         of_label, of_prediction = (np.bincount(mask.ravel()) for mask in (labelled, predicted))
         union = of_label[overlaps.row] + of_prediction[overlaps.col] - overlaps.data
-        found = int(((2 * overlaps.data > union) & (overlaps.row > 0) & (overlaps.col > 0)).sum())
-        return 2 * found / objects
+        detected = int(((2 * overlaps.data > union) & (overlaps.row > 0) & (overlaps.col > 0)).sum())
+        return 2 * detected / objects
 
 
 #: How the scores of outlines and objects are computed, by their names in the table of scores.

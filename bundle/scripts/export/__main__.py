@@ -19,21 +19,21 @@ _logger = logging.getLogger("qtseg")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export and print where the files are.
+    """Export a model and print the paths of the files.
 
     Args:
-        arguments: of the command line; None for those of this process.
+        arguments: arguments of the command line; None for those of this process.
     """
     parser = argparse.ArgumentParser(prog="python -m scripts.export", description=__doc__)
     parser.add_argument("--ckpt_dir", type=Path, default=Path("models"), help="folder of model.pt and model.json")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/export"), help="folder for the files")
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), help=f"some of {', '.join(FORMATS)}")
     parser.add_argument("--half", action="store_true", help="store the model of the zip in half precision")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     _logger.setLevel(logging.INFO)
     try:
-        export(asked.ckpt_dir, asked.output_dir, asked.formats, half=asked.half)
+        export(options.ckpt_dir, options.output_dir, options.formats, half=options.half)
     except (InputError, RuntimeError, OSError) as error:
         parser.exit(1, f"error: {explanation(error) or error}\n")
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bundle with a model as one zip, to give away."""
+"""Pack the bundle and a model into one zip that can be given to others."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["pack"]
 
 _METADATA = BUNDLE / "configs" / "metadata.json"
 _PACKED = ("configs", "docs", "scripts", "LICENSE")
-_MAY_NAME = {"dataset_dir", "split", "group", "weights", "encoder_weights"}  # settings
+_PRIVATE = {"dataset_dir", "split", "group", "weights", "encoder_weights"}  # settings that may hold private names
 
 
 def pack(ckpt_dir: Path, model: Path, file: str) -> None:
     """Zip the bundle with a model, all in one folder ``qtseg``.
 
-    Its settings and the metadata name no file and no group, and tell nothing of the model that comes with the bundle
-    unless it is that one.
+    The packed settings and metadata hold no names of files or groups. The metadata describes the model that comes with
+    the bundle only if that model is packed.
 
     Args:
         ckpt_dir: folder of ``model.pt`` and ``model.json``.
-        model: its weights as they are to be packed.
-        file: the zip to write.
+        model: path of the weights to pack, which may be a converted copy of ``model.pt``.
+        file: path of the zip to write.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in _PACKED:
@@ -46,20 +46,21 @@ def pack(ckpt_dir: Path, model: Path, file: str) -> None:
 
 
 def _metadata_of(model: Path) -> dict[str, Any]:
-    """The bundle's metadata, for a model of one's own without what they tell of the one that comes with the bundle."""
+    """Return the bundle's metadata; for another model, without the facts about the model that comes with the bundle."""
     metadata: dict[str, Any] = read_json(_METADATA)
     if file_digest(model) != metadata.get("model_sha256"):
         metadata["data_source"] = "images of the training, which are not given"
         for name in ("eval_metrics", "model_sha256"):
-            metadata.pop(name, None)  # a zip of such a model has none
+            metadata.pop(name, None)  # absent if the bundle comes from a zip with another model
     return metadata
 
 
 def _without_names(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings that can be given away: names of files and groups can be those of patients."""
+    """Return the settings without names of files and groups, because these can be names of patients."""
     groups = {image["group"]: str(i) for i, image in enumerate(settings["images"].values())}
     images = {
         str(i): {**image, "group": groups[image["group"]]} for i, image in enumerate(settings["images"].values())
     }
-    away = {**dict.fromkeys(_MAY_NAME & settings.keys()), "layout": PUBLISHED["layout"]}  # the dataset is not given
-    return {**settings, **away, "images": images, "leaks": []}
+    # The zip has no dataset, so its layout is the default one.
+    replaced = {**dict.fromkeys(_PRIVATE & settings.keys()), "layout": PUBLISHED["layout"]}
+    return {**settings, **replaced, "images": images, "leaks": []}

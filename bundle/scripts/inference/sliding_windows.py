@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images at their native resolution: seen through windows of the size that the network was trained on."""
+"""Predict images at their native resolution, through windows of the size that the network was trained on."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from ..transforms.intensity import FullScale
 
 __all__ = ["SlidingWindows", "Slices"]
 
-# Shapes: B batch, C channels, T classes, H x W image, D slices of a volume, h x w window.
+# Shapes: B batch size, N windows, C channels, T classes, K channels of a decision, H x W image in pixels, D slices of a
+# volume, h x w window in pixels.
 
 
 class SlidingWindows(Inferer):
-    """Predict through windows that overlap, blended by a Gaussian, in memory that a few rows of windows take.
+    """Predict through overlapping windows that are blended with a Gaussian, storing scores of a few rows only.
 
-    :py:class:`monai.inferers.SlidingWindowInferer` does the same, but holds the scores of all pixels and classes as
-    float32 at once: 12,000 x 12,000 pixels with two classes take 3 GiB for them alone.
+    :py:class:`monai.inferers.SlidingWindowInferer` gives the same result, but stores the float32 scores of all pixels
+    and classes at once. For 12,000 x 12,000 pixels with two classes, these alone take 3 GiB.
 
     Args:
-        roi_size: (h, w) of a window in pixels. Smaller images are padded by zeros at their end.
-        sw_batch_size: windows at a time.
-        overlap: share of a window that the next one sees too, from 0 to less than 1.
-        decide: from blended scores of some rows, (T, rows, W), to what is kept of them, (K, rows, W) of any type; None
-            to keep the scores.
+        roi_size: (h, w) of a window in pixels. Smaller images are padded with zeros at their lower and right ends.
+        sw_batch_size: number of windows that the network predicts at a time.
+        overlap: share of a window that overlaps with the next one, from 0 to less than 1.
+        decide: a function that turns the blended scores of some rows, (T, rows, W), into a result (K, rows, W) of any
+            dtype, such as label ids. None keeps the scores.
 
     Raises:
         InputError: if ``overlap`` is out of range.
@@ -56,72 +57,73 @@ class SlidingWindows(Inferer):
         self.scale = FullScale()
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Predict.
+        """Predict a batch of images.
 
         Args:
             inputs: (B, C, H, W) in [0, 255], any dtype.
-            network: from (N, C, h, w) in [-1, 1] to scores (N, T, h, w).
-            args, kwargs: handed on to the network.
+            network: a network that turns windows (N, C, h, w) in [-1, 1] into scores (N, T, h, w).
+            args, kwargs: further arguments of the network.
 
         Returns:
-            (B, T, H, W) scores, or (B, K, H, W) of what was decided by them.
+            Scores (B, T, H, W), or results of ``decide``, (B, K, H, W).
         """
-        return torch.stack([self._one(image, lambda x: network(x, *args, **kwargs)) for image in inputs])
+        return torch.stack([self._predict_image(image, lambda x: network(x, *args, **kwargs)) for image in inputs])
 
-    def _one(self, image: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
+    def _predict_image(self, image: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         height, width = image.shape[1:]
         (h, w), plain = self.roi_size, image.as_subclass(torch.Tensor)
         plain = F.pad(plain, (0, max(0, w - width), 0, max(0, h - height)))
         weight = compute_importance_map(self.roi_size, mode="gaussian", device=plain.device)  # (h, w)
         columns = _starts(plain.shape[2], w, self.steps[1])
-        row_weight = torch.zeros(h, plain.shape[2], device=plain.device)  # the same for each row of windows
+        row_weight = torch.zeros(h, plain.shape[2], device=plain.device)  # equal for all rows of windows
         for column in columns:
             row_weight[:, column : column + w] += weight
-        kept: list[Tensor] = []
-        scores, weights, top = torch.empty(0), torch.empty(0), 0  # of the h rows from top on
+        results: list[Tensor] = []
+        # Weighted sums of scores, and sums of weights, of the h image rows that start at row ``top``.
+        scores, weights, top = torch.empty(0), torch.empty(0), 0
         for row in _starts(plain.shape[1], h, self.steps[0]):
-            band = self._row_of_windows(plain[:, row : row + h], columns, weight, network)  # (T, h, W)
+            band = self._predict_row(plain[:, row : row + h], columns, weight, network)  # (T, h, W)
             if row == 0:
                 scores, weights = band, row_weight.clone()
                 continue
-            done = row - top
-            kept.append(self._decided(scores[:, :done], weights[:done]))
-            # what lies below the rows that are done, and the new row of windows
-            scores = F.pad(scores[:, done:], (0, 0, 0, done)) + band
-            weights = F.pad(weights[done:], (0, 0, 0, done)) + row_weight
+            finished = row - top  # number of rows above the new windows, which get no further scores
+            results.append(self._decide(scores[:, :finished], weights[:finished]))
+            # Drop the finished rows, and add the new row of windows.
+            scores = F.pad(scores[:, finished:], (0, 0, 0, finished)) + band
+            weights = F.pad(weights[finished:], (0, 0, 0, finished)) + row_weight
             top = row
-        kept.append(self._decided(scores, weights))
-        return torch.cat(kept, dim=1)[:, :height, :width]
+        results.append(self._decide(scores, weights))
+        return torch.cat(results, dim=1)[:, :height, :width]
 
-    def _row_of_windows(
+    def _predict_row(
         self, rows: Tensor, columns: Sequence[int], weight: Tensor, network: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Weighted sum of the predictions for (C, h, W)."""
+        """Predict one row of windows of ``rows`` (C, h, W); returns the weighted sum of scores (T, h, W)."""
         w = weight.shape[1]
         total = torch.empty(0)
         for first in range(0, len(columns), self.sw_batch_size):
-            some = columns[first : first + self.sw_batch_size]
-            windows = torch.stack([rows[:, :, column : column + w] for column in some])
-            predicted = network(self.scale(windows)).float()  # (N, T, h, w)
+            batch_columns = columns[first : first + self.sw_batch_size]
+            windows = torch.stack([rows[:, :, column : column + w] for column in batch_columns])
+            predictions = network(self.scale(windows)).float()  # (N, T, h, w)
             if first == 0:
-                total = torch.zeros(predicted.shape[1], *rows.shape[1:], device=rows.device)
-            for column, each in zip(some, predicted):
-                total[:, :, column : column + w] += each * weight
+                total = torch.zeros(predictions.shape[1], *rows.shape[1:], device=rows.device)
+            for column, prediction in zip(batch_columns, predictions):
+                total[:, :, column : column + w] += prediction * weight
         return total
 
-    def _decided(self, scores: Tensor, weights: Tensor) -> Tensor:
+    def _decide(self, scores: Tensor, weights: Tensor) -> Tensor:
         blended = scores / weights
         return blended if self.decide is None else self.decide(blended)
 
 
 class Slices(Inferer):
-    """Let another inferer see volumes as images, a few slices at a time.
+    """Run another inferer on the slices of volumes, a few slices at a time.
 
-    :py:class:`monai.inferers.SliceInferer` does so with sliding windows of its own.
+    :py:class:`monai.inferers.SliceInferer` has its own sliding windows and cannot run another inferer.
 
     Args:
-        inferer: for (B, C, H, W).
-        batch_size: slices at a time.
+        inferer: an inferer for images (B, C, H, W).
+        batch_size: number of slices at a time.
     """
 
     def __init__(self, inferer: Inferer, *, batch_size: int) -> None:
@@ -130,23 +132,23 @@ class Slices(Inferer):
         self.batch_size = batch_size
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Predict.
+        """Predict images or a volume.
 
         Args:
-            inputs: (B, C, H, W) images, or (1, C, H, W, D), a volume.
-            network: for the inferer.
-            args, kwargs: handed on.
+            inputs: images (B, C, H, W), or one volume (1, C, H, W, D).
+            network: the network for the inferer.
+            args, kwargs: further arguments of the inferer.
 
         Returns:
-            What the inferer returns, with the slices as last axis for a volume.
+            The result of the inferer. For a volume, the slices are its last axis.
         """
         if inputs.ndim == 4:
             return self.inferer(inputs, network, *args, **kwargs)
         slices = inputs[0].movedim(-1, 0)  # (D, C, H, W)
-        found = [self.inferer(some, network, *args, **kwargs) for some in slices.split(self.batch_size)]
-        return torch.cat(found).movedim(0, -1)[None]
+        results = [self.inferer(batch, network, *args, **kwargs) for batch in slices.split(self.batch_size)]
+        return torch.cat(results).movedim(0, -1)[None]
 
 
 def _starts(length: int, window: int, step: int) -> list[int]:
-    """Where windows begin: each step, and one that ends at the edge."""
+    """Return the first pixel of every window: one at each step, and a last one that ends at the edge."""
     return [*range(0, length - window, step), length - window]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A dataset that goes on where an image cannot be read, so that the others are segmented all the same."""
+"""A dataset that replaces images that cannot be read, so that all other images are still segmented."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from ..image_io.mask_files import mask_format
 
 __all__ = ["TolerantDataset"]
 
-_STANDS_IN = Path(__file__).with_name("black.png")
+_PLACEHOLDER = Path(__file__).with_name("black.png")
 
 
 class TolerantDataset(Dataset):
-    """Load images; a small black one stands in for each that cannot be read.
+    """Load images, and replace each image that cannot be read by a small black image.
 
-    Every item has ``"source"``, the path of its image, and ``"problem"``: why it could not be read, or "" if it could.
+    Every item has ``"source"``, the path of its image, and ``"problem"``, the reason why the image could not be read,
+    which is "" for a readable image.
 
     Args:
-        data: items of ``"image"``, a path.
-        transform: loads an image, and makes of it what the network takes.
+        data: items with the path of an image as ``"image"``.
+        transform: a transform that loads an image and prepares it for the network.
     """
 
     def _transform(self, index: int) -> dict[str, Any]:
@@ -35,12 +36,12 @@ class TolerantDataset(Dataset):
             if loaded["image"].ndim == 4 and is_promised_single:
                 raise InputError(f"{item['image']} has several pages or frames; convert it to TIFF, or rename it so")
             return loaded
-        except Exception as error:  # MONAI raises errors of its own around ours; and a file can be damaged in any way
-            problem = explanation(error) or f"{item['image']} cannot be read ({_innermost(error)}); get a new copy"
-            return self.transform({**item, "image": str(_STANDS_IN), "problem": problem})
+        except Exception as error:  # MONAI wraps errors in its own types, and a damaged file can cause any error
+            problem = explanation(error) or f"{item['image']} cannot be read ({_root_cause(error)}); get a new copy"
+            return self.transform({**item, "image": str(_PLACEHOLDER), "problem": problem})
 
 
-def _innermost(error: BaseException) -> str:
+def _root_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return in_one_line(error)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Test-time augmentation: a network sees each image in several ways, and what it finds is averaged."""
+"""Test-time augmentation: average the predictions for flipped and scaled versions of an image."""
 
 from __future__ import annotations
 
@@ -18,36 +18,40 @@ from ..common.limits import divisible
 __all__ = ["AugmentedInferer"]
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))  # axes of (B, C, H, W)
-_WAYS = {"flips": (1.0,), "flips_and_scales": (0.75, 1.0, 1.25)}  # names and scales
+_SCALES = {"flips": (1.0,), "flips_and_scales": (0.75, 1.0, 1.25)}  # factors of height and width, by name
 
 
 class AugmentedInferer(Inferer):
-    """Run another inferer on a network's mean over flipped, and if wished for scaled, images.
+    """Run another inferer with a network whose predictions are averaged over flipped and scaled images.
 
-    :py:class:`monai.data.TestTimeAugmentation` draws random transforms, needs a whole pass of the data for each image,
-    and gives no scores to blend.
+    :py:class:`monai.data.TestTimeAugmentation` is not used: it draws random transforms, needs a pass over the data for
+    each image, and returns no scores that windows could be blended with.
 
     Args:
-        inferer: what is run.
-        tta: "flips": as it is, flipped by rows, by columns and by both. "flips_and_scales": those, at 0.75, 1 and 1.25
-            times the size. None: as it is.
+        inferer: the inferer to run.
+        tta: "flips" averages over the image and its flips along rows, columns and both. "flips_and_scales" does so at
+            0.75, 1 and 1.25 times the size. None does not augment.
 
     Raises:
-        InputError: if ``tta`` is none of these.
+        InputError: if ``tta`` is unknown.
     """
 
     def __init__(self, inferer: Inferer, tta: str | None) -> None:
         super().__init__()
-        if tta is not None and tta not in _WAYS:
-            raise InputError(f"tta is {tta!r}; use one of {', '.join(map(repr, _WAYS))}, or leave it out")
+        if tta is not None and tta not in _SCALES:
+            raise InputError(f"tta is {tta!r}; use one of {', '.join(map(repr, _SCALES))}, or leave it out")
         self.inferer = inferer
-        self.scales = None if tta is None else _WAYS[tta]
+        self.scales = None if tta is None else _SCALES[tta]
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Infer from ``inputs`` by ``network``; the other arguments go on to the inferer.
+        """Run ``network`` on ``inputs``; the other arguments are passed to the inferer.
+
+        Args:
+            inputs: images (B, C, H, W).
+            network: a network that returns logits (B, T, H, W).
 
         Returns:
-            What the inferer returns; with augmentation, scores are logarithms of mean probabilities.
+            The result of the inferer. With augmentation, scores are logarithms of mean probabilities.
         """
         scales = self.scales
         if scales is None:
@@ -56,7 +60,7 @@ class AugmentedInferer(Inferer):
 
 
 def _mean(network: Callable[[Tensor], Tensor], image: Tensor, scales: tuple[float, ...]) -> Tensor:
-    """Logarithm of the mean probability over all ways to see (B, C, H, W)."""
+    """Return the logarithm of the mean probability over all flips and scales of ``image`` (B, C, H, W)."""
     size = image.shape[2:]
     total: Tensor | float = 0.0
     for scale in scales:

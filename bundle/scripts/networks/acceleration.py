@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a network needs only once, before it infers or is trained, to be quicker from then on."""
+"""Make a network faster by steps that run once, before inference or training starts."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ __all__ = ["COMPILE_MODES", "compile_network", "freeze_script", "keep_freed_memo
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 
-# Options of glibc's mallopt, by their numbers in malloc.h, and values above what one batch of inference needs.
+# Numbers of two options of glibc's mallopt (see malloc.h), and values above what one batch of inference needs.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_AT_MOST, _LARGEST_BLOCK = 2**29, 2**25  # bytes; of larger blocks, older versions of glibc keep none
+_MAX_FREE_BYTES, _MAX_BLOCK_BYTES = 2**29, 2**25  # older versions of glibc keep no larger blocks
 
 
 def speed_up(network: nn.Module, precision: str) -> None:
-    """Make a loaded network quicker to infer with: no batch normalization is left, and it computes in ``precision``.
+    """Prepare a loaded network for fast inference: fold its batch normalization, and compute in ``precision``.
 
-    QTSeg's weights are of that precision too; other networks, which do not convert what they are given, keep theirs.
+    QTSeg's weights are converted to that precision. Other networks do not convert their input, so they keep their
+    weights and run under autocast.
 
     Args:
-        network: the network to be used, changed in place; it can no longer be trained.
-        precision: one of ``DTYPES``.
+        network: the network, changed in place; it can no longer be trained.
+        precision: one of the names in ``DTYPES``.
     """
     network.eval()
     fold_batch_norm(network)
@@ -40,29 +41,29 @@ def speed_up(network: nn.Module, precision: str) -> None:
         network.to(DTYPES[precision])
     elif precision != "float32":
         _autocast(network, DTYPES[precision])
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub does not know it
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this overload
 
 
 def _autocast(network: nn.Module, dtype: torch.dtype) -> None:
-    """Have a network compute in half precision, as in training and evaluation, and answer in that of its input."""
+    """Make a network compute in half precision, as in training and evaluation, and return its input's dtype."""
     forward = network.forward
 
-    def in_half(image: Tensor) -> Tensor:
+    def autocast_forward(image: Tensor) -> Tensor:
         with torch.autocast(image.device.type, dtype):
             return forward(image).to(image.dtype)
 
-    network.forward = in_half
+    network.forward = autocast_forward
 
 
 def freeze_script(network: nn.Module, precision: str = "float32") -> torch.jit.ScriptModule:
-    """Turn a loaded network into TorchScript that needs no Python: the quickest form on a CPU.
+    """Turn a loaded network into frozen TorchScript, which needs no Python and is the fastest form on a CPU.
 
     Args:
-        network: the network to be used; it stays as it is.
-        precision: one of ``DTYPES``.
+        network: the network; it is not changed.
+        precision: one of the names in ``DTYPES``.
 
     Returns:
-        A frozen module that takes and returns what the network does, on the network's device.
+        A frozen module with the same inputs and outputs as the network, on the network's device.
     """
     folded = copy.deepcopy(network)
     speed_up(folded, precision)
@@ -70,30 +71,30 @@ def freeze_script(network: nn.Module, precision: str = "float32") -> torch.jit.S
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep up to 512 MiB of what tensors free on a CPU, for those of the next batch.
+    """Make this process keep up to 512 MiB of freed CPU memory for the tensors of the next batch.
 
-    By default glibc hands freed memory back to Linux, which brings it back page by page: in a virtual machine a fifth
-    of the time of inference at 512 x 512 pixels. Other C libraries are left as they are.
+    By default glibc returns freed memory to Linux, and Linux hands it out again page by page. In a virtual machine this
+    took a fifth of the inference time at 512 x 512 pixels. With other C libraries this function does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
-    libc.mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK)
-    libc.mallopt(_TRIM_THRESHOLD, _KEPT_AT_MOST)
+    libc.mallopt(_MMAP_THRESHOLD, _MAX_BLOCK_BYTES)
+    libc.mallopt(_TRIM_THRESHOLD, _MAX_FREE_BYTES)
 
 
 def compile_network(network: nn.Module, mode: str | None) -> None:
-    """Have a network compiled at its first call, by ``torch.compile``; a CPU needs a C++ compiler for that.
+    """Let ``torch.compile`` compile a network at its first call; on a CPU this needs a C++ compiler.
 
     Args:
-        network: the network to be used or trained, changed in place; its state dict stays as it is.
-        mode: one of ``COMPILE_MODES``, of which "reduce-overhead" uses CUDA graphs; None leaves the network alone.
+        network: the network to use or train, changed in place; its state dict stays the same.
+        mode: one of ``COMPILE_MODES``; "reduce-overhead" uses CUDA graphs. None does not compile.
 
     Raises:
-        InputError: if there is no such mode.
+        InputError: if ``mode`` is unknown.
     """
     if mode is None:
         return
     if mode not in COMPILE_MODES:
         raise InputError(f"compile is {mode!r}; use one of {', '.join(COMPILE_MODES)}, or leave it out")
-    network.compile(mode=mode, dynamic=False)  # one shape at a time: images are fitted to one size
+    network.compile(mode=mode, dynamic=False)  # images are fitted to one size, so their shape is fixed

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Convolution blocks that encoder, bridge and refinement are built of."""
+"""The convolution blocks of encoder, bridge and refinement."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = [
     "use_group_norm",
 ]
 
-#: how maps may be normalized: by the statistics of a batch, or of groups of channels of each image
+#: kinds of normalization: with the statistics of a batch, or of groups of channels within each image
 NORMS = ("batch", "group")
 
-_GROUP = 8  # channels
+_GROUP = 8  # channels in a group
 
-# Shapes: B batch, C channels, H x W feature map. All blocks take and return (B, C, H, W).
+# Shapes: B batch size, C channels, H x W feature map in pixels. All blocks take and return (B, C, H, W).
 
 
 def check_at_least(minimum: int, **values: int) -> None:
-    """Refuse settings below their minimum.
+    """Check that settings are not below their minimum.
 
     Args:
-        minimum: the smallest value that makes sense.
-        values: the settings by name.
+        minimum: the smallest allowed value.
+        values: the settings, by name.
 
     Raises:
-        ValueError: if any value is smaller than ``minimum``; names the setting and both values.
+        ValueError: if a value is smaller than ``minimum``. The message names the setting and both values.
     """
     for name, value in values.items():
         if value < minimum:
@@ -43,13 +43,13 @@ def check_at_least(minimum: int, **values: int) -> None:
 
 
 def check_even(**widths: int) -> None:
-    """Refuse widths that cannot be halved.
+    """Check that widths can be halved.
 
     Args:
-        widths: the widths by name.
+        widths: the widths, by name.
 
     Raises:
-        ValueError: if any is odd; names it, its value and the next even one.
+        ValueError: if a width is odd. The message names the width, its value and the next even number.
     """
     for name, width in widths.items():
         if width % 2:
@@ -57,11 +57,11 @@ def check_even(**widths: int) -> None:
 
 
 class C2f(nn.Module):
-    """Split, refine one half step by step, and merge every step: the CSP block of YOLOv8.
+    """The CSP block of YOLOv8: split the channels, refine one half in several steps, and merge all steps.
 
     Args:
         in_channels: width of the input.
-        out_channels: width of the output; must be even, half of it is the width of each piece.
+        out_channels: width of the output; must be even. Half of it is the width of every step.
         depth: number of bottlenecks.
         shortcut: whether each bottleneck adds its input.
 
@@ -79,14 +79,14 @@ class C2f(nn.Module):
         self.merge = ConvNormAct((2 + depth) * half, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        pieces = list(self.split(x).chunk(2, dim=1))
+        steps = list(self.split(x).chunk(2, dim=1))
         for bottleneck in self.bottlenecks:
-            pieces.append(bottleneck(pieces[-1]))
-        return self.merge(torch.cat(pieces, dim=1))
+            steps.append(bottleneck(steps[-1]))
+        return self.merge(torch.cat(steps, dim=1))
 
 
 class Bottleneck(nn.Module):
-    """Two 3x3 convolutions of one width.
+    """Two 3x3 convolutions of equal width.
 
     Args:
         channels: width of input and output.
@@ -105,7 +105,7 @@ class Bottleneck(nn.Module):
 
 
 class SPPF(nn.Module):
-    """Fast spatial pyramid pooling: three chained 5x5 maxima see 5, 9 and 13 pixels wide.
+    """Fast spatial pyramid pooling: three 5x5 maxima in a chain cover 5, 9 and 13 pixels.
 
     Args:
         channels: width of input and output; must be even.
@@ -123,19 +123,21 @@ class SPPF(nn.Module):
         self.merge = ConvNormAct(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        near = self.reduce(x)
-        middle = self.pool(near)
-        far = self.pool(middle)
-        return self.merge(torch.cat([near, middle, far, self.pool(far)], dim=1))
+        reduced = self.reduce(x)
+        pooled_5 = self.pool(reduced)
+        pooled_9 = self.pool(pooled_5)
+        return self.merge(torch.cat([reduced, pooled_5, pooled_9, self.pool(pooled_9)], dim=1))
 
 
 class ConvNormAct(nn.Module):
-    """Convolution without bias, batch normalization, SiLU; "same" padding, so only the stride changes the size.
+    """Convolution without bias, then batch normalization and SiLU.
+
+    The padding is "same", so only the stride changes height and width.
 
     Args:
         in_channels: width of the input.
         out_channels: width of the output.
-        kernel_size: odd side of the kernel in pixels.
+        kernel_size: side of the kernel in pixels; odd.
         stride: step of the kernel in pixels.
 
     Raises:
@@ -156,12 +158,12 @@ class ConvNormAct(nn.Module):
 
 
 class ConvTransposeNormAct(nn.Module):
-    """Upsample by a transposed convolution without bias or overlap, then batch normalization and SiLU.
+    """Transposed convolution without bias or overlap, which enlarges the map, then batch normalization and SiLU.
 
     Args:
         in_channels: width of the input.
         out_channels: width of the output.
-        scale: factor by which height and width grow; kernel and stride both.
+        scale: factor by which height and width grow; also the kernel size and the stride in pixels.
 
     Raises:
         ValueError: if a width or the scale is below 1.
@@ -179,13 +181,14 @@ class ConvTransposeNormAct(nn.Module):
 
 
 def use_group_norm(network: nn.Module) -> None:
-    """Normalize groups of 8 channels of each image (Wu and He 2018) wherever a batch was normalized.
+    """Replace batch normalization by group normalization (Wu and He 2018) with 8 channels in a group.
 
-    A batch of images from several microscopes or stains has statistics that fit none of them; so have the running
-    statistics that a trained network keeps.
+    If a batch mixes images of several microscopes or stains, its statistics fit none of them. The same is true for the
+    running statistics that a trained network stores.
 
     Args:
-        network: whose convolutions are followed by batch normalization; changed in place.
+        network: a network of ``ConvNormAct`` and ``ConvTransposeNormAct`` blocks, changed in place. A width that is no
+            multiple of 8 becomes one group.
 
     Example::
 

@@ -18,29 +18,30 @@ from .upsampling import Upsample, to_map, to_parts
 
 __all__ = ["MaskDecoder", "DecoderStage", "LastStage", "TokenMLP"]
 
-# Shapes: B batch, T mask tokens, C channels, H x W feature map.
-# Between maps, features are sequences of pixels: (B, H*W, C).
-# Stages and maps count fine to coarse: 0 at /8, 1 at /16, 2 at /32 of the image.
+# Shapes: B batch size, T number of mask tokens, C channels, H x W feature map in pixels.
+# Inside a stage, features are sequences of pixels: (B, H*W, C).
+# Stages and maps are numbered from fine to coarse: 0, 1 and 2 have 1/8, 1/16 and 1/32 of the image's height and width.
 
 
 class MaskDecoder(nn.Module):
     """Multi-query mask decoder (paper, section "Mask decoder").
 
-    Learned tokens, one per class, pass three stages from coarse to fine; their products with the
-    finest features are the masks.
+    Learned tokens, one per class, pass three stages from coarse to fine. Their products with the finest features are
+    the masks.
 
     Args:
-        in_channels: widths of the three maps, fine to coarse; even.
-        out_channels: number of masks T: the classes with the background, or 1 for a sigmoid's single mask.
-        depths: attention blocks of stage 0 (fine), 1 and 2 (coarse).
+        in_channels: widths of the three maps, from fine to coarse; even.
+        out_channels: number of masks T: all classes and the background, or 1 for a single mask with a sigmoid.
+        depths: number of attention blocks of stage 0 (fine), 1 and 2 (coarse).
         num_heads: attention heads; must divide half of each width.
         mlp_dim: hidden width of the tokens' MLP in each block.
-        fine_channels: widths of two finer maps, at /2 and /4 of the image, which are added to the features where those
-            reach their sizes; empty for none, as published. At /8 nothing is left of what is a few pixels wide.
+        fine_channels: widths of two finer maps, with 1/2 and 1/4 of the image's height and width. Each is added to the
+            features once they have its size. Maps at 1/8 hold nothing of structures that are only a few pixels wide.
+            Empty for no finer maps, as published.
 
     Raises:
-        ValueError: if there are not three widths and three depths, or neither none nor two finer widths, a setting is
-            below 1, a width is odd, or ``num_heads`` does not divide half of a width.
+        ValueError: if ``in_channels`` or ``depths`` do not have three values, ``fine_channels`` has neither none nor
+            two, a setting is below 1, a width is odd, or ``num_heads`` does not divide half of a width.
 
     Example::
 
@@ -61,22 +62,22 @@ class MaskDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if len(fine_channels) not in (0, 2):
-            raise ValueError(f"fine_channels must hold 2 widths, at /2 and /4, or none: got {fine_channels}.")
+            raise ValueError(f"fine_channels must hold 2 widths, at 1/2 and 1/4, or none: got {fine_channels}.")
         if len(in_channels) != 3:
             raise ValueError(f"in_channels must hold 3 widths, fine to coarse: got {len(in_channels)}, {in_channels}.")
         if len(depths) != 3:
             raise ValueError(f"depths must hold 3 numbers, one per stage, fine to coarse: got {len(depths)}, {depths}.")
         check_at_least(1, out_channels=out_channels)
         fine, middle, coarse = in_channels
-        # What each stage hands on: to stage 0 the width of stage 0, ...; stage 0 itself goes up twice.
-        hands_on = [(fine // 2, fine), (fine,), (middle,)]
-        last = partial(LastStage, fine_channels=fine_channels)
-        kinds: list[Callable[..., DecoderStage]] = [last, DecoderStage, DecoderStage]
+        # Output widths of the stages: stages 2 and 1 reach the width of the next stage; stage 0 doubles the size twice.
+        stage_widths = [(fine // 2, fine), (fine,), (middle,)]
+        last_stage = partial(LastStage, fine_channels=fine_channels)
+        stage_types: list[Callable[..., DecoderStage]] = [last_stage, DecoderStage, DecoderStage]
         self.tokens = nn.Parameter(torch.randn(out_channels, coarse))
         self.stages = nn.ModuleList(
             [
                 stage(width, widths, out_channels, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
-                for stage, width, widths, depth in zip(kinds, in_channels, hands_on, depths)
+                for stage, width, widths, depth in zip(stage_types, in_channels, stage_widths, depths)
             ]
         )
 
@@ -84,11 +85,12 @@ class MaskDecoder(nn.Module):
         """Decode three maps into masks.
 
         Args:
-            maps: (B, C0, H/8, W/8), (B, C1, H/16, W/16), (B, C2, H/32, W/32).
-            fine: of the widths ``fine_channels``, at H/2 x W/2 and H/4 x W/4; without those they are not looked at.
+            maps: (B, C0, H/8, W/8), (B, C1, H/16, W/16), (B, C2, H/32, W/32) for an image of H x W pixels.
+            fine: two finer maps (B, fine_channels[0], H/2, W/2) and (B, fine_channels[1], H/4, W/4). They are ignored
+                if ``fine_channels`` is empty.
 
         Returns:
-            Logits at half of the image's size: (B, T, H/2, W/2).
+            Logits at half of the image's height and width: (B, T, H/2, W/2).
         """
         s0, s1, s2 = maps
         tokens = self.tokens.unsqueeze(0).expand(s2.shape[0], -1, -1)
@@ -103,7 +105,8 @@ class DecoderStage(nn.Module):
 
     Args:
         in_channels: width of incoming tokens and features.
-        out_channels: widths of the features after each doubling of their size; the tokens leave with the last.
+        out_channels: widths of the features after each doubling of their height and width. The outgoing tokens have
+            the last of these widths.
         num_tokens: number of tokens T; each has its own MLP.
         depth: number of attention blocks.
         num_heads: attention heads; must divide ``in_channels // 2``.
@@ -144,13 +147,18 @@ class DecoderStage(nn.Module):
             features: (B, in_channels, H, W).
 
         Returns:
-            Tokens (B, T, out_channels[-1]) and features (B, out_channels[-1], H*2^k, W*2^k) for k ``out_channels``.
+            Tokens (B, T, out_channels[-1]) and features (B, out_channels[-1], H*2^k, W*2^k), where k is the length of
+            ``out_channels``.
         """
         tokens, sequence = self._attend(tokens, features)
         return tokens, to_map(self.upsample(sequence), features)
 
     def _attend(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Do all but the upsampling; returns projected tokens and features as (B, H*W, in_channels)."""
+        """Run all of the stage but its upsampling.
+
+        Returns:
+            Projected tokens (B, T, out_channels[-1]) and features (B, H*W, in_channels).
+        """
         height, width = features.shape[-2:]
         positions = self.positions(features)  # (1, H*W, C)
         sequence = features.flatten(2).transpose(1, 2)  # BxCxHxW -> BxHWxC
@@ -159,10 +167,10 @@ class DecoderStage(nn.Module):
             attended, sequence = block(attended, sequence, positions, height, width)
         query, key = attended + tokens, sequence + positions
         if self.few_tokens:
-            read = self.tokens_to_features.ask(query, key, sequence)
+            update = self.tokens_to_features.ask(query, key, sequence)
         else:
-            read = self.tokens_to_features(query, key, sequence)
-        attended = self.token_norm(attended + read)
+            update = self.tokens_to_features(query, key, sequence)
+        attended = self.token_norm(attended + update)
         return self._project(attended), sequence
 
     def _project(self, tokens: Tensor) -> Tensor:
@@ -173,10 +181,10 @@ class DecoderStage(nn.Module):
 
 
 class LastStage(DecoderStage):
-    """The stage whose tokens and features multiply into masks; for the arguments see ``DecoderStage``.
+    """The last stage, which multiplies tokens and features to get masks. See ``DecoderStage`` for other arguments.
 
     Args:
-        fine_channels: widths of finer maps, fine to coarse, one for each doubling; empty for none.
+        fine_channels: widths of the finer maps, from fine to coarse, one for each doubling; empty for no finer maps.
     """
 
     def __init__(
@@ -191,7 +199,7 @@ class LastStage(DecoderStage):
         fine_channels: Sequence[int] = (),
     ) -> None:
         super().__init__(in_channels, out_channels, num_tokens, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
-        # in the order in which the features pass them: coarse to fine
+        # From coarse to fine, which is the order of use.
         self.details = nn.ModuleList(
             [nn.Linear(before, after) for before, after in zip(reversed(fine_channels), out_channels)]
         )
@@ -204,10 +212,12 @@ class LastStage(DecoderStage):
         Args:
             tokens: (B, T, in_channels).
             features: (B, in_channels, H, W).
-            fine: (B, fine_channels[0], H*4, W*4), (B, fine_channels[1], H*2, W*2).
+            fine: the finer maps (B, fine_channels[0], H*4, W*4) and (B, fine_channels[1], H*2, W*2); ignored if
+                ``fine_channels`` is empty.
 
         Returns:
-            Tokens (B, T, out_channels[-1]) and masks (B, T, H*2^k, W*2^k) for k ``out_channels``.
+            Tokens (B, T, out_channels[-1]) and mask logits (B, T, H*2^k, W*2^k), where k is the length of
+            ``out_channels``.
         """
         tokens, sequence = self._attend(tokens, features)
         details: list[Tensor] = []
@@ -216,17 +226,20 @@ class LastStage(DecoderStage):
             details = [to_parts(fine[1]), to_parts(fine[0], twice=True)]
         if features.is_cuda or torch.jit.is_tracing() or torch.compiler.is_compiling():
             return tokens, to_map(self._masks(tokens, sequence, details), features)
-        # The finest features are the largest tensor by far. Made and used in pieces, they do not leave a CPU's cache.
-        pieces, finer = _pieces(sequence), [_pieces(detail) for detail in details]
-        tokens_of = tokens.split(1)
-        of_each_image = len(pieces) // len(tokens_of)
-        parts = []
-        for place, piece in enumerate(pieces):
-            parts.append(self._masks(tokens_of[place // of_each_image], piece, [each[place] for each in finer]))
-        masks = torch.cat(parts, dim=1).unflatten(1, (sequence.shape[0], -1)).squeeze(0)
+        # The finest features are by far the largest tensor. Computed and used chunk by chunk, they stay in a CPU's
+        # cache.
+        chunks, detail_chunks = _chunks(sequence), [_chunks(detail) for detail in details]
+        image_tokens = tokens.split(1)
+        chunks_per_image = len(chunks) // len(image_tokens)
+        mask_chunks = []
+        for index, chunk in enumerate(chunks):
+            chunk_details = [detail[index] for detail in detail_chunks]
+            mask_chunks.append(self._masks(image_tokens[index // chunks_per_image], chunk, chunk_details))
+        masks = torch.cat(mask_chunks, dim=1).unflatten(1, (sequence.shape[0], -1)).squeeze(0)
         return tokens, to_map(masks, features)
 
     def _masks(self, tokens: Tensor, sequence: Tensor, details: list[Tensor]) -> Tensor:
+        """Upsample pixels (B, H*W, C) twice and multiply them with the tokens; returns logits (B, H*W, 4, 4, T)."""
         if len(self.details) > 0:
             doubling = 0
             for upsample, project in zip(self.upsample, self.details):
@@ -237,24 +250,24 @@ class LastStage(DecoderStage):
         return (sequence.flatten(1, 3) @ tokens.transpose(1, 2)).unflatten(1, (-1, 4, 4))
 
 
-def _pieces(x: Tensor, size: int = 512) -> list[Tensor]:
-    """Cut what pixels hold (B, H*W, ...) into pieces of one image and at most ``size`` pixels each, in order.
+def _chunks(x: Tensor, size: int = 512) -> list[Tensor]:
+    """Split a sequence of pixels (B, H*W, ...) into chunks of one image and at most ``size`` pixels, in order.
 
-    512 pixels, each split in 16, are 2 MB in float32 at the published width. All are cut at once: the gradient of a
-    slice alone is as large as the whole.
+    With the published width, 512 pixels that are upsampled to 16 pixels each take 2 MB in float32. ``split`` cuts all
+    chunks at once, because the gradient of a single slice would be as large as the whole tensor.
     """
-    pieces: list[Tensor] = []
+    chunks: list[Tensor] = []
     for image in x.split(1):
-        pieces.extend(image.split(size, dim=1))
-    return pieces
+        chunks.extend(image.split(size, dim=1))
+    return chunks
 
 
 class TokenMLP(nn.Module):
-    """Three linear layers that carry one token to the next stage.
+    """Three linear layers that project one token to the width of the next stage.
 
     Args:
         in_channels: width of the token and of the hidden layers.
-        out_channels: width expected by the next stage.
+        out_channels: width of the next stage.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -264,5 +277,5 @@ class TokenMLP(nn.Module):
         self.linear3 = nn.Linear(in_channels, out_channels)
 
     def forward(self, token: Tensor) -> Tensor:
-        """Carry a token (B, in_channels) on; returns (B, out_channels)."""
+        """Project a token (B, in_channels) to (B, out_channels)."""
         return self.linear3(F.relu(self.linear2(F.relu(self.linear1(token)))))

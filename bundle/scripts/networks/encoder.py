@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The encoder of QTSeg: three feature maps from an image."""
+"""The encoder of QTSeg, which computes three feature maps from an image."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .blocks import SPPF, C2f, ConvNormAct, check_at_least
 
 __all__ = ["FPNEncoder"]
 
-# Shapes: B batch, C channels, H x W image, n base width (``features``).
+# Shapes: B batch size, C channels, H x W image in pixels, n base width (``features``).
 
 
 class FPNEncoder(nn.Module):
     """Feature pyramid encoder: the YOLOv8-nano backbone with its path-aggregation neck (paper, section "Encoder").
 
-    The backbone climbs from fine to coarse (P3, P4, P5). The neck first carries meaning down
-    (N4, S0), then detail back up (S1, S2).
+    The backbone computes maps from fine to coarse (P3, P4, P5). The neck first passes coarse features to the finer maps
+    (N4, S0), then fine features back to the coarser maps (S1, S2).
 
     Args:
         in_channels: channels of the image.
-        features: base width n; the three maps are 4n, 8n and 16n wide (``out_channels``), the fine ones on the way n
-            and 2n (``fine_channels``).
+        features: base width n. The three output maps have 4n, 8n and 16n channels (``out_channels``), and the two finer
+            maps that the stem computes first have n and 2n (``fine_channels``).
 
     Raises:
         ValueError: if ``in_channels`` or ``features`` is below 1.
@@ -73,11 +73,11 @@ class FPNEncoder(nn.Module):
         """Encode an image.
 
         Args:
-            image: (B, in_channels, H, W); H and W divisible by 32.
+            image: (B, in_channels, H, W); H and W must be divisible by 32.
 
         Returns:
-            The fine maps on the way, (B, n, H/2, W/2) and (B, 2n, H/4, W/4), and the three maps: S0 (B, 4n, H/8, W/8),
-            S1 (B, 8n, H/16, W/16), S2 (B, 16n, H/32, W/32).
+            First the two finer maps, (B, n, H/2, W/2) and (B, 2n, H/4, W/4). Then the three output maps:
+            S0 (B, 4n, H/8, W/8), S1 (B, 8n, H/16, W/16) and S2 (B, 16n, H/32, W/32).
         """
         half = self.stem[0](image)
         quarter = self.stem[2](self.stem[1](half))

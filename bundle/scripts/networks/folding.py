@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Make a trained network cheaper to run: what batch normalization does to a trained network, a convolution can do."""
+"""Make a trained network cheaper to run: fold its batch normalization into its convolutions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["fold_batch_norm"]
 
 
 def fold_batch_norm(network: nn.Module) -> None:
-    """Fold every batch normalization into the convolution before it; the outputs stay, up to rounding.
+    """Fold every batch normalization into the convolution before it; the outputs stay equal up to rounding.
 
     Args:
-        network: the network in evaluation mode, changed in place: it can no longer be trained, and its state dict
-            has other keys.
+        network: the network in evaluation mode, changed in place. It can no longer be trained, and the keys of its
+            state dict change.
 
     Raises:
-        ValueError: if the network is in training mode, where the statistics are those of each batch.
+        ValueError: if the network is in training mode, in which every batch has its own statistics.
 
     Example::
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The number format that a network computes in: float32, or half precision where the device is quicker with it."""
+"""The number format that a network computes in: float32, or half precision on devices where that is faster."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _logger = logging.getLogger("qtseg")
 
 
 def choose_precision(precision: str | None, device: torch.device) -> str:
-    """Resolve and check the knob ``precision``.
+    """Check the knob ``precision``, and choose its value if it is not set.
 
     Args:
-        precision: one of ``DTYPES``, or None for what suits the device: on CUDA bfloat16, or float16 where a GPU has
-            no bfloat16, and float32 on a CPU.
-        device: where the network will run.
+        precision: one of the names in ``DTYPES``. None chooses by device: bfloat16 on a GPU that supports it, float16
+            on another GPU, and float32 on a CPU.
+        device: the device that the network will run on.
 
     Returns:
-        One of ``DTYPES``.
+        One of the names in ``DTYPES``.
 
     Raises:
-        InputError: if there is no such precision, or not on the device; names both and the cure.
+        InputError: if the precision is unknown, or the device does not support it. The message names the precision, the
+            device and the cure.
     """
     if precision is None:
         if device.type != "cuda":
@@ -46,19 +47,20 @@ def choose_precision(precision: str | None, device: torch.device) -> str:
         raise InputError(f"precision is float16, which needs a CUDA device, and the device is {device}; use float32")
     if precision == "bfloat16" and device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_bf16", False):
         _logger.info(
-            "bfloat16 may be slower than float32 on this CPU, which has no AMX; python -m scripts.benchmark tells"
+            "bfloat16 may be slower than float32 on this CPU, which has no AMX; to measure it, run "
+            "python -m scripts.benchmark"
         )
     return precision
 
 
 class AutocastInferer(Inferer):
-    """Run another inferer in half precision, on any device; MONAI's engines do so on CUDA alone.
+    """Run another inferer in half precision on any device; MONAI's engines do this on CUDA only.
 
-    What the network answers leaves in float32, so that loss and scores are computed in it, whatever the network.
+    The network's output is converted to float32, so that loss and scores are computed in float32 for every network.
 
     Args:
-        inferer: what is run.
-        precision: one of ``DTYPES``; float32 leaves everything as it is.
+        inferer: the inferer to run.
+        precision: one of the names in ``DTYPES``; float32 turns autocast off.
     """
 
     def __init__(self, inferer: Inferer, precision: str) -> None:
@@ -66,6 +68,6 @@ class AutocastInferer(Inferer):
         self.dtype = DTYPES[precision]
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
-        """Infer from ``inputs`` by ``network``; the other arguments go on to the inferer."""
+        """Run ``network`` on ``inputs``; the other arguments are passed to the inferer. Returns float32."""
         with torch.autocast(inputs.device.type, self.dtype, enabled=self.dtype != torch.float32):
             return self.inferer(inputs, network, *args, **kwargs).float()

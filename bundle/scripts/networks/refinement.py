@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Logits corrected at the image's full size."""
+"""The optional refinement, which corrects logits at the image's full size."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .blocks import ConvNormAct, check_at_least
 
 __all__ = ["Refinement"]
 
-# Shapes: B batch, C channels of the image, T masks, H x W image in pixels.
+# Shapes: B batch size, C channels of the image, T number of masks, H x W image in pixels.
 
 
 class Refinement(nn.Module):
-    """Correct logits by what the image shows at its full size, which strided convolutions have not looked at.
+    """Correct logits with convolutions at the image's full size; the encoder's convolutions reduce it from the start.
 
-    It starts as no correction: its last convolution is zero.
+    Before training it corrects nothing, because its last convolution is initialized to zero.
 
     Args:
         in_channels: channels of the image.
         out_channels: number of masks T.
-        width: of the convolutions.
+        width: width of the convolutions, in channels.
 
     Raises:
         ValueError: if a setting is below 1.
@@ -43,20 +43,20 @@ class Refinement(nn.Module):
         self.merge = ConvNormAct(width + out_channels, width, kernel_size=3)
         self.correct = nn.Conv2d(width, out_channels, kernel_size=1)
         nn.init.zeros_(self.correct.weight)
-        assert self.correct.bias is not None  # Conv2d has one unless told otherwise
+        assert self.correct.bias is not None  # Conv2d has a bias by default
         nn.init.zeros_(self.correct.bias)
 
     def forward(self, image: Tensor, logits: Tensor) -> Tensor:
         """Correct logits.
 
         Args:
-            image: (B, C, H, W), channels last in memory.
-            logits: (B, T, H, W); they keep their type, whatever the network's is.
+            image: (B, C, H, W), channels last in memory, in the network's dtype.
+            logits: (B, T, H, W), in any dtype.
 
         Returns:
-            Corrected logits (B, T, H, W).
+            Corrected logits (B, T, H, W), in the dtype of ``logits``.
         """
-        looked = self.look(image)
-        first = logits.to(looked.dtype).contiguous(memory_format=torch.channels_last)
-        merged = self.merge(torch.cat([looked, first], dim=1))
+        features = self.look(image)
+        converted = logits.to(features.dtype).contiguous(memory_format=torch.channels_last)
+        merged = self.merge(torch.cat([features, converted], dim=1))
         return logits + self.correct(merged).to(logits.dtype).contiguous()

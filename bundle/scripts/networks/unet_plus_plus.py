@@ -11,7 +11,7 @@ __all__ = ["UNetPlusPlus"]
 
 
 class UNetPlusPlus(BasicUNetPlusPlus):
-    """:py:class:`monai.networks.nets.BasicUNetPlusPlus`, of whose list of masks the finest are taken."""
+    """:py:class:`monai.networks.nets.BasicUNetPlusPlus` that returns only its finest masks, not a list."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Segment images (B, in_channels, H, W); returns logits (B, out_channels, H, W)."""

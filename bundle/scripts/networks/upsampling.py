@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How features grow in the decoder: each pixel is split in four, which lie side by side until a map is wanted."""
+"""Upsampling in the decoder: each pixel becomes four, which are stored side by side until a map is needed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 __all__ = ["Upsample", "to_map", "to_parts"]
 
-# Shapes: B batch, C channels, H x W feature map.
+# Shapes: B batch size, C channels, H x W feature map in pixels.
 
 
 class Upsample(nn.Module):
-    """Double the size of a map: transposed convolution, layer normalization over channels, GELU.
+    """Double height and width of a map: transposed convolution, layer normalization over channels, GELU.
 
-    A 2x2 transposed convolution with stride 2 makes four pixels of each one, alone: a linear layer. Neither it nor
-    what follows looks at neighbors, so the four stay side by side until ``to_map`` lays them out.
+    A 2x2 transposed convolution with stride 2 computes four pixels from each pixel alone, so it is a linear layer.
+    None of these layers uses neighboring pixels. The four therefore stay side by side until ``to_map`` arranges them.
 
     Args:
         in_channels: width of the input.
@@ -29,14 +29,17 @@ class Upsample(nn.Module):
         self.norm = nn.LayerNorm(out_channels, eps=1e-6)
 
     def forward(self, x: Tensor, detail: Tensor | None = None) -> Tensor:
-        """Upsample pixels (B, ..., in_channels) to their four parts (B, ..., 4, out_channels), row by row.
+        """Upsample each pixel to four parts, in the order of rows.
 
         Args:
-            x: the pixels.
-            detail: what is added to the parts before they are normalized.
+            x: pixels (B, ..., in_channels).
+            detail: (B, ..., 4, out_channels), added to the parts before they are normalized; None adds nothing.
+
+        Returns:
+            Parts (B, ..., 4, out_channels).
         """
         bias = self.conv.bias
-        assert bias is not None  # ConvTranspose2d has one unless told otherwise
+        assert bias is not None  # ConvTranspose2d has a bias by default
         weight = self.conv.weight.permute(2, 3, 1, 0).flatten(0, 2)  # CxOx2x2 -> 4OxC
         parts = F.linear(x, weight, bias.repeat(4)).unflatten(-1, (4, -1))
         if detail is not None:
@@ -45,14 +48,14 @@ class Upsample(nn.Module):
 
 
 def to_map(sequence: Tensor, like: Tensor) -> Tensor:
-    """Lay out pixels, once or more split in four, as a map.
+    """Arrange pixels as a map, also pixels that were split in four once or several times.
 
     Args:
         sequence: (B, H*W, C), or (B, H*W, 4, ..., 4, C) with k fours.
-        like: a map (B, any, H, W).
+        like: a map (B, any, H, W), which gives H and W.
 
     Returns:
-        (B, C, H*2^k, W*2^k), channels last in memory.
+        Map (B, C, H*2^k, W*2^k), channels last in memory.
     """
     height, width = like.shape[-2], like.shape[-1]
     for _ in range(sequence.dim() - 3):
@@ -63,14 +66,14 @@ def to_map(sequence: Tensor, like: Tensor) -> Tensor:
 
 
 def to_parts(x: Tensor, twice: bool = False) -> Tensor:
-    """Do the opposite of ``to_map``: of each pixel of a map of half the size, lay its four parts side by side.
+    """Do the opposite of ``to_map``: store the four parts of each pixel of a smaller map side by side.
 
     Args:
-        x: a map (B, C, 2H, 2W), or (B, C, 4H, 4W).
-        twice: split each pixel of a map of a quarter of the size in four, and those in four again.
+        x: a map (B, C, 2H, 2W), or (B, C, 4H, 4W) if ``twice``.
+        twice: split each pixel in four, and those in four again.
 
     Returns:
-        (B, H*W, 4, C), or (B, H*W, 4, 4, C).
+        Parts (B, H*W, 4, C), or (B, H*W, 4, 4, C) if ``twice``.
     """
     x = x.permute(0, 2, 3, 1)
     if not twice:

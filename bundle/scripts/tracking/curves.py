@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The curves of a training as a table that any program can read."""
+"""Write the curves of a training to a CSV file."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["SaveCurves"]
 
 
 class SaveCurves:
-    """Write a CSV file with a line an epoch.
+    """Write a CSV file with one line for each epoch.
 
-    Its columns are ``run``, ``epoch``, ``train_loss``, ``learning_rate`` and the validation's scores. The learning rate
-    is the one that the epoch's first step was trained with. Scores are blank where an epoch was not validated. The file
-    is written anew after each epoch, under another name first, so that a reader never meets half of it.
+    The columns are ``run``, ``epoch``, ``train_loss``, ``learning_rate`` and the scores of the validation. The learning
+    rate is that of the epoch's first step. Scores are blank if the epoch was not validated. After each epoch the whole
+    file is written again, first under another name, so that readers never see an incomplete file.
 
     Args:
-        path: the file; its folder is made if missing. Only the first process of a job writes.
+        path: path of the file; its folder is created if missing. Only the first process of a job writes.
         validator: the evaluator used for validation.
         optimizer: the trainer's optimizer.
-        run_name: of the training, which its model has on record too.
+        run_name: name of the training's run, which the model's record holds too.
     """
 
     def __init__(
@@ -59,29 +59,34 @@ class SaveCurves:
     def _note_learning_rate(self, engine: Engine) -> None:
         state = engine.state
         assert state.epoch_length is not None
-        if state.iteration == (state.epoch - 1) * state.epoch_length:  # else a training goes on within the epoch
+        # The condition is false if a resumed training continues in the middle of an epoch.
+        if state.iteration == (state.epoch - 1) * state.epoch_length:
             self.learning_rate = self.optimizer.param_groups[0]["lr"]
 
     def __call__(self, engine: Engine) -> None:
         """
         Args:
-            engine: the trainer, its epoch complete.
+            engine: the trainer at the end of an epoch.
         """
         if idist.get_rank() > 0:
             return
-        epoch, validated = engine.state.epoch, self.validator.state
-        scores = validated.metrics if validated.epoch == epoch else {}
+        epoch, validation = engine.state.epoch, self.validator.state
+        scores = validation.metrics if validation.epoch == epoch else {}
         values = {"train_loss": engine.state.metrics["train_loss"], "learning_rate": self.learning_rate, **scores}
         self.lines.append({"epoch": epoch, **{name: f"{value:.6g}" for name, value in values.items()}})
-        columns = dict.fromkeys(name for line in self.lines for name in line)  # in the order of their first line
+        columns = dict.fromkeys(name for line in self.lines for name in line)  # in the order of first occurrence
         rows = [[self.run_name, *(line.get(name, "") for name in columns)] for line in self.lines]
         write_csv(self.path, ["run", *columns], rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The lines so far, and the learning rate that the next one will tell."""
+        """Return the lines written so far, and the learning rate of the current epoch."""
         return {"lines": self.lines, "learning_rate": self.learning_rate}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the lines and the learning rate of a resumed training.
+
+        Args:
+            state: a result of ``state_dict``.
+        """
         self.lines = [dict(line) for line in state["lines"]]
         self.learning_rate = state["learning_rate"]

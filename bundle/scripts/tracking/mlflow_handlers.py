@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""MLflow: one run a training, with its settings, curves, pictures of validation overlays and the final model."""
+"""MLflow handlers: log each training as a run, with its settings, curves, pictures of the validation and the model."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .mlflow_setup import tracked_at
 
 __all__ = ["RunTracker", "ValidationTracker"]
 
-_LONGEST = 512  # pixels of an example's side in a picture
+_MAX_SIDE = 512  # pixels; larger images are shrunk in a picture
 
 
 class RunTracker(MLFlowHandler):
-    """MONAI's MLflow handler, which also marks the run as failed when the engine stops with an error.
+    """MONAI's MLflow handler, extended to mark the run as failed when the engine stops with an error.
 
     Args:
-        tracking_uri: where runs are tracked.
-        parent_run: id of the run that this one is a part of, such as a cross-validation's; None if of none.
-        kwargs: as of :py:class:`monai.handlers.MLFlowHandler`.
+        tracking_uri: address of MLflow's store.
+        parent_run: id of the parent run, such as the run of a cross-validation; None if there is no parent.
+        kwargs: further arguments of :py:class:`monai.handlers.MLFlowHandler`.
     """
 
     def __init__(self, tracking_uri: str, *, parent_run: str | None = None, **kwargs: Any) -> None:
@@ -38,19 +38,19 @@ class RunTracker(MLFlowHandler):
         self.parent_run = parent_run
 
     def start(self, engine: Engine) -> None:
-        """Start the run, below its parent.
+        """Start the run, and record its parent.
 
         Args:
             engine: trainer or evaluator.
         """
         super().start(engine)
-        if self.cur_run is not None:  # one that was cut off, and goes on, was marked as such
-            self.client.update_run(self.cur_run.info.run_id, status=_status(RunStatus.RUNNING))
+        if self.cur_run is not None:  # a resumed run was marked as failed or killed when it stopped
+            self.client.update_run(self.cur_run.info.run_id, status=_status_name(RunStatus.RUNNING))
         if self.parent_run is not None and self.cur_run is not None:
             self.client.set_tag(self.cur_run.info.run_id, MLFLOW_PARENT_RUN_ID, self.parent_run)
 
     def attach(self, engine: Engine) -> None:
-        """Register with an engine, before any handler that raises the exception again (as StatsHandler does).
+        """Register with an engine, before any handler that raises the exception again (StatsHandler does).
 
         Args:
             engine: trainer or evaluator.
@@ -59,53 +59,53 @@ class RunTracker(MLFlowHandler):
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
 
     def _log_params(self, params: dict[str, Any]) -> None:
-        """Those that are not there yet: a run that goes on has them, and MLflow refuses other values of a parameter."""
-        assert self.cur_run is not None  # MONAI has started it
-        known = self.client.get_run(self.cur_run.info.run_id).data.params
-        super()._log_params({name: value for name, value in params.items() if name not in known})
+        """Log new parameters only: a resumed run has some already, and MLflow refuses to change a parameter."""
+        assert self.cur_run is not None  # MONAI starts the run before it logs parameters
+        logged = self.client.get_run(self.cur_run.info.run_id).data.params
+        super()._log_params({name: value for name, value in params.items() if name not in logged})
 
     def exception_raised(self, engine: Engine, error: BaseException) -> None:
-        """End the run as FAILED, or as KILLED if it was asked to stop, and raise the error again.
+        """End the run as FAILED, or as KILLED after an interrupt or exit, and raise the error again.
 
         Args:
             engine: the engine that stopped.
-            error: what stopped it.
+            error: the exception that stopped it.
         """
         if self.cur_run is not None:
-            was_asked = isinstance(error, (SystemExit, KeyboardInterrupt))
-            status = RunStatus.KILLED if was_asked else RunStatus.FAILED
-            self.client.set_terminated(self.cur_run.info.run_id, _status(status))
+            interrupted = isinstance(error, (SystemExit, KeyboardInterrupt))
+            status = RunStatus.KILLED if interrupted else RunStatus.FAILED
+            self.client.set_terminated(self.cur_run.info.run_id, _status_name(status))
         raise error
 
 
-def _status(status: int) -> str:
+def _status_name(status: int) -> str:
     name: str = RunStatus.to_string(status)
     return name
 
 
-def _small(image: Tensor, mode: str) -> np.ndarray:
-    """An image (C, H, W), shrunk where its longest side has more than ``_LONGEST`` pixels."""
+def _shrink(image: Tensor, mode: str) -> np.ndarray:
+    """Shrink an image (C, H, W) so that no side exceeds ``_MAX_SIDE`` pixels, and convert it to NumPy."""
     size = image.shape[1:]
-    if max(size) > _LONGEST:
-        shrunk = [max(1, round(side * _LONGEST / max(size))) for side in size]
-        image = nn.functional.interpolate(image[None].float(), shrunk, mode=mode)[0].to(image.dtype)
+    if max(size) > _MAX_SIDE:
+        target = [max(1, round(side * _MAX_SIDE / max(size))) for side in size]
+        image = nn.functional.interpolate(image[None].float(), target, mode=mode)[0].to(image.dtype)
     return image.cpu().numpy()
 
 
 class ValidationTracker(MLFlowHandler):
-    """Log the validation's scores to the training's run, and every few validations a picture of its first images.
+    """Log the scores of the validation to the training's run, and regularly a picture of the first images.
 
-    Each row of the picture shows an image, its label and the prediction. The picture is also kept in ``pictures_dir``.
+    Each row of the picture shows an image, its label and the prediction. The picture is also saved in ``pictures_dir``.
 
     Args:
-        pictures_dir: folder for the pictures, made when the first is drawn.
-        tracking_uri: where runs are tracked.
-        picture_interval: number of validations from one picture to the next; the first has one.
-        num_pictures: rows of a picture.
-        kwargs: as of :py:class:`monai.handlers.MLFlowHandler`.
+        pictures_dir: folder for the pictures, created with the first picture.
+        tracking_uri: address of MLflow's store.
+        picture_interval: number of validations from one picture to the next; the first validation has a picture.
+        num_pictures: number of rows in a picture.
+        kwargs: further arguments of :py:class:`monai.handlers.MLFlowHandler`.
     """
 
-    # max_epochs and epoch_length are the trainer's to log; a validation before the first epoch would log its own
+    # The trainer logs max_epochs and epoch_length. A validation before the first epoch would log its own values.
     default_tracking_params: list[str] = []
 
     def __init__(
@@ -140,12 +140,12 @@ class ValidationTracker(MLFlowHandler):
         self.rows = []
 
     def _collect(self, engine: Engine) -> None:
-        wanted = self.num_pictures if self.validations % self.picture_interval == 0 else 0
-        outputs: Any = engine.state.output  # MONAI's evaluator leaves one dictionary an image
-        for output in outputs[: max(0, wanted - len(self.rows))]:
+        num_rows = self.num_pictures if self.validations % self.picture_interval == 0 else 0
+        outputs: Any = engine.state.output  # MONAI's evaluator leaves one dictionary for each image
+        for output in outputs[: max(0, num_rows - len(self.rows))]:
             # label and pred are one-hot (K, H, W)
-            image = _small(output["image"], "area")
-            label, pred = (_small(output[key].argmax(0, keepdim=True), "nearest-exact") for key in ("label", "pred"))
+            image = _shrink(output["image"], "area")
+            label, pred = (_shrink(output[key].argmax(0, keepdim=True), "nearest-exact") for key in ("label", "pred"))
             self.rows.append((image, label[0], pred[0]))
 
     def _log_picture(self, engine: Engine) -> None:

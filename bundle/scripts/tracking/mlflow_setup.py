@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is done before MLflow is used: its database is made whole, its reports are off, its address is as asked."""
+"""Set up MLflow before it is used: create its database safely, turn off its telemetry, and set its address."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["sqlite_uri", "tracked_at"]
 
 
 def sqlite_uri(path: str | os.PathLike[str]) -> str:
-    """The address of a database in a file. To be named in a config.
+    """Return MLflow's address of a SQLite database in a file. Configs call this function.
 
-    Only what would end the path is quoted: of an address with more, MLflow makes the folders as they are quoted.
+    Only characters that would end the path are quoted. If more is quoted, MLflow creates folders with quoted names.
 
     Args:
-        path: of the file.
+        path: path of the database file.
     """
     quoted = os.path.abspath(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
     return f"sqlite:///{quoted}"
@@ -30,35 +30,35 @@ def sqlite_uri(path: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def tracked_at(tracking_uri: str) -> Iterator[None]:
-    """Let MONAI's and MLflow's clients that are made meanwhile use this address, whatever MLFLOW_TRACKING_URI says.
+    """Make MONAI's and MLflow's clients that are created in this context use an address, not MLFLOW_TRACKING_URI.
 
-    MLflow makes a database in hundreds of steps, and takes none that was cut off amid them. One in a file is therefore
-    made aside, and then put in its place. And MLflow reports to its makers how it is used, which from here it does not,
-    unless MLFLOW_DISABLE_TELEMETRY is set to false.
+    MLflow creates a database in hundreds of steps and cannot use one whose creation was interrupted. A SQLite database
+    is therefore created under another name, and then renamed. Telemetry, which reports MLflow's use to its developers,
+    is turned off unless MLFLOW_DISABLE_TELEMETRY is set to false.
 
     Args:
-        tracking_uri: the address; of a database that is there, or of a server, nothing is changed.
+        tracking_uri: address of MLflow's store. An existing database and a server are not changed.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow.telemetry.set_telemetry_client()
-    other = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    previous = os.environ.pop("MLFLOW_TRACKING_URI", None)
     try:
         if tracking_uri.startswith("sqlite:"):
-            _make_whole(tracking_uri)
+            _create_database(tracking_uri)
         yield
     finally:
-        if other is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = other
+        if previous is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = previous
 
 
-def _make_whole(tracking_uri: str) -> None:
+def _create_database(tracking_uri: str) -> None:
     path = Path(make_url(tracking_uri).database or "")
     if path.exists() or not path.parent.is_dir():
         return
-    partial = path.with_name(f".{uuid.uuid4().hex}.db")  # MLflow remembers what it has opened
+    partial = path.with_name(f".{uuid.uuid4().hex}.db")  # a new name, because MLflow caches opened databases
     try:
         mlflow.MlflowClient(sqlite_uri(partial)).search_experiments(max_results=1)
-        if not path.exists():  # nor has another training made it meanwhile
+        if not path.exists():  # another training may have created it in the meantime
             partial.rename(path)
     finally:
         partial.unlink(missing_ok=True)

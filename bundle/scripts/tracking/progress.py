@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run tells its user: what was found at the start, one line an epoch, and where everything is at the end."""
+"""Log the progress of a run: the data and settings at the start, a line for each epoch, and all paths at the end."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def describe_start(
     device: torch.device,
     hyperparameters: Mapping[str, Any],
 ) -> None:
-    """Log what was found: images, fold sizes, classes, device, parameters, and the resolved knobs.
+    """Log the start of a training: numbers of images, fold, classes, parameters, device, and values of the knobs.
 
     Args:
-        source: where the images come from.
-        train_data: the training part.
-        val_data: what the epoch is chosen on.
-        test_data: what an evaluation will score.
-        split: that the fold is of.
-        network: the network to be trained.
-        device: where it will be trained.
-        hyperparameters: names and resolved values of the knobs.
+        source: text that says where the images come from.
+        train_data: items of the training images.
+        val_data: items of the images that choose the best epoch.
+        test_data: items of the images that an evaluation will score.
+        split: the split into folds.
+        network: the network to train.
+        device: the device it is trained on.
+        hyperparameters: values of the knobs after all defaults are resolved, by name.
     """
     if idist.get_rank() > 0:
         return
@@ -78,17 +78,17 @@ def describe_end(
     tracking_uri: str,
     otsu_dice: float | None = None,
 ) -> None:
-    """Log the best validation score, where everything is, and the commands that show it.
+    """Log the best validation score, the paths of all results, and the commands to use them.
 
     Args:
         validator: the evaluator used for validation.
-        network_name: what the config calls the network; that of an overlay, unless it is "qtseg".
-        test_data: what an evaluation will score.
+        network_name: name of the network in the config: "qtseg", or the name of an overlay.
+        test_data: items of the images that an evaluation will score.
         ckpt_dir: folder of the best model.
-        output_dir: folder of everything else.
-        run_dir: folder of this run in it.
-        tracking_uri: MLflow's store.
-        otsu_dice: what Otsu's threshold reaches on the same images; None where that is no fair comparison.
+        output_dir: folder of all other results.
+        run_dir: folder of this run, inside ``output_dir``.
+        tracking_uri: address of MLflow's store.
+        otsu_dice: Dice of Otsu's threshold on the same images; None if it is no fair comparison.
     """
     if idist.get_rank() > 0:
         return
@@ -115,16 +115,13 @@ def describe_end(
 def _command(run_id: str, *configs: str) -> str:
     bundle = os.path.relpath(BUNDLE)
     files = [os.path.normpath(os.path.join(bundle, "configs", f"{name}.json")) for name in configs]
-    named = as_typed([files[0] if len(files) == 1 else str(files)])
+    config_file = as_typed([files[0] if len(files) == 1 else str(files)])
     root = "" if bundle == os.curdir else f" --bundle_root {shlex.quote(bundle)}"
-    return f"python -m monai.bundle run {run_id} --config_file {named}{root}"
+    return f"python -m monai.bundle run {run_id} --config_file {config_file}{root}"
 
 
 class DataTime:
-    """Measure how long training steps wait for their batches, and log it once, after the first epoch.
-
-    Attached to a trainer as one of its handlers.
-    """
+    """Handler of a trainer that measures how long steps wait for their batches, and logs it after the first epoch."""
 
     def attach(self, engine: Engine) -> None:
         """
@@ -142,23 +139,24 @@ class DataTime:
     def __call__(self, engine: Engine) -> None:
         """
         Args:
-            engine: the trainer, its first epoch complete.
+            engine: the trainer at the end of its first epoch.
         """
         seconds = engine.state.times["EPOCH_COMPLETED"]
         assert seconds is not None  # ignite sets it before the event
         share = self.timer.value() / seconds
-        cure = "; more --num_workers or --cache_rate may shorten it" if share > 0.1 else ""
-        _logger.info(f"data:     {share:.0%} of the first epoch's {seconds:.1f} s went into waiting for images{cure}")
+        advice = "; more --num_workers or --cache_rate may shorten it" if share > 0.1 else ""
+        _logger.info(f"data:     {share:.0%} of the first epoch's {seconds:.1f} s went into waiting for images{advice}")
 
 
 class EpochLine:
-    """Log one line an epoch: training loss, the validation's scores if there was one, learning rate and time.
+    """Log a line for each epoch: training loss, scores if the epoch was validated, learning rate and seconds.
 
-    Passed to :py:class:`monai.handlers.StatsHandler` as ``epoch_print_logger``.
+    :py:class:`monai.handlers.StatsHandler` takes it as ``epoch_print_logger``.
 
     Args:
         validator: the evaluator used for validation.
-        curves: which know the learning rate that the epoch began with; by its end, that is the next one's.
+        curves: the curves, which store the learning rate at the start of the epoch. At the end of the epoch, the
+            optimizer already has that of the next epoch.
     """
 
     def __init__(self, validator: Evaluator, curves: SaveCurves) -> None:
@@ -168,13 +166,13 @@ class EpochLine:
     def __call__(self, engine: Engine) -> None:
         """
         Args:
-            engine: the trainer, its epoch complete.
+            engine: the trainer at the end of an epoch.
         """
         epoch, seconds = engine.state.epoch, engine.state.times["EPOCH_COMPLETED"]
         line = f"epoch {epoch:>3}/{engine.state.max_epochs}  loss {engine.state.metrics['train_loss']:.4f}"
-        validated = self.validator.state
-        if validated.epoch == epoch and validated.metrics:
-            scores = "  ".join(f"{name} {value:.4f}" for name, value in validated.metrics.items())
-            line += f"  {scores}  (best {validated.best_metric:.4f}, epoch {validated.best_metric_epoch})"
-            seconds += validated.times["COMPLETED"]
+        validation = self.validator.state
+        if validation.epoch == epoch and validation.metrics:
+            scores = "  ".join(f"{name} {value:.4f}" for name, value in validation.metrics.items())
+            line += f"  {scores}  (best {validation.best_metric:.4f}, epoch {validation.best_metric_epoch})"
+            seconds += validation.times["COMPLETED"]
         _logger.info(f"{line}  lr {self.curves.learning_rate:.1e}  {seconds:.1f} s")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The folder of a run, and the config that the run executes, as a file in it."""
+"""Make the folder of a run, and write the config that the run executes into it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ __all__ = ["make_run_dir", "write_executed_config"]
 
 
 def make_run_dir(output_dir: str | os.PathLike, run_name: str) -> str:
-    """Make the folder of a run, before MLflow opens its database beside it: in a path with a blank it cannot itself.
+    """Make the folder of a run, before MLflow opens its database in ``output_dir``.
+
+    MLflow itself cannot make that folder if its path has a blank. Only the first process of a job makes the folder.
 
     Args:
         output_dir: folder of all runs.
-        run_name: the run's name in MLflow. Only the first process of a job makes its folder.
+        run_name: name of the run in MLflow, and of its folder.
 
     Returns:
-        The folder's path.
+        The path of the run's folder.
     """
     folder = Path(output_dir) / run_name
     if idist.get_rank() == 0:
@@ -32,21 +34,21 @@ def make_run_dir(output_dir: str | os.PathLike, run_name: str) -> str:
 
 
 def write_executed_config(path: str | os.PathLike) -> str:
-    """Write the config that is being executed, overlays and command-line values merged, as JSON.
+    """Write the config that is being executed as JSON, including overlays and values from the command line.
 
-    To be named in a config.
+    Configs call this function.
 
     Args:
-        path: file to write, in a folder that exists. Only the first process of a job writes.
+        path: path of the file, in an existing folder. Only the first process of a job writes.
 
     Returns:
         The path as a string.
 
     Raises:
-        RuntimeError: if not called by a config.
+        RuntimeError: if it is not called by a config.
     """
     parser = calling_parser()
     if idist.get_rank() == 0:
-        # values set from Python code (a handler object, say) are not JSON: their text stands for them
+        # Values that Python code has set, such as a handler object, are not JSON; they are written as text.
         ConfigParser.export_config_file(parser.get(), path, indent=2, default=str)
     return str(path)

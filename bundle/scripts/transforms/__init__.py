@@ -2,6 +2,6 @@
 
 """Transforms of images, labels and predictions in memory: spatial, intensity, augmentation, soft labels, cleaning.
 
-It imports ``common`` only. A new transform is a file here, named in a config; what reads or writes files belongs to
-``image_io``.
+It imports ``common`` only. A new transform is a file here, and a config names it. Code that reads or writes files
+belongs in ``image_io``.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Augmentation of whole batches, on the device that trains: quick enough that no training step waits for it."""
+"""Augmentation of whole batches on the training device, so fast that no training step waits for it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from .soft_labels import FULL_SHARE
 
 __all__ = ["LABEL_MODES", "PADDINGS", "Augment", "AugmentBatch", "collate"]
 
-#: what may move in from outside
+#: how pixels from outside the image are filled
 PADDINGS = ("zeros", "reflection")
 #: how labels are resampled
 LABEL_MODES = ("bilinear", "nearest")
 
-# Shapes: B batch, N images of it that one change was drawn for, C channels, K classes, H x W image.
+# Shapes: B batch size, N images of the batch that one change applies to, C channels, K classes with the background,
+# H x W image in pixels.
 
 
 class AugmentBatch:
-    """Make the batch that a training step takes: moved to its device, augmented, and in [-1, 1].
+    """Prepare a batch for a training step: move it to the device, augment it, and scale images to [-1, 1].
 
-    Passed to MONAI's trainers as ``prepare_batch``. Until here most images are 8-bit, a quarter of the memory.
+    MONAI's trainers take it as ``prepare_batch``. Up to here most images are 8-bit, which takes a quarter of the memory
+    of float32.
 
     Args:
-        augment: changes a batch of images and labels.
-        normalize: from [0, 255] to [-1, 1].
+        augment: the augmentation of images and labels.
+        normalize: a function that scales images from [0, 255] to [-1, 1].
     """
 
     def __init__(self, augment: Augment, normalize: Callable[[Tensor], Tensor]) -> None:
@@ -44,16 +46,17 @@ class AugmentBatch:
     def __call__(
         self, batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Prepare ``batch["image"]`` (B, C, H, W), 8-bit or float32, and ``batch["label"]`` (B, K - 1, H, W), 8-bit.
+        """Prepare one batch.
 
         Args:
-            batch: what a data loader gives; labels as :py:class:`.soft_labels.ClassShares` makes them.
-            device: where the step runs.
-            non_blocking: whether the copies may overlap with other work.
+            batch: a batch from a data loader. ``"image"`` is (B, C, H, W), uint8 or float32, in [0, 255].
+                ``"label"`` is (B, K - 1, H, W) uint8, as :py:class:`.soft_labels.ClassShares` returns it.
+            device: the device that the training step runs on.
+            non_blocking: whether copies to the device may overlap with other work.
             kwargs: further arguments of ``torch.Tensor.to``.
 
         Returns:
-            Images, float32 in [-1, 1], and the share of each class in each pixel, (B, K, H, W), float32.
+            Images (B, C, H, W) float32 in [-1, 1], and the share of each class in each pixel, (B, K, H, W) float32.
         """
         image, label = (batch[key].to(device, non_blocking=non_blocking, **kwargs) for key in ("image", "label"))
         image, shares = self.augment(image.float(), label.float() / FULL_SHARE)
@@ -62,20 +65,20 @@ class AugmentBatch:
 
 
 class Augment:
-    """Change each image of a batch in up to four ways, drawn of ten, as published (paper, section "Experiments").
+    """Apply up to four random changes out of ten to each image, as published (paper, section "Experiments").
 
-    Flips and changes of pixel values come first. Then one resampling does whatever moves were drawn, bending last and
-    the others in their drawn order, where one after another would blur each time. Numbers are drawn from PyTorch's
-    generator for the CPU, noise from that of the device.
+    Flips and changes of pixel values come first. Then a single resampling applies all geometric changes together, since
+    several would blur the image several times. Bending comes last, the other geometric changes in random order. Random
+    numbers come from PyTorch's CPU generator, noise from the generator of the device.
 
     Args:
-        max_changes: most changes of one image; none to this many are equally likely.
-        padding: what moves in from outside: "zeros", as published, or "reflection", the image mirrored at its sides,
-            which leaves bright images without dark borders that no image has later.
+        max_changes: largest number of changes to one image. All numbers from 0 to this are equally likely.
+        padding: how pixels from outside the image are filled: "zeros", as published, or "reflection", which mirrors the
+            image at its sides. Reflection avoids dark borders in bright images, which real images do not have.
         label_mode: how labels are resampled: "nearest", as published, or "bilinear", for shares of classes.
 
     Raises:
-        InputError: if there is no such padding or mode, or ``max_changes`` is no number.
+        InputError: if ``padding`` or ``label_mode`` is unknown, or ``max_changes`` is no whole number of at least 0.
     """
 
     changes = ("flip_rows", "flip_columns", "noise", "blur", "contrast", "scale", "rotate", "shear", "bend", "shift")
@@ -95,52 +98,55 @@ class Augment:
         """Augment a batch.
 
         Args:
-            image: (B, C, H, W), from 0 to 255.
-            label: (B, K - 1, H, W), shares of the foreground classes.
+            image: (B, C, H, W) float32 in [0, 255].
+            label: (B, K - 1, H, W) float32, the shares of the foreground classes in [0, 1].
 
         Returns:
-            Image and label of the same shapes, ranges and types.
+            Image and label with the same shapes, ranges and dtypes.
         """
         order = torch.rand(len(image), len(self.changes)).argsort(dim=1).argsort(dim=1)  # rank of each change
         count = torch.randint(self.max_changes + 1, (len(image), 1))
-        drawn = dict(zip(self.changes, (order < count).T))
+        selection = dict(zip(self.changes, (order < count).T))  # by change, whether it applies to an image: (B,)
         image, label = image.clone(), label.clone()
         for name, axis in (("flip_rows", 2), ("flip_columns", 3)):
-            chosen = _indices(drawn[name], image.device)
-            image[chosen], label[chosen] = image[chosen].flip(axis), label[chosen].flip(axis)
+            indices = _indices(selection[name], image.device)
+            image[indices], label[indices] = image[indices].flip(axis), label[indices].flip(axis)
         for name, change in (("contrast", _contrast), ("noise", _noise), ("blur", self.blur)):
-            chosen = _indices(drawn[name], image.device)
-            if len(chosen):
-                image[chosen] = change(image[chosen])
-        chosen = torch.stack([drawn[name] for name in ("scale", "rotate", "shear", "bend", "shift")]).any(dim=0)
-        if chosen.any():
-            ranks = {name: order[chosen, column] for column, name in enumerate(self.changes)}
-            moves = {name: drawn[name][chosen] for name in drawn}
+            indices = _indices(selection[name], image.device)
+            if len(indices):
+                image[indices] = change(image[indices])
+        moving = torch.stack([selection[name] for name in ("scale", "rotate", "shear", "bend", "shift")]).any(dim=0)
+        if moving.any():
+            ranks = {name: order[moving, column] for column, name in enumerate(self.changes)}
+            moves = {name: selection[name][moving] for name in selection}
             height, width = image.shape[2:]
             grid = _grid(moves, ranks, height, width, image.device)
-            moved = _indices(chosen, image.device)
+            indices = _indices(moving, image.device)
             for tensor, mode in ((image, "bilinear"), (label, self.label_mode)):
-                tensor[moved] = F.grid_sample(
-                    tensor[moved], grid, mode=mode, padding_mode=self.padding, align_corners=False
+                tensor[indices] = F.grid_sample(
+                    tensor[indices], grid, mode=mode, padding_mode=self.padding, align_corners=False
                 )
         return image, label
 
 
 def collate(items: Sequence[Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]]]) -> Any:
-    """Stack images and labels to a batch, also where 8-bit images and deeper ones meet: then all are float32.
+    """Stack images and labels to a batch. If image dtypes differ, such as uint8 and float32, all become float32.
 
     Args:
-        items: what a dataset gives: items with an ``image``, or lists of them, such as the crops of an image.
+        items: items of a dataset: dictionaries with ``"image"``, or lists of them, such as the crops of an image.
+
+    Returns:
+        A dictionary of stacked tensors (B, ...).
     """
-    single = [each for item in items for each in ([item] if isinstance(item, Mapping) else item)]
-    if len({each["image"].dtype for each in single}) > 1:
-        single = [{**each, "image": each["image"].float()} for each in single]
-    return list_data_collate(single)
+    samples = [sample for item in items for sample in ([item] if isinstance(item, Mapping) else item)]
+    if len({sample["image"].dtype for sample in samples}) > 1:
+        samples = [{**sample, "image": sample["image"].float()} for sample in samples]
+    return list_data_collate(samples)
 
 
-def _indices(chosen: Tensor, device: torch.device) -> Tensor:
-    """Which images were ``chosen`` (B,): indices (N,) on ``device``, found without waiting for it."""
-    return chosen.nonzero().flatten().to(device, non_blocking=True)
+def _indices(selection: Tensor, device: torch.device) -> Tensor:
+    """Return the indices (N,) of selected images, from bool (B,) on the CPU; does not wait for ``device``."""
+    return selection.nonzero().flatten().to(device, non_blocking=True)
 
 
 def _uniform(count: int, *size: int, low: float, high: float) -> Tensor:
@@ -148,9 +154,9 @@ def _uniform(count: int, *size: int, low: float, high: float) -> Tensor:
 
 
 def _contrast(image: Tensor) -> Tensor:
-    """Spread or gather each channel's values around their mean by a factor from 0.5 to 1.5.
+    """Scale the contrast of each channel around its mean, by a factor from 0.5 to 1.5.
 
-    The published run does so around mid-gray, which tints dark images: Dice fell by 0.01 on DSB2018 in 10 epochs.
+    The published run scales around mid-gray, which tints dark images: Dice on DSB2018 fell by 0.01 in 10 epochs.
     """
     factor = _uniform(*image.shape[:2], 1, 1, low=0.5, high=1.5).to(image.device, non_blocking=True)
     mean = image.mean((-2, -1), keepdim=True)
@@ -158,27 +164,30 @@ def _contrast(image: Tensor) -> Tensor:
 
 
 def _noise(image: Tensor) -> Tensor:
-    """Add noise of 0.005 of the full scale."""
+    """Add Gaussian noise with a standard deviation of 0.005 of the full scale of 255."""
     return image + torch.randn_like(image) * (0.005 * 255)
 
 
 def _grid(
     moves: Mapping[str, Tensor], ranks: Mapping[str, Tensor], height: int, width: int, device: torch.device
 ) -> Tensor:
-    """Where each pixel of the moved images comes from, as ``grid_sample`` takes it: (N, H, W, 2).
+    """Compute the source position of every pixel, for ``grid_sample``.
 
     Args:
-        moves: by name, whether an image is moved so: (N,).
-        ranks: by name, the place of a move in the image's order: (N,).
-        height: H.
-        width: W.
-        device: where the grid is made; the few numbers that it follows from are drawn on the CPU.
+        moves: by name of a geometric change, whether it applies to an image: bool (N,).
+        ranks: by name, the rank of the change in the image's random order: int (N,).
+        height: H in pixels.
+        width: W in pixels.
+        device: device of the grid. The few random numbers it depends on are drawn on the CPU.
+
+    Returns:
+        Grid (N, H, W, 2) float32; -1 and 1 are the borders of the image.
     """
     count = len(moves["scale"])
     turn = math.radians(40) * _uniform(count, low=-1, high=1)
     shear = torch.tan(math.radians(16) * _uniform(count, 2, low=-1, high=1))
     matrices = {name: torch.eye(3).repeat(count, 1, 1) for name in ("scale", "rotate", "shear", "shift")}
-    # In pixels from the center, x before y; a matrix says where a pixel of the result comes from.
+    # Units are pixels from the center, x before y. A matrix maps a pixel of the result to its source position.
     matrices["scale"][:, (0, 1), (0, 1)] = 1 / _uniform(count, 2, low=0.5, high=2)
     matrices["rotate"][:, :2, :2] = torch.stack(
         [turn.cos(), turn.sin(), -turn.sin(), turn.cos()], dim=1
@@ -188,16 +197,16 @@ def _grid(
 
     names = list(matrices)
     stacked = torch.stack(list(matrices.values()), dim=1)  # Nx4x3x3
-    drawn = torch.stack([moves[name] for name in names], dim=1)  # Nx4
-    stacked = torch.where(drawn[..., None, None], stacked, torch.eye(3))
+    selection = torch.stack([moves[name] for name in names], dim=1)  # Nx4
+    stacked = torch.where(selection[..., None, None], stacked, torch.eye(3))
     order = torch.stack([ranks[name] for name in names], dim=1).argsort(dim=1)
     stacked = stacked[torch.arange(count).unsqueeze(1), order]
-    moved = stacked[:, 0] @ stacked[:, 1] @ stacked[:, 2] @ stacked[:, 3]
+    product = stacked[:, 0] @ stacked[:, 1] @ stacked[:, 2] @ stacked[:, 3]
 
-    half = torch.tensor([width / 2, height / 2, 1.0])  # grid_sample counts in half sides
-    matrix = (moved * half / half.unsqueeze(1))[:, :2].to(device, non_blocking=True)
+    half = torch.tensor([width / 2, height / 2, 1.0])  # the unit of grid_sample is half a side
+    matrix = (product * half / half.unsqueeze(1))[:, :2].to(device, non_blocking=True)
     grid = F.affine_grid(matrix, [count, 1, height, width], align_corners=False)
-    # Piecewise affine: 4 x 4 points move by 1 to 5 % of a side, and what lies between them follows.
+    # Piecewise affine: 4 x 4 points move by 1 to 5 % of a side, and pixels between them are interpolated.
     bend = torch.randn(count, 2, 4, 4) * 2 * _uniform(count, 1, 1, 1, low=0.01, high=0.05)
     bend = (bend * moves["bend"][:, None, None, None]).to(device, non_blocking=True)
     bend = F.interpolate(bend, (height, width), mode="bilinear")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Clean masks by what is known of the objects: that they have no holes, are one, or are not so small."""
+"""Clean masks by prior knowledge of the objects: they have no holes, there is only one, or they have a minimum size."""
 
 from __future__ import annotations
 
@@ -29,48 +29,48 @@ def clean(
     """Clean a mask, class by class.
 
     Args:
-        ids: (H, W) label ids.
-        fill_holes: background that an object encloses, once all else is cleaned, becomes the object's.
-        largest_component: of each class only the largest connected area stays.
-        smallest_object: connected areas of fewer pixels become background.
+        ids: (H, W) uint8 label ids.
+        fill_holes: whether background that an object encloses becomes part of the object. This is the last step.
+        largest_component: whether only the largest connected area of each class stays.
+        smallest_object: size in pixels; smaller connected areas become background.
 
     Returns:
-        (H, W) label ids.
+        (H, W) uint8 label ids.
     """
     cleaned = ids.copy()
     for number in np.unique(ids[ids > 0]).tolist() if largest_component or smallest_object > 1 else []:
         areas = label(ids == number, connectivity=2)
         counts = np.bincount(areas.ravel())
         counts[0] = 0
-        kept = counts >= smallest_object
+        stays = counts >= smallest_object
         if largest_component:
-            kept &= np.arange(len(counts)) == counts.argmax()
-        kept[0] = True  # what is not of this class stays
-        cleaned[~kept[areas]] = 0
+            stays &= np.arange(len(counts)) == counts.argmax()
+        stays[0] = True  # area 0 is all pixels of other classes, which do not change
+        cleaned[~stays[areas]] = 0
     return _without_holes(cleaned) if fill_holes else cleaned
 
 
 def _without_holes(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give each hole to the class around it: where objects lie in one another, to the inner one."""
+    """Assign each hole to the class around it. Where an object encloses another, the inner object gets the hole."""
     filled, background = ids.copy(), ids == 0
-    holes = label(background, connectivity=1)  # an object is connected over corners, so background is not
+    holes = label(background, connectivity=1)  # objects connect over corners, so background must not
     for number in np.unique(ids[~background]).tolist():
         enclosed = background & binary_fill_holes(ids == number)
-        beside = np.unique(holes[enclosed & binary_dilation(ids == number)])
-        filled[enclosed & np.isin(holes, beside)] = number
+        adjacent = np.unique(holes[enclosed & binary_dilation(ids == number)])
+        filled[enclosed & np.isin(holes, adjacent)] = number
     return filled
 
 
 class Cleand(MapTransform):
-    """Clean predicted label ids, of a volume slice by slice.
+    """Clean predicted label ids of images, and of volumes slice by slice.
 
     Args:
-        keys: keys of (K, H, W) or (K, H, W, D) tensors, whose first channel is label ids.
-        settings: those of :py:func:`clean`.
-        allow_missing_keys: do not raise where a key is missing.
+        keys: keys of (K, H, W) or (K, H, W, D) tensors, whose first channel holds label ids.
+        settings: the keyword arguments of :py:func:`clean`.
+        allow_missing_keys: whether missing keys are skipped instead of raising an error.
 
     Raises:
-        InputError: if a setting is none.
+        InputError: if ``smallest_object`` is no whole number of at least 0.
     """
 
     def __init__(self, keys: KeysCollection, settings: Mapping[str, Any], allow_missing_keys: bool = False) -> None:
@@ -87,7 +87,7 @@ class Cleand(MapTransform):
         for key in self.key_iterator(cleaned):
             pred = cleaned[key].clone()
             for ids in [pred[0]] if pred.ndim == 3 else pred[0].unbind(-1):
-                found = clean(np.asarray(ids.cpu()).astype(np.uint8), **self.settings)
-                ids.copy_(torch.from_numpy(found))
+                cleaned_ids = clean(np.asarray(ids.cpu()).astype(np.uint8), **self.settings)
+                ids.copy_(torch.from_numpy(cleaned_ids))
             cleaned[key] = pred
         return cleaned

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""From the scores of the classes to what is kept of them: label ids, and how sure they are."""
+"""Turn the scores of the classes into label ids, probabilities and entropy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 
 __all__ = ["ArgMaxd", "Decide", "FULL_SCALE", "label_ids"]
 
-#: what stands for 1 in a map of 16 bits
+#: the value of a 16-bit map that stands for 1
 FULL_SCALE = 65535
 
 
 class Decide:
-    """Choose the class of the highest score at each pixel.
+    """Choose the class with the highest score at each pixel.
 
     Args:
-        softmax: scores are logits; else they are probabilities.
-        fine: keep the probability of each foreground class, and the entropy of all, too.
+        softmax: whether scores are logits; otherwise they are probabilities.
+        fine: whether the result also has the probability of each foreground class, and the entropy over all classes.
     """
 
     def __init__(self, *, softmax: bool, fine: bool = False) -> None:
@@ -32,11 +32,12 @@ class Decide:
     def __call__(self, scores: Tensor) -> Tensor:
         """
         Args:
-            scores: (T, ...), one a class, the background first.
+            scores: (T, ...), one channel for each class, the background first.
 
         Returns:
-            (1, ...) uint8 label ids; or (1 + T, ...) int32: the ids, the probabilities of the T - 1 foreground classes,
-            and the entropy as a share of its maximum, both from 0 to :py:data:`FULL_SCALE`.
+            Label ids (1, ...) uint8. With ``fine``, (1 + T, ...) int32: the label ids, the probabilities of the T - 1
+            foreground classes, and the entropy divided by its maximum. Probabilities and entropy are from 0 to
+            :py:data:`FULL_SCALE`.
         """
         ids = label_ids(scores)
         if not self.fine:
@@ -48,30 +49,30 @@ class Decide:
 
 
 def label_ids(scores: torch.Tensor) -> torch.Tensor:
-    """The id of the class with the highest score, the lowest id where scores are equal.
+    """Return the id of the class with the highest score; of equal scores, the lowest id.
 
     Args:
-        scores: (T, ...), one a class, at most 256.
+        scores: (T, ...), one channel for each class; at most 256 classes.
 
     Returns:
-        (1, ...) uint8.
+        Label ids (1, ...) uint8.
     """
     return scores.max(dim=0, keepdim=True).indices.to(torch.uint8)
 
 
 class ArgMaxd(MapTransform):
-    """Replace the scores of the classes by the id of the highest.
+    """Replace the scores of the classes by the id of the class with the highest score.
 
-    :py:class:`monai.transforms.AsDiscreted` does so by ``torch.argmax``, which takes 40 times as long on a CPU when the
-    classes come first, as they do here.
+    :py:class:`monai.transforms.AsDiscreted` uses ``torch.argmax``. It takes 40 times as long on a CPU if the classes
+    are the first axis, as here.
 
     Args:
-        keys: keys of (T, H, W) tensors; the result is (1, H, W), int64, and the lowest id where scores are equal.
-        allow_missing_keys: do not raise where a key is missing.
+        keys: keys of (T, H, W) scores. The result is (1, H, W) int64; of equal scores, the lowest id is chosen.
+        allow_missing_keys: whether missing keys are skipped instead of raising an error.
     """
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        chosen = dict(data)
-        for key in self.key_iterator(chosen):
-            chosen[key] = chosen[key].max(dim=0, keepdim=True).indices
-        return chosen
+        output = dict(data)
+        for key in self.key_iterator(output):
+            output[key] = output[key].max(dim=0, keepdim=True).indices
+        return output

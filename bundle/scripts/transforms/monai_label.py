@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Masks in the form that the stock app of MONAI Label expects."""
+"""Convert masks to the form that MONAI Label's own monaibundle app expects."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ __all__ = ["ForMonaiLabeld"]
 
 
 class ForMonaiLabeld(MapTransform):
-    """Hand on label ids as the stock app of MONAI Label takes them: columns first, without a channel.
+    """Convert label ids for the stock app of MONAI Label, which expects columns first and no channel axis.
 
-    It compares sizes with the image's ``spatial_shape``, which is turned too. It writes them with the suffix of the
-    image; JPEG would blur them, so they become PNG unless the client asks for a suffix.
+    The app compares the size of the mask with the image's ``spatial_shape``, so that is transposed too. The app writes
+    the mask with the suffix of the image. JPEG would blur label ids, so masks of JPEG images are written as PNG unless
+    the client sets a suffix.
 
     Args:
-        keys: keys of (1, H, W) or (1, H, W, D) label ids, which become (W, H) or (W, H, D).
+        keys: keys of label ids (1, H, W) or (1, H, W, D), which become (W, H) or (W, H, D).
         image_key: key of the image.
     """
 
@@ -30,11 +31,11 @@ class ForMonaiLabeld(MapTransform):
         self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        turned = dict(data)
-        height, width, *depth = turned[self.image_key].meta["spatial_shape"]
-        turned[self.image_key].meta["spatial_shape"] = [width, height, *depth]
-        for key in self.key_iterator(turned):  # on the CPU: writers make NumPy arrays of plain tensors
-            turned[key] = torch.as_tensor(turned[key]).cpu()[0].transpose(0, 1).contiguous()
-        if str(turned.get("image_path")).lower().endswith((".jpg", ".jpeg")):
-            turned["result_extension"] = turned.get("result_extension") or ".png"
-        return turned
+        output = dict(data)
+        height, width, *depth = output[self.image_key].meta["spatial_shape"]
+        output[self.image_key].meta["spatial_shape"] = [width, height, *depth]
+        for key in self.key_iterator(output):  # on the CPU, because the app's writers convert tensors to NumPy arrays
+            output[key] = torch.as_tensor(output[key]).cpu()[0].transpose(0, 1).contiguous()
+        if str(output.get("image_path")).lower().endswith((".jpg", ".jpeg")):
+            output["result_extension"] = output.get("result_extension") or ".png"
+        return output

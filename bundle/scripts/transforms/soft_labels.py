@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labels that tell what share of a pixel each class has."""
+"""Soft labels, which hold the share of each class in a pixel."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .spatial import Fit
 
 __all__ = ["FULL_SHARE", "ClassShares", "ClassSharesd", "SharesToIdsd"]
 
-#: the 8-bit share of a class that has a pixel for itself
+#: the 8-bit share of a class that covers a whole pixel
 FULL_SHARE = 255
 
 
 class ClassShares(Transform):
-    """Replace label ids by the share that each foreground class has of a pixel.
+    """Replace label ids by the share of each foreground class in a pixel.
 
-    Fitted to another size, ids can only be all or nothing: taken from the nearest pixel they move by up to half a pixel
-    of the fitted image, and so do the masks of a network that learns them. Shares keep an outline where it is, to a
-    fraction of a pixel. Each class is fitted by itself, as a whole large image for each would fill the memory.
+    When label ids are resized, each pixel gets the id of the nearest pixel. This moves outlines by up to half a pixel
+    of the resized image, and a network that learns from them moves its masks likewise. Shares keep the outline to a
+    fraction of a pixel. One class is resized at a time, because full-size maps of all classes could fill the memory.
 
     Args:
-        num_classes: K, the background counted.
-        spatial_size: (H, W) in pixels that labels are fitted to, as :py:class:`Fit` does with images; None to leave
-            their size.
+        num_classes: number of classes K, including the background.
+        spatial_size: (H, W) in pixels that labels are fitted to, as :py:class:`Fit` does with images. None keeps their
+            size.
     """
 
     def __init__(self, num_classes: int, spatial_size: Sequence[int] | int | None = None) -> None:
@@ -38,23 +38,23 @@ class ClassShares(Transform):
     def __call__(self, label: torch.Tensor) -> torch.Tensor:
         """
         Args:
-            label: (1, H, W), ids.
+            label: label ids (1, H, W).
 
         Returns:
-            (K - 1, h, w), uint8, from 0 to :py:data:`FULL_SHARE`.
+            Shares (K - 1, h, w) uint8, from 0 to :py:data:`FULL_SHARE`, where h x w is the fitted size.
         """
-        whole = ((label == number).to(torch.uint8) * FULL_SHARE for number in range(1, self.num_classes))
-        return torch.cat([each if self.fit is None else self.fit(each) for each in whole])
+        masks = ((label == number).to(torch.uint8) * FULL_SHARE for number in range(1, self.num_classes))
+        return torch.cat([mask if self.fit is None else self.fit(mask) for mask in masks])
 
 
 class ClassSharesd(MapTransform):
     """Dictionary form of :py:class:`ClassShares`.
 
     Args:
-        keys: keys of (1, H, W) label ids.
-        num_classes: the background counted.
-        spatial_size: (H, W) in pixels that each is fitted to; None to leave its size.
-        allow_missing_keys: do not raise where a key is missing.
+        keys: keys of label ids (1, H, W).
+        num_classes: number of classes, including the background.
+        spatial_size: (H, W) in pixels that labels are fitted to; None keeps their size.
+        allow_missing_keys: whether missing keys are skipped instead of raising an error.
     """
 
     def __init__(
@@ -68,24 +68,24 @@ class ClassSharesd(MapTransform):
         self.shares = ClassShares(num_classes, spatial_size)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        shared = dict(data)
-        for key in self.key_iterator(shared):
-            shared[key] = self.shares(shared[key])
-        return shared
+        output = dict(data)
+        for key in self.key_iterator(output):
+            output[key] = self.shares(output[key])
+        return output
 
 
 class SharesToIdsd(MapTransform):
-    """Go back from :py:class:`ClassShares` to ids: those of the classes that have most of each pixel.
+    """Turn the shares of :py:class:`ClassShares` back into label ids: the class with the largest share of each pixel.
 
     Args:
-        keys: keys of (K - 1, H, W) shares; the result is (1, H, W), uint8.
-        allow_missing_keys: do not raise where a key is missing.
+        keys: keys of shares (K - 1, H, W) uint8; the result is label ids (1, H, W) uint8.
+        allow_missing_keys: whether missing keys are skipped instead of raising an error.
     """
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        chosen = dict(data)
-        for key in self.key_iterator(chosen):
-            shares = chosen[key].to(torch.int16)
+        output = dict(data)
+        for key in self.key_iterator(output):
+            shares = output[key].to(torch.int16)
             background = FULL_SHARE - shares.sum(dim=0, keepdim=True, dtype=torch.int16)
-            chosen[key] = torch.cat([background, shares]).max(dim=0, keepdim=True).indices.to(torch.uint8)
-        return chosen
+            output[key] = torch.cat([background, shares]).max(dim=0, keepdim=True).indices.to(torch.uint8)
+        return output

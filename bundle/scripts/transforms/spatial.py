@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What MONAI lacks: fitting by the longest side and per-image min-max as published, and a quick argmax."""
+"""Resize and pad images: fit them into a size without changing their aspect ratio, as published, and pad slices."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Fit", "Fitd", "PadInPlane"]
 class Fit(Resize):
     """Scale an image by one factor for both axes, so that it just fits into ``spatial_size``.
 
-    Unlike :py:class:`monai.transforms.Resize` with ``size_mode="longest"`` the target may be a rectangle, 8-bit images
-    stay 8-bit (rounded, so that they cache compactly), and what is enlarged stays smooth: averaging over areas would
-    repeat pixels there, so it gives way to bilinear interpolation, both here and where probabilities go back to the
-    original size.
+    This differs from :py:class:`monai.transforms.Resize` with ``size_mode="longest"`` in three ways. The target may be
+    a rectangle. 8-bit images are rounded and stay 8-bit, so that they need little memory in a cache. Enlarged images
+    are interpolated bilinearly, because averaging over areas would only repeat pixels. This also applies when
+    probabilities are enlarged to the original size.
 
     Args:
         spatial_size: (H, W) in pixels that the image must fit into; the paper uses 512 x 512.
-        mode: interpolation, "area" for images (bilinear where they are enlarged) and "nearest" for label ids.
+        mode: interpolation: "area" for images, which is bilinear when they are enlarged, or "nearest" for label ids.
     """
 
     def __init__(self, spatial_size: Sequence[int] | int, mode: str = "area") -> None:
@@ -36,19 +36,20 @@ class Fit(Resize):
     def __call__(self, img: torch.Tensor, mode: str | None = None) -> torch.Tensor:  # type: ignore[override]
         """
         Args:
-            img: (C, H, W), or (C, H, W, D) for a volume, whose slices are each scaled alike; any dtype.
-            mode: overrides the constructor's ``mode``.
+            img: an image (C, H, W), or a volume (C, H, W, D), whose slices are all scaled in the same way; any dtype.
+            mode: interpolation; None uses that of the constructor.
 
         Returns:
-            (C, h, w) with h and w within ``spatial_size`` and one of them equal; uint8 for uint8 input, else float32.
+            (C, h, w), or (C, h, w, D) for a volume. Neither h nor w exceeds ``spatial_size``, and one of them equals
+            it. The dtype is uint8 for uint8 input, else float32.
         """
         size, depth = img.shape[1:3], tuple(img.shape[3:])
         scale = min(target / side for target, side in zip(self.target, size))
         fitted = tuple(max(1, round(side * scale)) for side in size)
         mode = _smooth(mode or self.mode, enlarges=scale > 1, volume=bool(depth))
-        # torch resizes 8-bit pixels as they are, ten times as fast, but does not average them
-        stays = img.dtype == torch.uint8 and mode != "area" and not depth
-        dtype = torch.uint8 if stays else torch.float32
+        # torch can resize 8-bit images directly, ten times as fast, but not in the mode "area" and not volumes
+        stays_uint8 = img.dtype == torch.uint8 and mode != "area" and not depth
+        dtype = torch.uint8 if stays_uint8 else torch.float32
         info, axes = self.get_transform_info(), 2 + len(depth)
         resized = resize(img, fitted + depth, mode, None, dtype, axes, False, None, False, info)
         if img.dtype == torch.uint8 and resized.dtype != torch.uint8:
@@ -64,9 +65,9 @@ class Fit(Resize):
 
 
 def _smooth(mode: str, *, enlarges: bool, volume: bool) -> str:
-    """The interpolation for a change of size: areas are averaged only where an image is reduced.
+    """Return the mode for a change of size: "area" only if the image gets smaller, else bilinear interpolation.
 
-    Of a volume that keeps its depth, trilinear interpolation is bilinear in each slice.
+    For a volume whose depth stays, trilinear interpolation equals bilinear interpolation of each slice.
     """
     if mode not in ("area", "bilinear", "trilinear"):
         return mode
@@ -74,10 +75,10 @@ def _smooth(mode: str, *, enlarges: bool, volume: bool) -> str:
 
 
 class PadInPlane(SpatialPad):
-    """Pad images at their end to a size; slices of a volume likewise, whose number stays.
+    """Pad images at their lower and right ends to a minimum size. In a volume every slice is padded, but not the depth.
 
     Args:
-        spatial_size: (H, W) in pixels.
+        spatial_size: minimum (H, W) in pixels.
     """
 
     def __init__(self, spatial_size: Sequence[int]) -> None:
@@ -89,20 +90,23 @@ class PadInPlane(SpatialPad):
     ) -> tuple[tuple[int, int], ...]:
         """
         Args:
-            spatial_shape: (H, W) or (H, W, D) of an image.
+            spatial_shape: (H, W) of an image or (H, W, D) of a volume, in pixels.
+
+        Returns:
+            For the channel axis and each spatial axis, the pixels to add before and after.
         """
-        missing = (max(0, target - side) for target, side in zip(self.target, spatial_shape))
-        return ((0, 0), *((0, each) for each in missing), *((0, 0) for _ in spatial_shape[2:]))
+        margins = (max(0, target - side) for target, side in zip(self.target, spatial_shape))
+        return ((0, 0), *((0, margin) for margin in margins), *((0, 0) for _ in spatial_shape[2:]))
 
 
 class Fitd(MapTransform, InvertibleTransform):
     """Dictionary form of :py:class:`Fit`.
 
     Args:
-        keys: keys of (C, H, W) tensors.
-        spatial_size: (H, W) in pixels that each must fit into.
-        mode: interpolation, one for all keys or one a key, as :py:class:`Fit` takes it.
-        allow_missing_keys: do not raise where a key is missing.
+        keys: keys of tensors (C, H, W) or (C, H, W, D).
+        spatial_size: (H, W) in pixels that each image must fit into.
+        mode: interpolation as in :py:class:`Fit`, one for all keys or one for each key.
+        allow_missing_keys: whether missing keys are skipped instead of raising an error.
     """
 
     def __init__(

@@ -2,5 +2,5 @@
 
 """The microscopy images that the bundle draws itself, for a first run without data.
 
-It imports ``common`` only. A new kind of image is a function in ``drawing.py``.
+The room imports ``common`` only. A new kind of image is a function in ``drawing.py``.
 """

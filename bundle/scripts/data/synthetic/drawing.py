@@ -18,7 +18,7 @@ from ...common.errors import InputError
 
 __all__ = ["DRAWING_VERSION", "MODALITIES", "Drawing", "draw"]
 
-# Raise it whenever `draw` gives other pixels: sets on disk of another version are then drawn anew.
+# Raise this number whenever `draw` returns different pixels: sets on disk with another number are then drawn again.
 DRAWING_VERSION = 1
 MODALITIES = ("fluorescence", "stained")
 
@@ -27,27 +27,30 @@ Map = NDArray[np.float64]
 
 
 class Drawing(NamedTuple):
-    """One synthetic image."""
+    """One synthetic image and its mask."""
 
     image: NDArray[np.uint8]  # (H, W) for fluorescence, (H, W, 3) RGB for stained
     mask: NDArray[np.bool_]  # (H, W), the union of all nuclei
-    num_nuclei: int  # touching ones share a component of the mask
+    num_nuclei: int  # may exceed the number of components of the mask, because nuclei can touch
 
 
 class _Body(NamedTuple):
-    """One roundish body, most often a nucleus."""
+    """The pixels of one roundish body, most often a nucleus."""
 
     rows: NDArray[np.intp]  # (P,)
     cols: NDArray[np.intp]  # (P,)
-    eccentricity: Map  # (P,), squared distance from the center, about 1 at the rim
+    eccentricity: Map  # (P,), relative squared distance from the center, about 1 at the rim
 
 
 def draw(rng: Generator, modality: str) -> Drawing:
-    """Draw one image of random size, both sides 112 to 224 pixels, with nuclei about 10 to 40 pixels wide.
+    """Draw one image of random size, with sides of 112 to 224 pixels and nuclei about 10 to 40 pixels wide.
 
     Args:
-        rng: the only source of chance.
+        rng: generator of all random numbers.
         modality: one of ``MODALITIES``.
+
+    Returns:
+        The image, its mask, and the number of nuclei.
 
     Raises:
         InputError: if ``modality`` is unknown.
@@ -67,13 +70,13 @@ def draw(rng: Generator, modality: str) -> Drawing:
 
 
 def _place_nuclei(rng: Generator, shape: tuple[int, int]) -> list[_Body]:
-    """Scatter nuclei, about two thirds of them against an earlier one, overlapping slightly at most."""
-    typical = rng.uniform(9.0, 14.0)  # pixels
-    wanted = max(6, int(rng.uniform(0.18, 0.36) * shape[0] * shape[1] / (np.pi * typical**2)))
+    """Place nuclei at random, about two thirds of them next to an earlier nucleus, with slight overlap at most."""
+    typical = rng.uniform(9.0, 14.0)  # mean radius in pixels
+    num_nuclei = max(6, int(rng.uniform(0.18, 0.36) * shape[0] * shape[1] / (np.pi * typical**2)))
     centers: list[tuple[float, float, float]] = []  # row, column, mean radius
     nuclei: list[_Body] = []
-    for _ in range(20 * wanted):
-        if len(nuclei) == wanted:
+    for _ in range(20 * num_nuclei):
+        if len(nuclei) == num_nuclei:
             break
         radius = typical * rng.uniform(0.75, 1.2)
         row, col = rng.uniform(2, shape[0] - 2), rng.uniform(2, shape[1] - 2)
@@ -103,16 +106,16 @@ def _body(rng: Generator, shape: tuple[int, int], row: float, col: float, radius
 
 
 def _texture(rng: Generator, shape: tuple[int, int], sigma: float) -> Map:
-    """Smooth noise (H, W) with mean 0 and deviation 1; ``sigma`` in pixels."""
+    """Draw smooth noise (H, W) with mean 0 and standard deviation 1; ``sigma`` of the smoothing is in pixels."""
     noise = gaussian_filter(rng.standard_normal(shape), sigma, mode="wrap")
     return (noise - noise.mean()) / noise.std()
 
 
 def _fibers(rng: Generator, shape: tuple[int, int], count: int, half_width: float) -> Map:
-    """Curved fibers that cross the image, (H, W) in [0, 1]."""
+    """Draw curved fibers that cross the image, (H, W) in [0, 1]."""
     layer = np.zeros(shape)
     for _ in range(count):
-        # Ends beyond the frame are pulled to its border, where most fibers leave the image.
+        # Points outside the image are moved to its border, so that most fibers end there.
         points = (np.clip(rng.uniform(-0.2, 1.2, 6), 0, 0.999) * (shape * 3)).astype(int)
         outside = np.ones(shape, dtype=bool)
         r0, c0, r1, c1, r2, c2 = points.tolist()
@@ -124,7 +127,7 @@ def _fibers(rng: Generator, shape: tuple[int, int], count: int, half_width: floa
 
 
 def _discs(rng: Generator, shape: tuple[int, int], count: int, radii: tuple[float, float], dent: float = 0.0) -> Map:
-    """Roundish bodies, (H, W) in [0, 1]; ``dent`` is how much paler the middle is."""
+    """Draw roundish bodies, (H, W) in [0, 1]; ``dent`` is the share by which their middle is weaker than their rim."""
     layer = np.zeros(shape)
     for _ in range(count):
         row, col = rng.uniform(0, 1, 2) * shape
@@ -135,7 +138,7 @@ def _discs(rng: Generator, shape: tuple[int, int], count: int, radii: tuple[floa
 
 
 def _illumination(rng: Generator, shape: tuple[int, int], darkest: float) -> Map:
-    """Off-center vignette (H, W) from 1 down to ``darkest``."""
+    """Draw an off-center vignette (H, W), which falls from 1 to ``darkest``."""
     down, right = np.meshgrid(*(np.linspace(-1, 1, side) for side in shape), indexing="ij")
     row, col = rng.uniform(-1, 1, 2)
     fall = (down - row) ** 2 + (right - col) ** 2
@@ -143,7 +146,7 @@ def _illumination(rng: Generator, shape: tuple[int, int], darkest: float) -> Map
 
 
 def _defocus(rng: Generator, picture: Map) -> Map:
-    """Blur ``picture``, (H, W) or (H, W, 3), as a slide out of focus does."""
+    """Blur ``picture``, (H, W) or (H, W, 3), as if the slide were out of focus."""
     return np.asarray(gaussian_filter(picture, rng.uniform(0.5, 1.5), axes=(0, 1)))
 
 
@@ -158,7 +161,7 @@ def _fluorescence(rng: Generator, shape: tuple[int, int], nuclei: list[_Body]) -
     debris = 1.3 * _discs(rng, shape, int(rng.integers(4, 14)), (1.0, 2.2))
     fibers = rng.uniform(0.9, 1.3) * _fibers(rng, shape, int(rng.integers(4, 9)), 1.0)
     scene = _defocus(rng, np.maximum.reduce([signal + haze, debris, fibers]))
-    # Stray light: a bright background on one side outshines dim nuclei on the other.
+    # Stray light makes the background on one side brighter than dim nuclei on the other side.
     stray = rng.uniform(0.2, 0.35) * _illumination(rng, shape, 0.0) ** 2
     return 0.04 + stray + rng.uniform(0.5, 0.7) * _illumination(rng, shape, rng.uniform(0.3, 0.5)) * scene
 
@@ -175,7 +178,7 @@ def _stained(rng: Generator, shape: tuple[int, int], nuclei: list[_Body]) -> Map
     eosin += 0.03 * _fibers(rng, shape, int(rng.integers(3, 9)), 1.5)
     cells = _discs(rng, shape, int(rng.integers(5, 16)), (4.0, 5.5), dent=0.5)
     pigment = 0.12 * _discs(rng, shape, int(rng.integers(3, 12)), (1.2, 3.0))
-    # Some brown in the eosin turns magenta into the pink of tissue and the red of blood cells.
+    # Some brown stain added to eosin turns its magenta into the pink of tissue and the red of blood cells.
     stains = np.stack([hematoxylin, eosin + 0.06 * cells, pigment + 0.35 * eosin + 0.06 * cells], axis=-1)
     rgb = hed2rgb(np.clip(stains, 0, None))
     light = _illumination(rng, shape, rng.uniform(0.5, 0.7))[..., None] * rng.uniform(0.95, 1.0, 3)
