@@ -43,7 +43,6 @@ WITHOUT_TEST_MODULE = {
     "report.handler",
     "report.provenance",
     "report.sections",
-    "training.fingerprint",
 }
 
 

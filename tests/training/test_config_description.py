@@ -18,7 +18,7 @@ CONFIG = {
     "imports": ["$import math"],
     "size": 64,
     "side": {"_target_": "scripts.common.knobs.image_size", "spatial_size": "@size"},
-    "is_native": {"_target_": "scripts.common.knobs.check_geometry", "geometry": "fit"},
+    "is_native": {"_target_": "scripts.common.knobs.switch", "is_native": "false"},
     "load": [{"_target_": "LoadImaged", "keys": "image", "_desc_": "words"}],
     "fit": [{"_target_": "scripts.transforms.spatial.Fitd", "keys": "image", "spatial_size": "@side"}],
     "crop": [{"_target_": "RandSpatialCropd", "keys": "image", "roi_size": "$[@size // 2, @size]"}],

@@ -50,12 +50,10 @@ def test_every_section_is_described(usual):
     assert usual["format"] == 1 and usual["processes"] == 1 and len(usual["images"]) == 11
     assert list(usual["sections"]) == list(module._SECTIONS)
     assert usual["sections"]["network"] == {
-        "_target_": "QTSeg",
+        "_target_": "build_qtseg",
+        "architecture": {"norm": "batch", "detail": False, "refine": False},
         "in_channels": 3,
         "out_channels": 2,
-        "norm": "batch",
-        "detail": False,
-        "refine": False,
     }
     transforms = usual["sections"]["training transforms"]["transforms"]
     assert [transform["_target_"] for transform in transforms] == [
@@ -118,11 +116,7 @@ def test_a_refactored_config_has_the_same_fingerprint(usual, folder, blobs, tmp_
             3,
             "validation postprocessing: transforms#1#to_onehot was 2 and is 3",
         ),
-        (
-            "validate#key_metric#val_dice#metric_fn#include_background",
-            True,
-            "choice of the epoch: val_dice#metric_fn#include_background was false and is true",
-        ),
+        ("validate#key_metric#stage", "evaluation", 'choice of the epoch: stage was "validation" and is "evaluation"'),
         ("train#inferer#inferer#_target_", "Other", 'training inferer: inferer was "SimpleInferer" and is "Other"'),
         (
             "validate#inferer#inferer",
