@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The page of all knobs, made from their descriptions in the configs: ``python -m scripts.common.knobs_page``."""
+"""Write the page of all knobs from their descriptions in the configs: ``python -m scripts.common.knobs_page``."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 from monai.bundle import ConfigParser
 
 from .checked_knobs import described_knobs
-from .paths import CONFIGS
+from .files import write_text
+from .paths import BUNDLE, CONFIGS
 
-__all__ = ["CHAPTERS", "knobs_page"]
+__all__ = ["CHAPTERS", "knobs_page", "main"]
 
 #: Of each chapter the title, and the config files that are merged for it. The last file is the one that is described.
 CHAPTERS: dict[str, tuple[str, ...]] = {
@@ -80,5 +82,16 @@ def _default(config: ConfigParser, knob: str) -> str:
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page.
+
+    Args:
+        arguments: words of the command line; None for those of this process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m scripts.common.knobs_page", description=__doc__)
+    parser.add_argument("--output", type=Path, default=BUNDLE / "docs" / "knobs.md", help="file to write")
+    write_text(parser.parse_args(arguments).output, knobs_page())
+
+
 if __name__ == "__main__":
-    print(knobs_page(), end="")
+    main()

@@ -24,7 +24,6 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffFileError, TiffPage
 from ..common.errors import InputError
 
 __all__ = [
-    "HeaderParser",
     "Source",
     "bmp_header",
     "open_image",
