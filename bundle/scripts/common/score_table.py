@@ -16,7 +16,6 @@ __all__ = [
     "PAPER",
     "SCORES",
     "VALIDATION",
-    "Place",
     "Score",
     "ScoreName",
     "lower_is_better",

@@ -17,7 +17,7 @@ from monai.metrics import CumulativeIterationMetric, DiceMetric, MeanIoU, do_met
 from monai.utils import look_up_option
 from numpy.typing import NDArray
 
-__all__ = ["METRICS", "ConfusionScore", "FiniteAverage", "ImageScore", "MetricFactory", "mean_dice"]
+__all__ = ["METRICS", "ConfusionScore", "FiniteAverage", "ImageScore", "mean_dice"]
 
 #: Makes the metric of a score from the side of a pixel and the tolerance of outlines, in the same unit.
 MetricFactory = Callable[[float, float], CumulativeIterationMetric]
