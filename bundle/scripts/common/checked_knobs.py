@@ -29,8 +29,8 @@ class Knobs(SimpleNamespace):
 
     def only(self, *names: str) -> dict[str, Any]:
         """Names and values of some knobs; a size as the list [H, W]."""
-        values = {name: getattr(self, name) for name in names}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        values = ((name, vars(self)[name]) for name in names)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
 def checked_knobs(
