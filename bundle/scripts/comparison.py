@@ -20,27 +20,29 @@ from .evaluation.scores import read_scores, score_names
 
 __all__ = ["compare", "main"]
 
-# facts that scores as the paper makes them hang on
+# settings that the scores with the prefix paper_ depend on
 _FITTED = ("spatial_size", "label_fit")
 
 
 def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
-    """The difference of two evaluations, image by image.
+    """Compare two evaluations image by image.
 
     Args:
-        first: a ``scores.csv``, or the folder that holds it.
-        second: another, of the same images.
+        first: path of a ``scores.csv``, or of the folder that contains it.
+        second: path of another ``scores.csv`` or folder, for the same images.
 
     Returns:
-        ``num_images``, ``left_out`` (images that only one has), ``protocols`` (what the scores of both mean; empty
-        where a ``scores.csv`` has no ``summary.json`` beside it), ``fitted_alike`` (whether images and labels were
-        fitted alike; else the scores that the paper makes of what is fitted are left out), and ``scores``: by name, the
-        means of ``first`` and ``second``, their ``difference`` (second - first), and ``low`` and ``high``, its 95 %
-        interval by the bootstrap over groups.
+        ``num_images``: the number of images that both evaluations have.
+        ``left_out``: the number of images that only one of them has.
+        ``protocols``: the meaning of the scores of both; empty if a ``scores.csv`` has no ``summary.json`` beside it.
+        ``fitted_alike``: whether both evaluations fitted images and labels to the network's size in the same way. If
+        not, the scores with the prefix ``paper_`` are left out, as they are computed from fitted images.
+        ``scores``: by name, the means of ``first`` and ``second``, their ``difference`` (second - first), and the ends
+        ``low`` and ``high`` of the 95 % interval of this difference, by the bootstrap over groups.
 
     Raises:
-        InputError: if a table cannot be read or holds what is no number, both have no image or no score in common,
-            labels differ, or they were scored with other classes, pixel sizes or tolerances.
+        InputError: if a table cannot be read or has a cell that is not a number; if the two have no image or no score
+            in common; if their labels differ; or if they were scored with different classes, pixel sizes or tolerances.
     """
     tables = [read_scores(path) for path in (first, second)]
     summaries = [_summary(path) for path in (first, second)]
@@ -48,7 +50,7 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     if all(summaries):
         protocols = [protocol_of(summary).text for summary in summaries]
         _check_alike(first, second, *summaries)
-        # the dataset may lie elsewhere by now
+        # Compare paths inside the dataset, which may have been moved between the evaluations.
         tables = [
             {os.path.relpath(image, summary["images"]): row for image, row in table.items()}
             for table, summary in zip(tables, summaries)
@@ -68,24 +70,25 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
     scores = [name for name in scores if fitted_alike or parse_name(name).prefix != PAPER]
     if not scores:
         raise InputError(f"{first} and {second} have no score in common; evaluate both with the same version")
-    groups = min(([row["group"] for row in each] for each in rows), key=lambda names: len(set(names)))  # the coarser
+    # Use the coarser groups of the two.
+    groups = min(([row["group"] for row in table] for table in rows), key=lambda names: len(set(names)))
     left_out = len(tables[0]) + len(tables[1]) - 2 * len(common)
     differences = {}
     for name in scores:
         before, after = ([row[name] for row in table] for table in rows)
         differences[name] = _difference(before, after, groups)
-    found = {"num_images": len(common), "left_out": left_out, "protocols": protocols, "fitted_alike": fitted_alike}
-    return {**found, "scores": differences}
+    facts = {"num_images": len(common), "left_out": left_out, "protocols": protocols, "fitted_alike": fitted_alike}
+    return {**facts, "scores": differences}
 
 
 def _summary(path: str | Path) -> dict[str, Any]:
-    """What is known of an evaluation; empty where a table stands alone."""
+    """Read the summary of an evaluation; empty if there is no ``summary.json`` beside the table."""
     file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "summary.json"
     return read_json(file) if file.is_file() else {}
 
 
 def _check_alike(first: str | Path, second: str | Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Refuse to compare scores that have another meaning."""
+    """Raise an error if the two evaluations were scored in different ways."""
     for name in ("out_channels", "pixel_size", "tolerance"):
         if before.get(name) != after.get(name):
             raise InputError(
@@ -95,7 +98,7 @@ def _check_alike(first: str | Path, second: str | Path, before: Mapping[str, Any
 
 
 def _labels_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether an image has another label in one table than in another, by the pixels of each class."""
+    """Return whether the label of an image has different numbers of pixels in two tables, in total or per class."""
     counts = [name for name in first.keys() & second.keys() if parse_name(name).base == "label_pixels"]
     return any(first[name] != second[name] for name in counts)
 
@@ -107,11 +110,11 @@ def _difference(first: Sequence[float], second: Sequence[float], groups: Sequenc
 
 def _text(comparison: Mapping[str, Any]) -> str:
     lines = [f"{'score':<14}{'first':>10}{'second':>10}{'difference':>12}   95 % interval"]
-    for name, found in comparison["scores"].items():
-        unsure = found["low"] is not None and found["low"] <= 0 <= found["high"]
+    for name, score in comparison["scores"].items():
+        contains_zero = score["low"] is not None and score["low"] <= 0 <= score["high"]
         lines.append(
-            f"{name:<14}{found['first']:>10.4f}{found['second']:>10.4f}{found['difference']:>+12.4f}   "
-            f"{interval_text(found, '+.4f')}{'   (0 is in it)' if unsure else ''}"
+            f"{name:<14}{score['first']:>10.4f}{score['second']:>10.4f}{score['difference']:>+12.4f}   "
+            f"{interval_text(score, '+.4f')}{'   (0 is in it)' if contains_zero else ''}"
         )
     if len(set(comparison["protocols"])) > 1:
         lines += [f"The {which}: {text}." for which, text in zip(("first", "second"), comparison["protocols"])]
@@ -122,22 +125,22 @@ def _text(comparison: Mapping[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the comparison, or write it as JSON.
+    """Print the comparison of two evaluations, and write it as JSON if a file is named.
 
     Args:
-        arguments: of the command line; None for those of this process.
+        arguments: arguments of the command line; None for those of this process.
     """
     parser = argparse.ArgumentParser(prog="python -m scripts.comparison", description=__doc__)
-    parser.add_argument("first", help="a folder with scores.csv, or the file")
-    parser.add_argument("second", help="another, of the same images")
-    parser.add_argument("--json", help="write the figures to this file too")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("first", help="folder of an evaluation, or its scores.csv")
+    parser.add_argument("second", help="another evaluation of the same images")
+    parser.add_argument("--json", help="also write the figures to this file")
+    options = parser.parse_args(arguments)
     try:
-        comparison = compare(asked.first, asked.second)
+        comparison = compare(options.first, options.second)
     except InputError as error:
         parser.error(str(error))
-    if asked.json:
-        write_json(asked.json, comparison)
+    if options.json:
+        write_json(options.json, comparison)
     print(_text(comparison))
 
 

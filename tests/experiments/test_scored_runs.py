@@ -118,7 +118,7 @@ def test_a_run_that_fails_is_named_with_its_log(device, visible, tmp_path, monke
     log = tmp_path / "runs" / "a" / "log.txt"
     with runs.locked(), pytest.raises(RuntimeError) as failure:
         runs.train_and_score("a", {}, device=device)
-    assert str(failure.value) == f"a failed in training; what it said is in {log}; the same command goes on"
+    assert str(failure.value) == f"a failed in training; its output is in {log}; the same command resumes it"
     assert log.read_text() == f"on {visible}\n{of_monai}\n"
     assert capsys.readouterr().out == f"a | on {visible}\n"
     assert not (tmp_path / "runs" / "a" / "trained").exists()

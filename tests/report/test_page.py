@@ -193,7 +193,7 @@ def test_curves_are_drawn_through_what_was_measured(page):
 
 def test_curves_of_another_training_are_not_drawn(tmp_path):
     curves = tmp_path / "curves.csv"
-    told = f"No training curves: {curves} is of train_2, but the model of train_1."
+    told = f"No training curves: {curves} is of train_2, but the model is of train_1."
     for run, is_told in (("train_1", False), ("train_2", True)):
         curves.write_text(f"run,epoch,train_loss\n{run},1,0.5\n{run},2,0.25\n")
         text = Page(evaluate(tmp_path / run, ["a.png"], curves=curves) / "report.html").text()
@@ -208,7 +208,7 @@ def test_what_is_not_there_is_said(tmp_path):
         assert f"{name} is not there" not in text
         (folder / name).unlink()
     text = Page(write_report(folder)).text()
-    assert "no file of them was named" in text
+    assert "no curves.csv was named for this report" in text
     for name in ("calibration.json", "data_check.json", "provenance.json"):
         assert f"{name} is not there" in text
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Train networks against each other on the same images: ``python -m scripts.contest``, from the bundle's folder."""
+"""Train and compare networks on the same images: ``python -m scripts.contest``, from the bundle's folder."""
 
 from __future__ import annotations
 
@@ -34,98 +34,106 @@ from .results import read_results, results_path, save_results
 from .speed import measured
 from .table import write_contest
 
-# what the contest or its overlays set for each training
+# knobs that the contest or its overlays set for every training
 _TAKEN = (
     *("seed", "ckpt_dir", "run_name", "run_prefix", "parent_run", "scores_dir"),
     *("network_name", *OPTIONS),
 )
-# which would fit one network alone
+# knobs that are useful for one network only
 _NEVER = ("weights", "encoder_weights")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train and score every network by every recipe with every seed, and print the table.
+    """Train and score every network with every recipe and every seed, and print the table.
 
     Args:
-        arguments: of the command line; None for those of this process.
+        arguments: arguments of the command line; None for those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
-    asked, rest = parser.parse_known_args(words)
+    options, rest = parser.parse_known_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         knobs = knobs_of(rest, taken=_TAKEN, by="training by the contest")
         if any(name in knobs for name in _NEVER):
             raise InputError(f"a contest trains from random weights; leave out {' and '.join(_NEVER)}")
-        print(_hold(asked, knobs, f"python -m scripts.contest {as_typed(words)}"))
-    except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
+        print(_run_contest(options, knobs, f"python -m scripts.contest {as_typed(words)}"))
+    except (InputError, RuntimeError, OSError) as error:  # MONAI wraps an InputError in a RuntimeError
         parser.exit(1, f"{explanation(error) or error}\n")
 
 
-def _hold(asked: argparse.Namespace, knobs: Mapping[str, str], command: str) -> str:
-    """Hold the contest, and write its table after each training, lest an interruption lose it."""
-    runs = ScoredRuns(asked.output_dir.absolute(), asked.config_file, knobs, "settings.json")
-    contestants = [Contestant(recipe, network) for recipe, network in product(asked.recipes, asked.networks)]
-    overlays = {each: each.overlays(Path(runs.config_files[0]).parent) for each in contestants}
+def _run_contest(options: argparse.Namespace, knobs: Mapping[str, str], command: str) -> str:
+    """Run the contest and return its table, which is also written after every training."""
+    runs = ScoredRuns(options.output_dir.absolute(), options.config_file, knobs, "settings.json")
+    contestants = [Contestant(recipe, network) for recipe, network in product(options.recipes, options.networks)]
+    overlays = {contestant: contestant.overlays(Path(runs.config_files[0]).parent) for contestant in contestants}
     for paths in overlays.values():
         check_free(knobs, paths)
-    if asked.speed_size < 1 or asked.speed_size % STRIDE:
-        raise InputError(f"speed_size is {asked.speed_size}; it must be divisible by {STRIDE}, such as 256")
-    devices = usable_gpus(asked.devices)
+    if options.speed_size < 1 or options.speed_size % STRIDE:
+        raise InputError(f"speed_size is {options.speed_size}; it must be divisible by {STRIDE}, such as 256")
+    devices = usable_gpus(options.devices)
     with runs.locked():
-        configs = {each: runs.config(paths) for each, paths in overlays.items()}
+        configs = {contestant: runs.config(paths) for contestant, paths in overlays.items()}
         for config in configs.values():
             check_names(config.get())
             values = config.get_parsed_content("hyperparameters")
-            for seed in asked.seeds:
+            for seed in options.seeds:
                 check_knobs({**values, "seed": seed})
-        of_evaluation = runs.of_evaluation()
+        evaluation_knobs = runs.of_evaluation()
         config = configs[contestants[0]]
         data: DividedData = config.get_parsed_content("data")
-        choose_fold(data.split, data.fold, data.datalist)  # which says so, if there is none of that number
+        choose_fold(data.split, data.fold, data.datalist)  # raises an error if there is no such fold
         runs.remember(data.split, [data.fold])
-        claims = {each: {**claim_of(config), **of_evaluation} for each, config in configs.items()}
-        read_results(runs.folder, claims, asked.seeds)  # before anything is measured or trained, for what it refuses
-        speed = _speed(runs, asked, overlays, configs)
+        claims = {
+            contestant: {**claim_of(config), **evaluation_knobs} for contestant, config in configs.items()
+        }
+        # Check the results that exist already, before anything is measured or trained.
+        read_results(runs.folder, claims, options.seeds)
+        speed = _speed(runs, options, overlays, configs)
         protocol = config.get_parsed_content("hyperparameters")["protocol"]
         device = torch.device(config.get_parsed_content("device"))
 
         def table() -> str:
-            return write_contest(runs.folder, read_results(runs.folder, claims, asked.seeds), speed, command, protocol)
+            results = read_results(runs.folder, claims, options.seeds)
+            return write_contest(runs.folder, results, speed, command, protocol)
 
-        one_at_a_time = Lock()
+        table_lock = Lock()
 
-        def train(of: tuple[int, Contestant], gpu: str | None) -> None:
-            seed, each = of
-            name, path = each.run(seed), results_path(runs.folder, each, seed)
-            claim_folder(runs.model_dir(name) / "training.json", claims[each])
-            if not runs.has_scores(name):  # else it was cut off between the two
-                runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[each], device=gpu)
-            with one_at_a_time:
+        def train(job: tuple[int, Contestant], gpu: str | None) -> None:
+            seed, contestant = job
+            name, path = contestant.run(seed), results_path(runs.folder, contestant, seed)
+            claim_folder(runs.model_dir(name) / "training.json", claims[contestant])
+            if not runs.has_scores(name):  # a run with scores was interrupted before they were saved as results
+                runs.train_and_score(name, {"seed": str(seed)}, overlays=overlays[contestant], device=gpu)
+            with table_lock:
                 machine, hours = describe_machine(device), runs.hours(name)
-                save_results(path, runs.scores_dir(name), claim=claims[each], machine=machine, hours=hours)
-                table()
+                save_results(path, runs.scores_dir(name), claim=claims[contestant], machine=machine, hours=hours)
+                table()  # so that an interruption loses no results
 
-        every = product(asked.seeds, contestants)  # all with one seed, before any with the next
-        todo = [(seed, each) for seed, each in every if not results_path(runs.folder, each, seed).is_file()]
+        jobs = product(options.seeds, contestants)  # all contestants with one seed, before any with the next seed
+        todo = [
+            (seed, contestant)
+            for seed, contestant in jobs
+            if not results_path(runs.folder, contestant, seed).is_file()
+        ]
         spread(todo, devices, train)
         return table()
 
 
 def _speed(
     runs: ScoredRuns,
-    asked: argparse.Namespace,
+    options: argparse.Namespace,
     overlays: Mapping[Contestant, Sequence[str]],
     configs: Mapping[Contestant, ConfigParser],
 ) -> dict[str, Any]:
-    """What the networks cost; kept in ``speed.json``, unless it was cut short."""
-    device, path = torch.device(asked.speed_device), runs.folder / "speed.json"
+    """Measure what the networks cost, and save it in ``speed.json``, unless the measurement was interrupted."""
+    device, path = torch.device(options.speed_device), runs.folder / "speed.json"
     builds = {
-        each.network: partial(build_network, [*runs.config_files, *paths], runs.knobs, device)
-        for each, paths in overlays.items()
+        contestant.network: partial(build_network, [*runs.config_files, *paths], runs.knobs, device)
+        for contestant, paths in overlays.items()
     }
-    definitions = {each.network: definition_of(config) for each, config in configs.items()}
-    speed = measured(path, builds, definitions, asked.speed_size, device)
+    definitions = {contestant.network: definition_of(config) for contestant, config in configs.items()}
+    speed = measured(path, builds, definitions, options.speed_size, device)
     runs.stop_if_asked()
     write_json(path, speed)
     return speed
@@ -135,17 +143,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.contest",
         allow_abbrev=False,
-        description=f"{__doc__} Every knob of the training can be set too, such as --max_epochs 32, for all alike.",
+        description=f"{__doc__} Knobs of the training can be set for all networks, such as --max_epochs 32.",
     )
-    parser.add_argument("--config_file", default="configs/train.json", help="of every training; or a list")
-    parser.add_argument("--networks", nargs="+", required=True, help="overlays; all are compared with the first")
+    parser.add_argument("--config_file", default="configs/train.json", help="config file of every training, or a list")
+    parser.add_argument("--networks", nargs="+", required=True, help="overlays; all are compared with the first one")
     parser.add_argument("--recipes", nargs="+", required=True, help="overlays in configs/recipes")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the trainings")
-    parser.add_argument("--output_dir", type=Path, default=Path("eval/contest"), help="folder of models and table")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the trainings")
+    parser.add_argument("--output_dir", type=Path, default=Path("eval/contest"), help="folder for models and table")
     add_devices(parser, "trainings")
-    parser.add_argument("--speed_size", type=int, default=256, help="side of the images that networks are timed on")
+    parser.add_argument("--speed_size", type=int, default=256, help="side of the images for timing, in pixels")
     default = "cuda:0" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--speed_device", default=default, help="that they are timed on")
+    parser.add_argument("--speed_device", default=default, help="device for timing the networks")
     return parser
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What takes part in a contest: a network, trained by a recipe, with several seeds."""
+"""The contestants of a contest: networks that are trained with a recipe and with several seeds."""
 
 from __future__ import annotations
 
@@ -19,45 +19,53 @@ from ..networks.qtseg import OPTIONS
 
 __all__ = ["Contestant", "build_network", "check_free", "definition_of"]
 
-_OF_NETWORK = ("network_def", *OPTIONS, "architecture", "out_channels")
+# what a config says about its network
+_NETWORK_IDS = ("network_def", *OPTIONS, "architecture", "out_channels")
 
 
 class Contestant(NamedTuple):
-    """A network and a recipe, by the names of their overlays."""
+    """A network and the recipe that it is trained with.
+
+    Attributes:
+        recipe: name of the overlay in ``configs/recipes``, without ``.json``.
+        network: name of the overlay in ``configs/networks``, without ``.json``.
+    """
 
     recipe: str
     network: str
 
     def run(self, seed: int) -> str:
-        """The name of its training with a seed, which is that of its folder too."""
+        """Return the name of the training with a seed, which is also the name of its folder."""
         return f"{self.recipe}/{self.network}/seed_{seed}"
 
     def overlays(self, folder: Path) -> list[str]:
-        """The config files that its training has beside those that all share.
+        """Return the paths of the two overlays.
 
         Args:
-            folder: of the configs; the overlays lie in ``networks/`` and ``recipes/`` there.
+            folder: folder of the configs; the overlays are in its folders ``networks`` and ``recipes``.
 
         Raises:
-            InputError: if there is no such overlay; names those that there are.
+            InputError: if an overlay does not exist; the message names those that exist.
         """
         paths = [folder / "networks" / f"{self.network}.json", folder / "recipes" / f"{self.recipe}.json"]
         for path in paths:
             if not path.is_file():
-                there = ", ".join(sorted(each.stem for each in path.parent.glob("*.json")))
-                raise InputError(f"{path} is not there; the {path.parent.name} are {there}")
+                names = ", ".join(sorted(overlay.stem for overlay in path.parent.glob("*.json")))
+                raise InputError(f"{path} is not there; the {path.parent.name} are {names}")
         return [str(path) for path in paths]
 
 
 def check_free(knobs: Iterable[str], overlays: Iterable[str]) -> None:
-    """Refuse knobs that overlays set: on the command line they would hold for all, whatever their names say.
+    """Check that no knob of the command line is also set by an overlay.
+
+    A knob of the command line holds for all trainings, so the training would not be what the name of its overlay says.
 
     Args:
-        knobs: their names.
-        overlays: config files.
+        knobs: names of the knobs of the command line.
+        overlays: paths of the overlays.
 
     Raises:
-        InputError: naming such a knob, and the overlay.
+        InputError: if an overlay sets one of the knobs; the message names both.
     """
     for path in overlays:
         for name in ConfigParser.load_config_file(path):
@@ -67,17 +75,17 @@ def check_free(knobs: Iterable[str], overlays: Iterable[str]) -> None:
 
 
 def definition_of(config: ConfigParser) -> str:
-    """All that a config says of its network, as JSON."""
-    return json.dumps({name: config.get(name) for name in _OF_NETWORK}, sort_keys=True)
+    """Return all that a config says about its network, as JSON."""
+    return json.dumps({name: config.get(name) for name in _NETWORK_IDS}, sort_keys=True)
 
 
 def build_network(files: Sequence[str], knobs: Mapping[str, str], device: torch.device) -> nn.Module:
-    """The network that a config describes, as it is initialized.
+    """Build the network of a config, with its initial weights.
 
     Args:
-        files: of the config.
-        knobs: names and values, as on the command line.
-        device: to place it on.
+        files: config files.
+        knobs: names and values of knobs, as on the command line.
+        device: the device that the network is placed on.
     """
     network: nn.Module = config_of(files, knobs).get_parsed_content("network_def")
     return network.to(device)

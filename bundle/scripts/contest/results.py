@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The scores of a contest's trainings, a line an image, with what tells one training from another."""
+"""Save and read the results of a contest: scores per image, and the settings that they were computed with."""
 
 from __future__ import annotations
 
@@ -18,32 +18,37 @@ from .contestants import Contestant
 
 __all__ = ["Results", "Table", "read_results", "results_path", "save_results"]
 
-Table = dict[str, dict[str, Any]]  # by image its group and scores
-Results = dict[Contestant, dict[int, Table]]  # by seed
+Table = dict[str, dict[str, Any]]  # group and scores, by image
+Results = dict[Contestant, dict[int, Table]]  # tables by contestant and seed
 
 
 def results_path(folder: Path, contestant: Contestant, seed: int) -> Path:
-    """Where the scores of a training lie, a line an image; what it was and took lies beside it, as JSON."""
+    """Return the path of the table of scores of a training.
+
+    A JSON file beside it, with the same stem, has the settings of the training, the machine and the hours it took.
+    """
     return folder / "results" / f"{contestant.run(seed).replace('/', '.')}.csv"
 
 
 def save_results(path: Path, evaluation: Path, *, claim: Mapping[str, Any], machine: str, hours: float) -> None:
-    """Save the scores that the table tells, by image, from an evaluation; an image that is its own group has none.
+    """Save the scores of an evaluation that the table of a contest shows.
+
+    Paths of images are saved relative to the dataset. The group of an image that is a group of its own is left empty.
 
     Args:
-        path: to write.
-        evaluation: its folder.
-        claim: of the training, from :py:func:`..training.fingerprint.claim_of`.
-        machine: that trained, in words.
-        hours: that training and evaluation took.
+        path: path of the table to write, from :py:func:`results_path`.
+        evaluation: folder of the evaluation.
+        claim: claim of the training, from :py:func:`..training.fingerprint.claim_of`.
+        machine: description of the machine that trained.
+        hours: hours that training and evaluation took together.
 
     Raises:
-        InputError: if the evaluation's scores cannot be read, hold what is no number, or lack a score.
+        InputError: if the scores cannot be read, have a cell that is not a number, or lack a score.
     """
     write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours, "training": claim})
     root = read_json(evaluation / "summary.json")["images"]
-    names, scored = _read_kept(evaluation)
-    images = {os.path.relpath(image, root): row for image, row in scored.items()}
+    names, table = _read_table(evaluation)
+    images = {os.path.relpath(image, root): row for image, row in table.items()}
     rows = [
         [image, "" if row["group"] == image else row["group"], *(score_text(row[name]) for name in names)]
         for image, row in images.items()
@@ -52,26 +57,29 @@ def save_results(path: Path, evaluation: Path, *, claim: Mapping[str, Any], mach
 
 
 def read_results(folder: Path, claims: Mapping[Contestant, Mapping[str, Any]], seeds: Sequence[int]) -> Results:
-    """Read the scores of all trainings that are done.
+    """Read the scores of all complete trainings.
 
-    Scores that an earlier version of the bundle saved are read where all are: of those trainings the knobs, the split
-    and the images are compared.
+    Scores that an earlier version of the bundle saved are read only if all scores are from an earlier version. Of such
+    trainings, only the knobs, the split and the images are compared with the claims.
 
     Args:
-        folder: of the contest.
-        claims: of who takes part.
-        seeds: with which.
+        folder: folder of the contest.
+        claims: claims of the trainings, by contestant.
+        seeds: seeds of the trainings.
+
+    Returns:
+        Groups and scores of the images, by contestant, seed and image.
 
     Raises:
-        InputError: if the scores are of another training or of other images, cannot be read, hold what is no number,
-            or lack a score; if only some are of an earlier version, and the others are of this one or still to be
-            trained.
+        InputError: if scores belong to another training or other images; if they cannot be read, have a cell that is
+            not a number, or lack a score; or if some scores are from an earlier version, and others are from this
+            version or not complete yet.
     """
-    wanted = {(contestant, seed): results_path(folder, contestant, seed) for contestant in claims for seed in seeds}
-    paths = {key: path for key, path in wanted.items() if path.is_file()}
+    all_paths = {(contestant, seed): results_path(folder, contestant, seed) for contestant in claims for seed in seeds}
+    paths = {key: path for key, path in all_paths.items() if path.is_file()}
     saved = {key: read_json(path.with_suffix(".json")).get("training", {}) for key, path in paths.items()}
     earlier = [key for key, claim in saved.items() if not is_comparable(claim, claims[key[0]])]
-    if earlier and len(earlier) < len(wanted):
+    if earlier and len(earlier) < len(all_paths):
         raise InputError(
             f"{paths[earlier[0]]} is of an earlier version of the bundle, whose trainings cannot be compared with "
             "those of this one; ask for networks, recipes and seeds that are all of one version, or give another "
@@ -83,7 +91,7 @@ def read_results(folder: Path, claims: Mapping[Contestant, Mapping[str, Any]], s
         if earlier:
             claim, claim_now = _without_sections(claim), _without_sections(claim_now)
         check_claim(path, claim, claim_now)
-        names, rows = _read_kept(path)
+        names, rows = _read_table(path)
         results.setdefault(contestant, {})[seed] = {
             image: {"group": row["group"] or image, **{name: row[name] for name in names}}
             for image, row in rows.items()
@@ -94,8 +102,8 @@ def read_results(folder: Path, claims: Mapping[Contestant, Mapping[str, Any]], s
     return results
 
 
-def _read_kept(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
-    """The names of the scores that a contest keeps, and the rows by image of a table that has them all."""
+def _read_table(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
+    """Return the names of the scores that a contest shows, and the rows of a table, which must have them, by image."""
     names, rows = shown_in("contest"), read_scores(path)
     missing = [name for name in names if name not in next(iter(rows.values()))]
     if missing:
@@ -104,5 +112,5 @@ def _read_kept(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
 
 
 def _without_sections(claim: Mapping[str, Any]) -> dict[str, Any]:
-    """What a claim has in every version of the bundle; earlier ones had a digest in the place of sections."""
+    """Return what a claim has in all versions; in earlier versions, a digest was in the place of the sections."""
     return {name: value for name, value in claim.items() if name not in ("format", "sections", "config_digest")}

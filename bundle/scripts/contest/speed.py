@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What networks cost: parameters, multiplications, and times taken in turn."""
+"""Measure what networks cost: their parameters, their multiplications, and their times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..common.files import read_json
 
 __all__ = ["measured"]
 
-_ROUNDS = 9  # passes of each network, timed in turn
+_ROUNDS = 9  # how often every network is timed, alternately with the others
 
 
 def measured(
@@ -28,29 +28,35 @@ def measured(
     size: int,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Count and time networks, or read what was found before.
+    """Count parameters and multiplications of networks and time them, or read the figures of an earlier call.
 
-    Where one is new, another by now, or has no times, all are timed again, in turn.
+    All networks are measured again, alternately, if one of them is new, has changed, or has no times, or if the size
+    or the device is another.
 
     Args:
-        path: of the JSON file that keeps what is found.
-        builds: by name, what makes each network on the device.
-        definitions: by name, what tells a network from one that had the same name before.
-        size: side of the images in pixels.
-        device: that they are timed on.
+        path: path of the JSON file that may have the figures of an earlier call.
+        builds: functions that build the networks on the device, by name.
+        definitions: texts that describe the networks, by name. A network whose text differs from the text in the file
+            has changed.
+        size: side of the square images in pixels.
+        device: the device that the networks are timed on.
 
     Returns:
-        ``machine``, in words, ``device``, ``size``, and ``networks``: by name ``definition``, ``parameters``,
-        ``gmacs``, and ``latency`` of one image and ``step`` of a batch of 8, as the benchmark gives them, or None for
-        what the memory does not hold.
+        ``machine``: description of the machine.
+        ``device`` and ``size``: the arguments.
+        ``networks``: by name, the ``definition``, ``parameters`` (their number), ``gmacs``, ``latency`` of one image,
+        and ``step``, the training step of a batch of 8. The two times are as :py:mod:`..benchmark.measure` returns
+        them, or None if the network does not fit into memory.
     """
     if path.is_file():
-        found: dict[str, Any] = read_json(path)
-        before = found["networks"]
-        of_the_same = all(name in before and before[name]["definition"] == definitions[name] for name in builds)
-        if (found["size"], found["device"]) == (size, str(device)) and of_the_same:
-            if all(before[name][time] for name in builds for time in ("latency", "step")):
-                return found
+        previous: dict[str, Any] = read_json(path)
+        measured_networks = previous["networks"]
+        unchanged = all(
+            name in measured_networks and measured_networks[name]["definition"] == definitions[name] for name in builds
+        )
+        if (previous["size"], previous["device"]) == (size, str(device)) and unchanged:
+            if all(measured_networks[name][time] for name in builds for time in ("latency", "step")):
+                return previous
     predicting = {name: partial(evaluating, build) for name, build in builds.items()}
     passes, steps = latency(predicting, size, 1, device, _ROUNDS), train_step(builds, size, 8, device, 3)
     networks: dict[str, dict[str, Any]] = {}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""All folds of a dataset, trained and scored: ``python -m scripts.cross_validation``.
+"""Train and score all folds of a dataset: ``python -m scripts.cross_validation``.
 
-It imports ``experiments``, ``training``, ``tracking``, ``evaluation`` and the floors below. What sums up folds goes
-into ``fold_table.py``.
+The room imports ``experiments``, ``training``, ``tracking``, ``evaluation`` and the floors below. A new summary of the
+folds goes into ``fold_table.py``.
 """

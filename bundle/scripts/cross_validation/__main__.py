@@ -23,6 +23,7 @@ from .parent_run import ParentRun
 
 __all__ = ["cross_validate", "main"]
 
+# knobs that the cross-validation sets for every fold
 _TAKEN = ("fold", "ckpt_dir", "run_name", "run_prefix")
 
 _logger = logging.getLogger("qtseg")
@@ -31,21 +32,22 @@ _logger = logging.getLogger("qtseg")
 def cross_validate(
     config_file: str, knobs: Mapping[str, str], *, output_dir: Path, folds: Sequence[int], devices: Sequence[str]
 ) -> str:
-    """Train and score folds, those that are done left aside, and sum all up that are done.
+    """Train and score the folds that are not complete yet, and summarize all complete folds.
 
     Args:
-        config_file: of the training, as for ``monai.bundle run``.
-        knobs: names and values, as on its command line.
-        output_dir: folder of all folds. A folder that was begun with other settings is refused.
-        folds: which to train now; empty for all.
-        devices: numbers of the GPUs to spread the folds over; empty to train one after another where the config says.
+        config_file: config file of the training, or a list of them, as for ``monai.bundle run``.
+        knobs: names and values of knobs, as on the command line of ``monai.bundle run``.
+        output_dir: folder of all folds. A folder that was started with other settings is refused.
+        folds: numbers of the folds to train now; empty for all folds.
+        devices: numbers of the GPUs to spread the folds over; empty to train one fold after another on the device that
+            the config names.
 
     Returns:
-        The table, in Markdown.
+        The table of the complete folds, in Markdown.
 
     Raises:
-        InputError: if the folder belongs to something else or is in use, or the data or a knob is wrong.
-        RuntimeError: if a fold fails; those that are done are summed up, and no other is begun.
+        InputError: if the folder belongs to other trainings or is in use, or if the data or a knob is wrong.
+        RuntimeError: if a fold fails. The complete folds are summarized, and no other fold is started.
     """
     devices = usable_gpus(devices)
     runs = FoldRuns(output_dir, config_file, knobs)
@@ -66,14 +68,14 @@ def cross_validate(
             raise InputError(f"{runs.folder} has folds of an earlier version, maybe others; give another --output_dir")
         claim_folder(claim_file, claim_of(config))
         report_check(report, data.leaks, runs.folder / "data_check.json")
-        wanted = dict.fromkeys(folds or range(len(split.folds)))  # each once
-        todo = [fold for fold in wanted if not runs.is_done(fold)]
+        selected = dict.fromkeys(folds or range(len(split.folds)))  # without duplicates
+        todo = [fold for fold in selected if not runs.is_done(fold)]
         _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")
         table = ""
         with ParentRun(config, runs.folder) as parent:
             try:
                 spread(todo, devices, lambda fold, device: runs.run(fold, device=device, parent_run=parent.run_id))
-            finally:  # what is done is summed up, whatever stopped the others
+            finally:  # also after an error or a signal, the complete folds are summarized
                 done = [fold for fold in range(len(split.folds)) if runs.is_done(fold)]
                 if done:
                     table, means = write_fold_table(runs.folder, {fold: runs.evaluation(fold) for fold in done})
@@ -85,24 +87,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Cross-validate and print the table.
 
     Args:
-        arguments: of the command line; None for those of this process.
+        arguments: arguments of the command line; None for those of this process.
     """
     parser = argparse.ArgumentParser(
         prog="python -m scripts.cross_validation",
-        allow_abbrev=False,  # --fold is no --folds
+        allow_abbrev=False,  # --fold must not be read as --folds
         description=f"{__doc__} Every knob of the training can be set too, such as --num_folds 5 --max_epochs 100.",
     )
-    parser.add_argument("--config_file", default="configs/train.json", help="of the training; or a list")
+    parser.add_argument("--config_file", default="configs/train.json", help="config file of the training, or a list")
     parser.add_argument("--output_dir", type=Path, default=Path("eval/cross_validation"), help="folder of all folds")
-    parser.add_argument("--folds", type=int, nargs="+", default=[], help="train these only")
+    parser.add_argument("--folds", type=int, nargs="+", default=[], help="train only these folds")
     add_devices(parser, "folds")
-    asked, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        folder = asked.output_dir.absolute()
+        folder = options.output_dir.absolute()
         knobs = knobs_of(rest, taken=_TAKEN, by="fold by the cross-validation")
-        print(cross_validate(asked.config_file, knobs, output_dir=folder, folds=asked.folds, devices=asked.devices))
-    except (InputError, RuntimeError, OSError) as error:  # MONAI hides the one in the other
+        table = cross_validate(
+            options.config_file, knobs, output_dir=folder, folds=options.folds, devices=options.devices
+        )
+        print(table)
+    except (InputError, RuntimeError, OSError) as error:  # MONAI wraps an InputError in a RuntimeError
         parser.exit(1, f"{explanation(error) or error}\n")
 
 

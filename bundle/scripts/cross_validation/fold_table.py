@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The scores of all folds in one table."""
+"""Summarize the scores of all folds in one table."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ __all__ = ["write_fold_table"]
 
 
 def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str, dict[str, float]]:
-    """Write ``folds.md`` and ``folds.json``: each fold's means with intervals, and those of all images together.
+    """Write ``folds.md`` and ``folds.json``, with means and intervals of every fold and of all images together.
 
     Args:
-        folder: where to.
-        evaluations: by fold, the folder of its evaluation.
+        folder: folder where both files are written.
+        evaluations: the folders of the evaluations, by number of the fold.
 
     Returns:
-        The table in Markdown, and the mean of every score over the images of all folds.
+        The table in Markdown, and the mean of every score over the images of all folds, by name.
 
     Raises:
-        InputError: if a fold's scores cannot be read, or hold what is no number.
+        InputError: if the scores of a fold cannot be read, or have a cell that is not a number.
     """
     rows = {fold: list(read_scores(path).values()) for fold, path in evaluations.items()}
     summary = read_json(next(iter(evaluations.values())) / "summary.json")
-    every = [row for of_fold in rows.values() for row in of_fold]
-    names = score_names(every[0])
+    all_rows = [row for fold_rows in rows.values() for row in fold_rows]
+    names = score_names(all_rows[0])
     table: dict[str, Any] = {
         "protocol": summary["protocol"],
-        "seen_in_training": sum(row.get("seen") == "yes" for row in every),
-        "folds": {str(fold): _summed_up(of_fold, names) for fold, of_fold in rows.items()},
-        "all": _summed_up(every, names),
+        "seen_in_training": sum(row.get("seen") == "yes" for row in all_rows),
+        "folds": {str(fold): _summarize(fold_rows, names) for fold, fold_rows in rows.items()},
+        "all": _summarize(all_rows, names),
     }
     for name in names:
-        means = [each["scores"][name]["mean"] for each in table["folds"].values()]
+        means = [summary["scores"][name]["mean"] for summary in table["folds"].values()]
         table["all"]["scores"][name]["sd_of_folds"] = stdev(means) if len(means) > 1 else None
     text = _text(table)
     write_json(folder / "folds.json", table)
@@ -50,7 +50,7 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
     return text, {name: table["all"]["scores"][name]["mean"] for name in names}
 
 
-def _summed_up(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def _summarize(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     groups = [row["group"] for row in rows]
     scores = {name: mean_with_interval([row[name] for row in rows], groups) for name in names}
     return {"num_images": len(rows), "num_groups": len(set(groups)), "scores": scores}
@@ -62,10 +62,10 @@ def _text(table: Mapping[str, Any]) -> str:
     if seen := table["seen_in_training"]:
         lines += [f"{seen} of the images had a part in training too, so the scores are too good.", ""]
     lines += [f"| fold | images | {' | '.join(names)} |", f"|{'---|' * (len(names) + 2)}"]
-    for fold, found in [*table["folds"].items(), ("all", table["all"])]:
+    for fold, summary in [*table["folds"].items(), ("all", table["all"])]:
         cells = [
             f"{score['mean']:.4f} ({interval_text(score, '.4f')})"
-            for score in (found["scores"][name] for name in names)
+            for score in (summary["scores"][name] for name in names)
         ]
-        lines.append(f"| {fold} | {found['num_images']} | {' | '.join(cells)} |")
+        lines.append(f"| {fold} | {summary['num_images']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The run in MLflow that holds those of a cross-validation's folds."""
+"""The run in MLflow that is the parent of the runs of all folds of a cross-validation."""
 
 from __future__ import annotations
 
@@ -21,34 +21,40 @@ __all__ = ["ParentRun"]
 
 
 class ParentRun:
-    """Begin the run, or take it up again; what was running below it then is marked as killed.
+    """Start the parent run in MLflow, or resume the one that the folder remembers.
 
-    Used in a ``with`` statement, at whose end the run ends: as FINISHED, as FAILED after an error, or as KILLED.
+    If the run is resumed, its children that are still marked as running are marked as killed.
+
+    Use it in a ``with`` statement. At the end of the statement, the run ends as FINISHED, as FAILED after an error, or
+    as KILLED after Ctrl-C or a signal.
 
     Args:
-        config: of the training, which says where runs are tracked.
-        folder: of the cross-validation; remembers the run.
+        config: config of the training, which names the place where runs are tracked.
+        folder: folder of the cross-validation, where the id of the run is saved.
     """
 
     def __init__(self, config: ConfigParser, folder: Path) -> None:
         uri = config.get_parsed_content("tracking_uri")
         with tracked_at(uri):
             self.client = mlflow.MlflowClient(uri)
-        remembered = folder / ".parent_run"
-        if remembered.is_file() and self._is_taken_up(remembered.read_text(encoding="utf-8")):
+        id_file = folder / ".parent_run"
+        if id_file.is_file() and self._resume(id_file.read_text(encoding="utf-8")):
             return
         name = config.get_parsed_content("experiment_name")
-        found = self.client.get_experiment_by_name(name)
+        existing = self.client.get_experiment_by_name(name)
         location = config.get_parsed_content("artifact_location")
-        experiment = found.experiment_id if found else self.client.create_experiment(name, artifact_location=location)
-        self.run_id = self.client.create_run(experiment, run_name=folder.name).info.run_id
-        write_text(remembered, self.run_id)
+        experiment_id = (
+            existing.experiment_id if existing else self.client.create_experiment(name, artifact_location=location)
+        )
+        self.run_id = self.client.create_run(experiment_id, run_name=folder.name).info.run_id
+        write_text(id_file, self.run_id)
 
-    def _is_taken_up(self, run_id: str) -> bool:
+    def _resume(self, run_id: str) -> bool:
+        """Resume a run; return False if it does not exist or was deleted."""
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # the database was deleted, or is another
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # the database was deleted or replaced
                 return False
             raise
         if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
@@ -73,11 +79,11 @@ class ParentRun:
         self.client.set_terminated(self.run_id, _status(status))
 
     def log(self, means: Mapping[str, float], folder: Path) -> None:
-        """Log the means over the folds that are done, and the tables.
+        """Log the means over the complete folds, and the tables.
 
         Args:
-            means: by score.
-            folder: of the cross-validation.
+            means: mean of every score, by name.
+            folder: folder of the cross-validation.
         """
         for name, value in means.items():
             self.client.log_metric(self.run_id, name, value)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The metrics of a training's validation and of an evaluation, built from the table of scores."""
+"""Build the metrics of an evaluation, and of the validation in a training, from the table of scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .metrics import ConfusionScore, MetricFactory
 
 __all__ = ["build_metrics"]
 
-# by stage: what names begin with, the masks of each score, and those of a score that is computed as the paper does
+# by stage: the prefix of the names, the masks of a score, and the masks of a score that is computed as in the paper
 _STAGES = {
     "validation": (VALIDATION, ("pred", "label"), ("pred", "label")),
     "evaluation": ("", ("pred", "original_label"), ("fitted_pred", "label")),
@@ -25,20 +25,23 @@ _STAGES = {
 def build_metrics(
     stage: str, *, key: bool, paper: bool = False, spacing: float = 1.0, tolerance: float = 2.0
 ) -> dict[str, IgniteMetricHandler]:
-    """The metrics that MONAI's evaluator computes, by name, in the order of the table of scores.
+    """Build the metrics that MONAI's evaluator computes.
 
     Args:
-        stage: "validation": those of the scores that a training's validation shows, at the size that the network sees;
-            their names begin with ``val_``. "evaluation": all scores, at each image's original size.
-        key: True for the key metric alone, by which the best epoch is chosen; False for all others.
-        paper: whether to add the scores that are computed as the paper does, at the size that the network sees; their
+        stage: "validation" for the scores that the validation of a training shows, at the size that the network sees;
+            their names begin with ``val_``. "evaluation" for all scores, at the original size of every image.
+        key: True for the key metric alone, which chooses the best epoch; False for all other metrics.
+        paper: whether to add the scores that are computed as in the paper, at the size that the network sees. Their
             names begin with ``paper_``. The key metric is none of them.
-        spacing: side of a pixel, in mm if distances shall be.
-        tolerance: distance, in the unit of ``spacing``, within which two outlines count as the same.
+        spacing: side of a pixel; in mm if distances are to be in mm.
+        tolerance: distance within which two outlines count as the same, in the unit of ``spacing``.
+
+    Returns:
+        The metrics by name, in the order of the table of scores.
 
     Raises:
         ValueError: if ``stage`` is neither of the two.
-        KeyError: if a score of the table has no row of how it is computed.
+        KeyError: if a score of the table has no entry in a ``METRICS`` dictionary, which says how to compute it.
     """
     prefix, masks, paper_masks = _STAGES[look_up_option(stage, tuple(_STAGES))]
     factories: dict[str, MetricFactory] = {**metrics.METRICS, **surface_metrics.METRICS}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Scores of each image by counts of its pixels, by MONAI's confusion matrix, and the paper's own protocol."""
+"""Scores of an image from its counts of pixels, with MONAI's confusion matrix, and as the paper computes them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from numpy.typing import NDArray
 
 __all__ = ["METRICS", "ConfusionScore", "FiniteAverage", "ImageScore", "mean_dice"]
 
-#: Makes the metric of a score from the side of a pixel and the tolerance of outlines, in the same unit.
+#: A function that builds the metric of a score from the side of a pixel and the tolerance of outlines; both have the
+#: same unit.
 MetricFactory = Callable[[float, float], CumulativeIterationMetric]
 
 
 class FiniteAverage(Average):
-    """The mean of what is finite: a loss that is not belongs to a step that was skipped."""
+    """Compute the mean of the finite values. A loss that is not finite belongs to a step that was skipped."""
 
     def update(self, output: float | torch.Tensor) -> None:
-        """
+        """Add a value to the mean, if it is finite.
+
         Args:
             output: one number.
         """
@@ -35,7 +37,7 @@ class FiniteAverage(Average):
             super().update(output)
 
     def compute(self) -> float:
-        """The mean; NaN if nothing was finite."""
+        """Return the mean; NaN if no value was finite."""
         try:
             return float(super().compute())
         except NotComputableError:
@@ -43,35 +45,38 @@ class FiniteAverage(Average):
 
 
 class ImageScore(CumulativeIterationMetric):
-    """A score of each image and foreground class, of which the mean is reported.
+    """Base class for scores of images and foreground classes, which reports their mean.
 
-    Subclasses compute (B, K - 1) scores from one-hot predictions and labels (B, K, H, W), the background first.
+    Subclasses compute (B, K - 1) scores from one-hot predictions and labels, both (B, K, H, W). The background is the
+    first of the K classes.
     """
 
     def aggregate(self) -> torch.Tensor:
-        """The mean over images and foreground classes, a scalar tensor."""
+        """Return the mean over images and foreground classes as a scalar tensor."""
         return do_metric_reduction(self.get_buffer(), "mean")[0]
 
 
 class ConfusionScore(ImageScore):
-    """A score of each image's foreground from its counts of pixels; the mean over images and foreground classes.
+    """Score the foreground of every image from its counts of pixels, and report the mean over images and classes.
 
-    With TP, FP, TN, FN the pixels of one class in one image:
+    TP, FP, TN and FN are the numbers of pixels of one class in one image. The scores are:
 
     - "dice": 2 TP / (2 TP + FP + FN)
     - "iou": TP / (TP + FP + FN)
     - "accuracy": (TP + TN) / all pixels
-    - "mae": mean absolute error of the class's binary mask, (FP + FN) / all pixels
+    - "mae": mean absolute error of the binary mask of the class, (FP + FN) / all pixels
     - "sensitivity": TP / (TP + FN)
     - "precision": TP / (TP + FP)
 
-    Where an image neither holds nor is given a class, all but the error are 1. Where it holds the class or is given it,
-    but not both, Dice, IoU, sensitivity and precision are 0: neither a miss nor a false alarm lifts a mean.
+    If a class is neither in the label nor in the prediction of an image, all scores are 1, except the error. If it is
+    in only one of the two, Dice, IoU, sensitivity and precision are 0. So neither a miss nor a false alarm raises a
+    mean.
 
     Args:
         score: one of the names above.
-        paper_protocol: count TP = 0 as TP = 1, as the published evaluation does (FP, TN and FN unchanged). It lifts the
-            score of a complete miss above zero, so figures under it compare with the paper's and with nothing else.
+        paper_protocol: whether TP = 0 is counted as TP = 1, as in the published evaluation; FP, TN and FN do not
+            change. This raises the score of a complete miss above zero. Such scores can be compared with those of the
+            paper, and with no others.
 
     Raises:
         ValueError: if ``score`` is not one of the names above.
@@ -85,20 +90,22 @@ class ConfusionScore(ImageScore):
     def _compute_tensor(  # type: ignore[override]
         self, y_pred: torch.Tensor, y: torch.Tensor, **kwargs: Any
     ) -> torch.Tensor:
-        """
+        """Score a batch of images.
+
         Args:
-            y_pred: (B, K, H, W) one-hot prediction, background first.
-            y: (B, K, H, W) one-hot labels.
+            y_pred: (B, K, H, W) one-hot predictions, with the background first.
+            y: (B, K, H, W) one-hot labels, with the background first.
+            kwargs: further arguments of MONAI, which are not used.
 
         Returns:
-            (B, K - 1) scores in [0, 1].
+            (B, K - 1) float64 scores in [0, 1].
         """
         counts = get_confusion_matrix(y_pred, y, include_background=False).double()  # (B, K - 1, 4)
         tp, fp, tn, fn = counts.unbind(-1)
         pixels = counts.sum(-1)
         if self.paper_protocol:
             tp = tp.clamp(min=1)
-        if self.score == "accuracy":  # in the paper protocol a miss has one pixel more than the image
+        if self.score == "accuracy":  # the four counts, as tp may have been raised to 1
             return (tp + tn) / (tp + fp + tn + fn)
         if self.score == "mae":
             return (fp + fn) / pixels
@@ -108,27 +115,27 @@ class ConfusionScore(ImageScore):
             "sensitivity": (tp, tp + fn),
             "precision": (tp, tp + fp),
         }[self.score]
-        undefined = (tp + fp + fn == 0).double()  # 1 where both are empty
+        undefined = (tp + fp + fn == 0).double()  # 1 where both masks are empty
         return torch.where(size > 0, overlap / size.clamp(min=1), undefined)
 
 
 def mean_dice(pred: NDArray[np.uint8], label: NDArray[np.uint8], classes: Iterable[int]) -> float:
-    """Dice of two masks, the mean over classes; 1 for a class that is in neither.
+    """Return the mean Dice of two masks over classes. A class that is in neither mask has a Dice of 1.
 
     Args:
-        pred: predicted label ids, of any shape.
-        label: label ids of the same shape.
-        classes: ids of the classes, at least one.
+        pred: predicted label ids, uint8, of any shape.
+        label: true label ids, uint8, of the same shape.
+        classes: label ids of the classes, at least one.
     """
 
-    def dice(found: NDArray[np.bool_], there: NDArray[np.bool_]) -> float:
-        total = int(found.sum() + there.sum())
-        return 2 * int((found & there).sum()) / total if total else 1.0
+    def dice(predicted: NDArray[np.bool_], labeled: NDArray[np.bool_]) -> float:
+        total = int(predicted.sum() + labeled.sum())
+        return 2 * int((predicted & labeled).sum()) / total if total else 1.0
 
     return mean(dice(pred == number, label == number) for number in classes)
 
 
-#: How the scores of pixels are computed, by their names in the table of scores.
+#: The functions that build the metrics of pixels, by the names of their scores in the table of scores.
 METRICS: dict[str, MetricFactory] = {
     "dice": lambda spacing, tolerance: DiceMetric(include_background=False, ignore_empty=False),
     "iou": lambda spacing, tolerance: MeanIoU(include_background=False, ignore_empty=False),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Scores of an evaluation as files: a table with a line an image, and a summary of means and intervals."""
+"""Save the scores of an evaluation: a table with one line per image, and a summary of means and intervals."""
 
 from __future__ import annotations
 
@@ -24,25 +24,28 @@ from .intervals import interval_text, mean_with_interval
 
 __all__ = ["FACTS", "SaveScores", "read_scores", "score_names", "score_text"]
 
-#: columns of a table that are no numbers
+#: The columns of a table that hold text instead of numbers.
 FACTS = ("image", "group", "seen")
 
 
 class SaveScores:
-    """Write ``scores.csv`` (a line an image) and ``summary.json`` (means over images) when an evaluation is complete.
+    """Write ``scores.csv`` (one line per image) and ``summary.json`` (means over images) at the end of an evaluation.
 
-    The scores are those in ``engine.state.metric_details``: per image and foreground class. A column bears the name of
-    its score; with several foreground classes the class number follows (``dice_1``), beside the mean. ``label_pixels``
-    and ``pred_pixels`` count each image's foreground, by class too. ``seen`` tells whether the model has seen the image
-    in training: "yes", "no", or "unknown".
+    The scores are read from ``engine.state.metric_details``, which has one score per image and foreground class. A
+    column has the name of its score. If there are several foreground classes, this column is the mean over them, and
+    every class has a column of its own, such as ``dice_1``. The columns ``label_pixels`` and ``pred_pixels`` count the
+    foreground pixels of the image, in total and per class. The column ``seen`` says whether the model saw the image in
+    training: "yes", "no", or "unknown".
 
-    The summary gives each mean with its 95 % interval by the bootstrap over groups, and counts per class the images
-    that hold it, those where it was missed, falsely found, or rightly absent (``empty``).
+    The summary has the mean of every score, with its 95 % interval by the bootstrap over groups. For every class, it
+    counts the images that contain the class, those in which the model missed it, those in which the model predicted it
+    wrongly (``false_alarms``), and those in which it is rightly absent (``empty``).
 
     Args:
-        output_dir: folder for both files, made if missing.
-        protocols: what each group of scores is, by the prefix of its names ("" for the rest); shown with the scores.
-        facts: JSON-serializable facts about the evaluation (checkpoint, fold, ...), copied into the summary.
+        output_dir: folder for both files; it is created if it does not exist.
+        protocols: description of every group of scores, by the prefix of their names ("" for names without a prefix);
+            it is shown with the scores.
+        facts: JSON-serializable facts about the evaluation (checkpoint, fold, ...), which are copied into the summary.
     """
 
     def __init__(
@@ -57,18 +60,18 @@ class SaveScores:
         self.pixels: list[torch.Tensor] = []
 
     def attach(self, engine: Engine) -> None:
-        """Register with an evaluator whose metrics keep their details.
+        """Register the handler with an evaluator.
 
         Args:
-            engine: the evaluator.
+            engine: the evaluator; its metrics must save their details.
         """
         engine.add_event_handler(Events.STARTED, self._clear)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self)
 
     def _clear(self) -> None:
-        for collected in (self.names, self.groups, self.seen, self.pixels):
-            collected.clear()
+        for values in (self.names, self.groups, self.seen, self.pixels):
+            values.clear()
 
     def _collect(self, engine: Engine) -> None:
         for item in _state(engine).batch:
@@ -80,16 +83,22 @@ class SaveScores:
             self.pixels.append(torch.stack([mask.long().cpu() for mask in masks]))
 
     def __call__(self, engine: Engine) -> None:
-        facts: Any = idist.all_gather(list(zip(self.names, self.groups, self.seen)))  # a list of each process
+        """Write both files, from the images of all processes, and log the means.
+
+        Args:
+            engine: the evaluator, at the end of its run.
+        """
+        facts: Any = idist.all_gather(list(zip(self.names, self.groups, self.seen)))  # one list per process
         names, groups, seen = map(list, zip(*chain(*facts)))
         pixels = evenly_divisible_all_gather(torch.stack(self.pixels).to(idist.device()), concat=True).cpu()
         if idist.get_rank() > 0:
             return
-        order = sorted(range(len(names)), key=names.__getitem__)  # however many processes have shared the images
-        names, groups, seen = ([each[i] for i in order] for each in (names, groups, seen))
+        # The order of the lines must not depend on how many processes shared the images.
+        order = sorted(range(len(names)), key=names.__getitem__)
+        names, groups, seen = ([column[i] for i in order] for column in (names, groups, seen))
         pixels = pixels[order]
-        scored = {name: values[order] for name, values in _state(engine).metric_details.items()}
-        details = scored | {"label_pixels": pixels[:, 0], "pred_pixels": pixels[:, 1]}  # (images, classes)
+        scores = {name: values[order] for name, values in _state(engine).metric_details.items()}
+        details = scores | {"label_pixels": pixels[:, 0], "pred_pixels": pixels[:, 1]}  # (images, classes)
         _write_table(self.output_dir / "scores.csv", zip(names, groups, seen), details)
         summary = {
             **self.facts,
@@ -97,8 +106,8 @@ class SaveScores:
             "num_groups": len(set(groups)),
             "classes": [_counts(pixels[:, 0, i], pixels[:, 1, i], i + 1) for i in range(pixels.shape[2])],
             "protocols": [
-                {"protocol": what, "scores": {name: _summed_up(values, groups) for name, values in scores.items()}}
-                for what, scores in self._by_protocol(scored)
+                {"protocol": protocol, "scores": {name: _summarize(values, groups) for name, values in part.items()}}
+                for protocol, part in self._by_protocol(scores)
             ],
         }
         write_json(self.output_dir / "summary.json", summary)
@@ -106,22 +115,22 @@ class SaveScores:
 
     def _by_protocol(self, details: Mapping[str, torch.Tensor]) -> list[tuple[str, dict[str, torch.Tensor]]]:
         groups = []
-        for prefix, what in self.protocols.items():
+        for prefix, protocol in self.protocols.items():
             scores = {
                 name.removeprefix(prefix): values
                 for name, values in details.items()
                 if parse_name(name).prefix == prefix
             }
-            groups.append((what, scores))
+            groups.append((protocol, scores))
         return groups
 
     def _log(self, summary: Mapping[str, Any]) -> None:
         logger = logging.getLogger("qtseg")
         logger.info("scored:   " + ", ".join(f"{name} {value}" for name, value in self.facts.items()))
-        for found in summary["classes"]:
+        for counts in summary["classes"]:
             logger.info(
-                f"class {found['id']}:  in {found['images']} of {summary['num_images']} images; missed in "
-                f"{found['missed']}, falsely found in {found['false_alarms']}, rightly absent in {found['empty']}"
+                f"class {counts['id']}:  in {counts['images']} of {summary['num_images']} images; missed in "
+                f"{counts['missed']}, falsely found in {counts['false_alarms']}, rightly absent in {counts['empty']}"
             )
         for group in summary["protocols"]:
             logger.info(f"{group['protocol']}; mean over {summary['num_images']} images, 95 % interval:")
@@ -132,18 +141,18 @@ class SaveScores:
 
 
 def read_scores(path: str | os.PathLike, *, allow_empty: bool = False) -> dict[str, dict[str, Any]]:
-    """Read the table of an evaluation.
+    """Read the table of scores that an evaluation wrote.
 
     Args:
-        path: a ``scores.csv``, or the folder that holds it.
-        allow_empty: whether a cell may be empty where a number should be; it is read as NaN.
+        path: path of a ``scores.csv``, or of the folder that contains it.
+        allow_empty: whether a cell may be empty where a number is expected; it is read as NaN.
 
     Returns:
-        Its rows by image: of the columns ``FACTS`` the text, of all others the number.
+        The rows of the table, by image. A row has the text of the columns ``FACTS``, and the numbers of all others.
 
     Raises:
-        InputError: if the file cannot be read, is no such table, or holds what is no number; names the line, the
-            column, the image and the value.
+        InputError: if the file cannot be read, is not a table of scores, or has a cell that is not a number. For a
+            cell, the message names the line, the column, the image and the value.
     """
     path = Path(path) / "scores.csv" if Path(path).is_dir() else Path(path)
     try:
@@ -160,7 +169,7 @@ def read_scores(path: str | os.PathLike, *, allow_empty: bool = False) -> dict[s
 def _read_row(row: Mapping[str, str], where: str, allow_empty: bool) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for column, text in row.items():
-        if column is None:  # as the csv module names what follows the last column
+        if column is None:  # the csv module puts cells beyond the last column under this key
             raise InputError(f"{where} has more cells than there are columns; evaluate again")
         try:
             values[column] = text if column in FACTS else float("nan" if allow_empty and not text else text)
@@ -172,13 +181,13 @@ def _read_row(row: Mapping[str, str], where: str, allow_empty: bool) -> dict[str
 
 
 def score_names(row: Mapping[str, Any]) -> list[str]:
-    """The columns of a table's row that are scores."""
+    """Return the columns of a row that are scores, in the order of the row."""
     others = {*FACTS, *(count.name for count in COUNTS)}
     return [name for name in row if parse_name(name).base not in others]
 
 
 def score_text(number: float) -> str:
-    """A score as the table has it, with 6 decimals."""
+    """Format a score as it is written to the table, with 6 decimals."""
     return f"{number:.6f}"
 
 
@@ -194,26 +203,26 @@ def _write_table(path: Path, facts: Iterable[tuple[str, ...]], details: Mapping[
     write_csv(path, [*FACTS, *columns], rows)
 
 
-def _summed_up(values: torch.Tensor, groups: Sequence[str]) -> dict[str, Any]:
-    """Mean and interval of (images, classes) scores; of each class too, if there are several."""
-    summed_up: dict[str, Any] = mean_with_interval(values.mean(1).tolist(), groups)
+def _summarize(values: torch.Tensor, groups: Sequence[str]) -> dict[str, Any]:
+    """Return mean and interval of (images, classes) scores; if there are several classes, of every class too."""
+    summary: dict[str, Any] = mean_with_interval(values.mean(1).tolist(), groups)
     if values.shape[1] > 1:
-        summed_up["classes"] = [_summed_up(values[:, [i]], groups) for i in range(values.shape[1])]
-    return summed_up
+        summary["classes"] = [_summarize(values[:, [i]], groups) for i in range(values.shape[1])]
+    return summary
 
 
 def _counts(label: torch.Tensor, pred: torch.Tensor, number: int) -> dict[str, int]:
-    """Images by whether the class is there, from its pixels in each."""
-    there, found = label > 0, pred > 0
+    """Count images by whether they have a class, from its pixels in their labels and predictions, both (images,)."""
+    labeled, predicted = label > 0, pred > 0
     return {
         "id": number,
-        "images": int(there.sum()),
-        "missed": int((there & ~found).sum()),
-        "false_alarms": int((~there & found).sum()),
-        "empty": int((~there & ~found).sum()),
+        "images": int(labeled.sum()),
+        "missed": int((labeled & ~predicted).sum()),
+        "false_alarms": int((~labeled & predicted).sum()),
+        "empty": int((~labeled & ~predicted).sum()),
     }
 
 
 def _state(engine: Engine) -> Any:
-    """The engine's state; MONAI adds attributes to it that ignite does not declare."""
+    """Return the state of the engine. MONAI adds attributes to it that ignite does not declare."""
     return engine.state

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Many trainings in one folder, each in processes of its own, spread over devices.
+"""Run several trainings in one folder, in processes of their own, on several devices.
 
-It imports ``data``, ``networks``, ``transforms``, ``image_io`` and ``common``. What starts, watches or resumes
-several trainings goes here; what compares them belongs to ``cross_validation`` or ``contest``.
+The room imports ``data``, ``networks``, ``transforms``, ``image_io`` and ``common``. Code that starts, watches or
+resumes several trainings goes here; code that compares them belongs to ``cross_validation`` or ``contest``.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Trainings beside each other, on several devices."""
+"""Run jobs, such as trainings, at the same time on several devices."""
 
 from __future__ import annotations
 
@@ -23,53 +23,56 @@ Job = TypeVar("Job")
 
 
 def add_devices(parser: ArgumentParser, jobs: str) -> None:
-    """Give a command ``--devices``.
+    """Add the option ``--devices`` to a command.
 
     Args:
-        parser: of its command line.
-        jobs: what is spread, in words.
+        parser: parser of the command line.
+        jobs: name of the jobs that are spread over the devices, such as "folds", for the help text.
     """
-    told = f"numbers of GPUs to spread the {jobs} over, counted from 0 among those that CUDA_VISIBLE_DEVICES leaves"
-    parser.add_argument("--devices", nargs="+", default=[], help=f"{told}; one named twice trains two at a time")
+    text = f"numbers of GPUs to spread the {jobs} over, counted from 0 among those that CUDA_VISIBLE_DEVICES leaves"
+    parser.add_argument("--devices", nargs="+", default=[], help=f"{text}; a GPU named twice trains two at a time")
 
 
 def usable_gpus(devices: Sequence[str]) -> list[str]:
-    """What the system calls the GPUs of some numbers, counted among those that this process may use.
+    """Translate numbers of GPUs to the names that ``CUDA_VISIBLE_DEVICES`` uses for them.
+
+    The numbers count the GPUs that this process may use, from 0. If the machine has no GPU, and
+    ``CUDA_VISIBLE_DEVICES`` is not set, the numbers are returned unchanged; then each stands for one job at a time on
+    the CPU.
 
     Args:
-        devices: numbers; anything else is a name already.
+        devices: numbers of GPUs; any other text is a name already, and is returned unchanged.
 
     Raises:
-        InputError: if there is no GPU of a number. Where there is none at all, and none is hidden, numbers stand for
-            jobs beside each other on the CPU.
+        InputError: if there is no GPU with one of the numbers.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        names = list(takewhile(lambda name: name not in ("", "-1"), visible.split(",")))  # CUDA's list ends there
-        told = f" (CUDA_VISIBLE_DEVICES is {visible!r})"
+        names = list(takewhile(lambda name: name not in ("", "-1"), visible.split(",")))  # CUDA ignores what follows
+        visible_text = f" (CUDA_VISIBLE_DEVICES is {visible!r})"
     elif torch.cuda.is_available():
-        names, told = [str(i) for i in range(torch.cuda.device_count())], ""
+        names, visible_text = [str(i) for i in range(torch.cuda.device_count())], ""
     else:
         return list(devices)
     for device in devices:
         if device.isdigit() and int(device) >= len(names):
             raise InputError(
-                f"--devices names GPU {device}, and {len(names)} may be used{told}, counted from 0; name those"
+                f"--devices names GPU {device}, and {len(names)} may be used{visible_text}, counted from 0; name those"
             )
     return [names[int(device)] if device.isdigit() else device for device in devices]
 
 
 def spread(jobs: Sequence[Job], devices: Sequence[str], run: Callable[[Job, str | None], None]) -> None:
-    """Do each job on the next free device, in the order given; after one has failed no other is begun.
+    """Run jobs in their order, each on the next free device. After a job has failed, no other job is started.
 
     Args:
-        jobs: what is to be done.
-        devices: GPUs; one that is named twice does two jobs at a time. Empty for one job after another, on no device
-            in particular.
-        run: does a job on a device, in a thread of its own.
+        jobs: the jobs to run.
+        devices: names of the devices; a device that is named twice runs two jobs at a time. Empty to run one job after
+            another without a device; then ``run`` gets None.
+        run: function that runs a job on a device. It is called in a thread for every job.
 
     Raises:
-        BaseException: what the first job that failed has raised, once those that were running have ended.
+        BaseException: the error of the first job that failed, after all running jobs have ended.
     """
     free: SimpleQueue[str | None] = SimpleQueue()
     for device in devices or (None,):
@@ -89,7 +92,7 @@ def spread(jobs: Sequence[Job], devices: Sequence[str], run: Callable[[Job, str 
 
     with ThreadPoolExecutor(max(1, len(devices))) as pool:
         try:
-            for _ in pool.map(run_on_free, jobs):  # raises what a job raised
+            for _ in pool.map(run_on_free, jobs):  # raises the error of a job that failed
                 pass
         finally:
             stopped.set()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Trainings and their scores in one folder, each in processes of its own; what was cut off goes on."""
+"""Train and score several models in one folder, in processes of their own. Interrupted runs are resumed."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ __all__ = ["ScoredRuns"]
 
 
 class ScoredRuns:
-    """A folder of models, each in a folder of its name, with its scores in ``evaluation/`` there.
+    """A folder of runs, which train and score one model each.
 
-    ``split.json`` holds the split that all use. The folder is bound to it and to the settings that it was begun with.
+    A run has a name, and its model is in the folder of that name, with its scores in ``evaluation/`` inside it.
+    ``split.json`` is the split that all runs use. The folder works only with the split and the settings that it was
+    started with.
 
     Args:
-        folder: the folder; made if it is not there.
-        config_file: of the trainings, as for ``monai.bundle run``.
-        knobs: names and values that all of them share, as on its command line.
-        settings_name: of the file in the folder that keeps these settings.
+        folder: the folder of all runs; it is created if it does not exist.
+        config_file: config file of the trainings, or a list of them, as for ``monai.bundle run``.
+        knobs: names and values of the knobs that all runs share, as on the command line of ``monai.bundle run``.
+        settings_name: name of the file in the folder that saves these settings.
     """
 
     def __init__(self, folder: Path, config_file: str, knobs: Mapping[str, str], settings_name: str) -> None:
@@ -51,82 +53,89 @@ class ScoredRuns:
         self._settings = {"config_file": config_file, **{k: value for k, value in knobs.items() if k != "resume"}}
         self._settings_file = folder / settings_name
         self._running: set[subprocess.Popen] = set()
-        self._asked = 0  # to stop, by this signal
+        self._stop_signal = 0  # the signal that asked this process to stop; 0 if there was none
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the folder for this process and its runs, and check that it was begun with the same settings.
+        """Lock the folder for this process and its runs, and check that it was started with the same settings.
 
-        SIGTERM is handed on to the runs meanwhile, which save before they end, as they do after Ctrl-C.
+        Meanwhile, a SIGTERM to this process is passed on to the runs, which save their state before they end. They do
+        the same after Ctrl-C.
 
         Raises:
-            InputError: if another process has it, or the settings differ.
+            InputError: if another process has locked the folder, or the settings differ.
         """
         in_use = f"{self.folder} is in use by another such command; wait for it or stop it"
         self._lock = lock_folder(self.folder, in_use)
         try:
-            os.set_inheritable(self._lock, True)  # so a run that outlives this process keeps it
+            os.set_inheritable(self._lock, True)  # so a run that outlives this process keeps the lock
             self._check_settings()
-            before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+            handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
             try:
                 yield
             finally:
-                for number, handler in before.items():
+                for number, handler in handlers.items():
                     signal.signal(number, handler)
         finally:
             os.close(self._lock)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._asked = number
-        if number == signal.SIGTERM:  # Ctrl-C reaches the runs by itself
-            for process in list(self._running):  # other threads start runs meanwhile
+        self._stop_signal = number
+        if number == signal.SIGTERM:  # the terminal sends Ctrl-C to the runs, too
+            for process in list(self._running):  # a copy, as other threads start runs meanwhile
                 process.terminate()
 
     def stop_if_asked(self) -> None:
-        """End this process if it was asked to: what follows would not be whole."""
-        if self._asked:
-            raise SystemExit(128 + self._asked)
+        """End this process if it received a signal to stop, because results from here on would be incomplete."""
+        if self._stop_signal:
+            raise SystemExit(128 + self._stop_signal)
 
     def _check_settings(self) -> None:
         if self._settings_file.is_file():
-            begun = read_json(self._settings_file)
-            for name in sorted(begun | self._settings):
-                if begun.get(name) != self._settings.get(name):
+            previous = read_json(self._settings_file)
+            for name in sorted(previous | self._settings):
+                if previous.get(name) != self._settings.get(name):
                     raise InputError(
-                        f"{self.folder} was begun with {name} {begun.get(name)}, now it is "
+                        f"{self.folder} was begun with {name} {previous.get(name)}, now it is "
                         f"{self._settings.get(name)}; set it as it was to go on, or give another --output_dir"
                     )
 
     def config(self, overlays: Sequence[str] = ()) -> ConfigParser:
-        """The config that a training here would have, with what its overlays add."""
+        """Return the config of a training in this folder.
+
+        Args:
+            overlays: config files that are read after those that all runs share.
+        """
         folder = str(self.folder)
-        knobs = {**_of_training(self.knobs), "output_dir": folder, "run_dir": folder}
+        knobs = {**_training_knobs(self.knobs), "output_dir": folder, "run_dir": folder}
         return config_of([*self.config_files, *overlays], knobs)
 
     def of_evaluation(self) -> dict[str, Any]:
-        """Those of the knobs that evaluations have and trainings have not, checked.
+        """Check the knobs that evaluations have and trainings do not have, and return their values by name.
 
         Raises:
-            InputError: if one has no such value.
+            InputError: if a knob has a value that it cannot have.
         """
         config = config_of([*self.config_files, self._evaluate], self.knobs)
-        found = {name: config.get_parsed_content(name) for name in _OF_EVALUATION_ALONE if name in self.knobs}
-        check_knobs(found)
-        return found
+        values = {name: config.get_parsed_content(name) for name in _EVALUATION_ONLY if name in self.knobs}
+        check_knobs(values)
+        return values
 
     @property
     def _evaluate(self) -> str:
-        return str(Path(self.config_files[0]).parent / "evaluate.json")  # its neighbor
+        return str(Path(self.config_files[0]).parent / "evaluate.json")
 
     def remember(self, split: Split, folds: Iterable[int]) -> None:
-        """Bind the folder to its settings and to a split, once they are known to be right.
+        """Save the settings and the split in the folder, which then works with no others.
+
+        Call it after the settings were checked, so that a mistake in them does not stay in the folder.
 
         Args:
-            split: that all trainings use.
-            folds: that are to be scored.
+            split: the split that all trainings use.
+            folds: numbers of the folds that are to be scored.
 
         Raises:
-            InputError: if the folder was begun with another split, or there is nothing to score in a fold.
+            InputError: if the folder was started with another split, or a fold holds out no image to score.
         """
         if self.split_file.is_file() and read_json(self.split_file)["digest"] != split.digest:
             raise InputError(f"{self.folder} was begun with other images or groups; give another --output_dir")
@@ -137,43 +146,50 @@ class ScoredRuns:
         write_split(split, self.split_file)
 
     def model_dir(self, name: str) -> Path:
-        """The folder of a run's model."""
+        """Return the folder of the model of a run."""
         return self.folder / name
 
     def scores_dir(self, name: str) -> Path:
-        """The folder of a run's scores."""
+        """Return the folder of the scores of a run."""
         return self.model_dir(name) / "evaluation"
 
     def has_scores(self, name: str) -> bool:
-        """Whether a run is trained and scored."""
+        """Return whether a run is complete, that is, trained and scored."""
         return (self.model_dir(name) / "done").is_file()
 
     def hours(self, name: str) -> float:
-        """What a run has taken so far; of what was cut off, only what ended by itself or was stopped counts."""
+        """Return the hours that the processes of a run have taken so far; 0 if none has ended yet.
+
+        Processes that failed or were stopped are counted; those that were running when this process was killed are not.
+        """
         path = self.model_dir(name) / "hours.json"
         return float(read_json(path)["hours"]) if path.is_file() else 0.0
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        before, start = self.hours(name), time.monotonic()
+        previous, start = self.hours(name), time.monotonic()
         try:
             yield
         finally:
-            write_json(self.model_dir(name) / "hours.json", {"hours": before + (time.monotonic() - start) / 3600})
+            write_json(self.model_dir(name) / "hours.json", {"hours": previous + (time.monotonic() - start) / 3600})
 
     def train_and_score(
         self, name: str, knobs: Mapping[str, str], *, overlays: Sequence[str] = (), device: str | None = None
     ) -> None:
-        """Train a model and score it. What was cut off goes on from its last checkpoint, or with the scores.
+        """Train a model and score it.
+
+        An interrupted training is resumed from its last checkpoint. If only the scores are missing, the model is not
+        trained again.
 
         Args:
-            name: of the run, and of its folder.
-            knobs: of this training, by name, beside those that all share; an evaluation is told those that it needs.
-            overlays: config files of this training, beside those that all share.
-            device: what the system calls the GPU; None for what the config says.
+            name: name of the run and of its folder.
+            knobs: names and values of further knobs of this training. The evaluation gets those of them that it needs.
+            overlays: config files of this training that are read after those that all runs share.
+            device: name of the GPU in ``CUDA_VISIBLE_DEVICES``, from :py:func:`.device_pool.usable_gpus`; None for the
+                device that the config names.
 
         Raises:
-            RuntimeError: if a process fails; its output is in the run's ``log.txt``.
+            RuntimeError: if a process fails; its output is in ``log.txt`` in the folder of the run.
         """
         self.model_dir(name).mkdir(parents=True, exist_ok=True)
         prefix = name.replace("/", "_")
@@ -182,13 +198,14 @@ class ScoredRuns:
         common = {"ckpt_dir": str(self.model_dir(name)), "output_dir": str(self.folder)}
         trained = self.model_dir(name) / "trained"
         if not trained.is_file():
-            of_training = {**_of_training(knobs), **common, "run_prefix": prefix}
-            self._monai("training", config_files, of_training, name, device)
+            training_knobs = {**_training_knobs(knobs), **common, "run_prefix": prefix}
+            self._monai("training", config_files, training_knobs, name, device)
             trained.touch()
         files = [*config_files, self._evaluate]
-        kept = {knob: value for knob, value in knobs.items() if knob in _OF_EVALUATION}
+        evaluation_knobs = {knob: value for knob, value in knobs.items() if knob in _EVALUATION_KNOBS}
         common["run_name"] = f"{prefix}_scores_{uuid.uuid4().hex[:8]}"
-        self._monai("evaluating", files, {**kept, **common, "scores_dir": str(self.scores_dir(name))}, name, device)
+        evaluation_knobs |= {**common, "scores_dir": str(self.scores_dir(name))}
+        self._monai("evaluating", files, evaluation_knobs, name, device)
         (self.model_dir(name) / "done").touch()
 
     def _monai(
@@ -209,39 +226,42 @@ class ScoredRuns:
             preexec_fn=_die_with_parent,
         ) as process:
             self._running.add(process)
-            if self._asked == signal.SIGTERM:  # while it was being started
+            if self._stop_signal == signal.SIGTERM:  # it came while the process was being started
                 process.terminate()
             assert process.stdout is not None
             for line in process.stdout:
                 file.write(line)
                 file.flush()
-                if not _OF_MONAI.match(line):
+                if not _MONAI_LINE.match(line):
                     print(f"{name} | {line}", end="", flush=True)
         self._running.discard(process)
         self.stop_if_asked()
         if process.returncode != 0:
-            raise RuntimeError(f"{name} failed in {run_id}; what it said is in {log}; the same command goes on")
+            raise RuntimeError(f"{name} failed in {run_id}; its output is in {log}; the same command resumes it")
 
 
-# knobs that a training has not
-_OF_EVALUATION_ALONE = ("pixel_size", "tolerance")
-# those that change what an evaluation computes and that models do not remember
-_OF_EVALUATION = (
+# knobs that a training does not have
+_EVALUATION_ONLY = ("pixel_size", "tolerance")
+# knobs that change the results of an evaluation and are not saved with the model
+_EVALUATION_KNOBS = (
     *("bundle_root", "device", "precision", "num_workers", "tracking_uri", "experiment_name", "images", "parent_run"),
     "max_pixels",
-    *_OF_EVALUATION_ALONE,
+    *_EVALUATION_ONLY,
 )
 
 
-def _of_training(knobs: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in knobs.items() if name not in _OF_EVALUATION_ALONE}
+def _training_knobs(knobs: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in knobs.items() if name not in _EVALUATION_ONLY}
 
 
-# what MONAI logs of its own, such as every word of the command; the log has it
-_OF_MONAI = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ - INFO - ")
+# the lines that MONAI itself logs, such as every word of the command; they are written to log.txt, but not printed
+_MONAI_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ - INFO - ")
 
 
 def _die_with_parent() -> None:
-    """On Linux; elsewhere the lock keeps a second such command from meeting a run that outlives the first."""
+    """On Linux, let the system kill this process when its parent dies.
+
+    On other systems, a run may outlive its parent; the lock then refuses a second command until the run has ended.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The page of an evaluation: ``python -m scripts.report EVALUATION_DIR`` writes it anew.
+"""Write the report page of an evaluation; ``python -m scripts.report EVALUATION_DIR`` writes it again.
 
-It imports ``evaluation`` and the floors below. A new section is a function in ``sections.py`` and a block in
-``page.html``.
+The room imports ``evaluation`` and the floors below. A new section is a function in ``sections.py`` and a block in one
+of the templates that ``page.html`` includes.
 """

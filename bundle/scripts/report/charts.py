@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Charts as inline SVG, with a title and a description for those who cannot see them.
+"""Draw charts as inline SVG, with a title and a description for readers who cannot see them.
 
-Colors are those of the page's style sheet, so charts follow its light and dark scheme.
+The colors come from the style sheet of the page, so charts follow its light and dark scheme.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from markupsafe import Markup
 
 __all__ = ["calibration_chart", "curve_chart", "dice_histogram"]
 
-_WIDTH, _HEIGHT = 360, 240  # of the picture; a phone shows it as large as that, so its text stays readable
+_WIDTH, _HEIGHT = 360, 240  # of a chart; a phone shows it at this size, so its text stays readable
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 42  # margins
-_TICKS = 5  # about so many an axis
-_MARKED = 30  # points up to which each is marked
+_TICKS = 5  # approximate number of ticks on an axis
+_MOST_MARKERS = 30  # a curve with more points is drawn without markers
 _HISTOGRAM_BINS = 20
 
 Point = tuple[float, float]
@@ -30,9 +30,9 @@ class Axis(NamedTuple):
     """An axis of a chart.
 
     Attributes:
-        label: what it measures.
-        low, high: its ends; ``low < high``.
-        whole: whether only whole numbers are marked.
+        label: text that says what the axis measures.
+        low, high: ends of the axis; ``low < high``.
+        whole: whether ticks are at whole numbers only.
     """
 
     label: str
@@ -41,7 +41,7 @@ class Axis(NamedTuple):
     whole: bool = False
 
     def ticks(self) -> list[float]:
-        """Round numbers within the axis."""
+        """Return round numbers between the ends of the axis."""
         rough = (self.high - self.low) / _TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough * 0.999)
@@ -51,14 +51,14 @@ class Axis(NamedTuple):
 
 
 class Chart:
-    """Two axes, to which lines, points and bars are added.
+    """A chart with two axes, to which lines, points and bars are added.
 
     Args:
-        name: unique on the page.
-        title: a few words.
-        description: what the chart shows, in figures.
-        x: the horizontal axis.
-        y: the vertical one.
+        name: name of the chart, unique on the page.
+        title: short title.
+        description: text that says what the chart shows, with numbers.
+        x: horizontal axis.
+        y: vertical axis.
     """
 
     def __init__(self, name: str, title: str, description: str, x: Axis, y: Axis) -> None:
@@ -74,17 +74,17 @@ class Chart:
         """Draw a line through points.
 
         Args:
-            points: on the axes' scales.
-            kind: its class in the style sheet.
+            points: (x, y) on the scales of the axes.
+            kind: class of the line in the style sheet.
         """
         path = " ".join("{:.1f},{:.1f}".format(*self._at(point)) for point in points)
         ElementTree.SubElement(self.svg, "polyline", {"class": kind, "points": path})
 
     def add_points(self, points: Sequence[Point]) -> None:
-        """Mark points.
+        """Draw a marker at every point.
 
         Args:
-            points: on the axes' scales.
+            points: (x, y) on the scales of the axes.
         """
         for point in points:
             left, top = (_text(place) for place in self._at(point))
@@ -97,7 +97,7 @@ class Chart:
         ElementTree.SubElement(self.svg, "rect", {"class": "bar", **{key: _text(side) for key, side in box.items()}})
 
     def markup(self) -> Markup:
-        """The chart as HTML."""
+        """Return the chart as HTML."""
         return Markup(ElementTree.tostring(self.svg, encoding="unicode"))
 
     def _at(self, point: Point) -> Point:
@@ -119,8 +119,8 @@ class Chart:
             self._write(f"{value:g}", place, bottom + 17, "middle")
         self._line((left, bottom), (right, bottom), "axis")
         self._write(self.x.label, (left + right) / 2, _HEIGHT - 7, "middle")
-        turned = self._write(self.y.label, 12, (top + bottom) / 2, "middle")
-        turned.set("transform", f"rotate(-90 12 {_text((top + bottom) / 2)})")
+        label = self._write(self.y.label, 12, (top + bottom) / 2, "middle")
+        label.set("transform", f"rotate(-90 12 {_text((top + bottom) / 2)})")
 
     def _line(self, start: Point, end: Point, kind: str) -> None:
         ends = dict(zip(("x1", "y1", "x2", "y2"), (_text(value) for value in (*start, *end))))
@@ -134,11 +134,11 @@ class Chart:
 
 
 def curve_chart(name: str, label: str, points: Sequence[Point], *, top: float | None = None) -> Markup:
-    """A value over the epochs.
+    """Draw a value over the epochs.
 
     Args:
-        name: unique on the page.
-        label: what the value is.
+        name: name of the chart, unique on the page.
+        label: text that says what the value is.
         points: (epoch, value), one or more.
         top: upper end of the vertical axis; None for a little more than the largest value.
     """
@@ -148,16 +148,16 @@ def curve_chart(name: str, label: str, points: Sequence[Point], *, top: float | 
     top = 1.05 * max(max(values), 1e-6) if top is None else top
     chart = Chart(name, label, description, Axis("epoch", 0, last, whole=True), Axis(label, min(0, *values), top))
     chart.add_line(points)
-    if len(points) <= _MARKED:
+    if len(points) <= _MOST_MARKERS:
         chart.add_points(points)
     return chart.markup()
 
 
 def dice_histogram(values: Sequence[float]) -> Markup:
-    """How many images have which Dice.
+    """Draw a histogram of the Dice of images.
 
     Args:
-        values: of the images, in [0, 1], one or more.
+        values: Dice of every image, in [0, 1], one or more.
     """
     counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS, range=(0, 1))
     least, median, most = np.quantile(values, (0, 0.5, 1))
@@ -171,12 +171,12 @@ def dice_histogram(values: Sequence[float]) -> Markup:
 
 
 def calibration_chart(bins: Sequence[Mapping[str, Any]]) -> Markup:
-    """How often predicted probabilities are true, beside the diagonal on which they should be.
+    """Draw how often predicted probabilities are true, with the diagonal of a perfect calibration.
 
     Args:
-        bins: of ``calibration.json``.
+        bins: the bins of ``calibration.json``.
     """
-    points = [(each["mean_probability"], each["frequency"]) for each in bins if each["count"]]
+    points = [(row["mean_probability"], row["frequency"]) for row in bins if row["count"]]
     listed = ", ".join(f"{true:.2f} where {predicted:.2f} was predicted" for predicted, true in points)
     axes = Axis("predicted probability", 0, 1), Axis("share that is true", 0, 1)
     chart = Chart("calibration", "Predicted probabilities and how often they are true", f"True: {listed}.", *axes)

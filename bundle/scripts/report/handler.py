@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Keep the masks of an evaluation, and write its page at the end."""
+"""Save the masks of an evaluation, and write its page at the end."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["SaveReport"]
 
 
 class SaveReport:
-    """Save predicted and labeled masks at the images' original size, and write ``report.html`` with pictures of some.
+    """Save masks at the original size of the images, and write ``report.html``, with pictures of some images.
 
-    A mask is a palette PNG whose pixel values are label ids, in ``masks/`` and ``labels/``, named by the image's stem
-    and six digits of a digest of its path. Masks of an earlier evaluation into the same folder stay, unless they are of
-    the same images.
+    Predictions are saved in ``masks/`` and labels in ``labels/``. A mask is a palette PNG whose pixel values are label
+    ids. Its name is the image's stem and six digits of a digest of the image's path. Masks that an earlier evaluation
+    saved in the same folder stay there, unless they are masks of the same images.
 
     Args:
         output_dir: folder of the evaluation.
-        curves: the training's ``curves.csv``; the page says so if it is not there.
+        curves: path of the ``curves.csv`` of the training; if there is no such file, the page says so.
     """
 
     def __init__(self, output_dir: str | os.PathLike, *, curves: str | os.PathLike | None = None) -> None:
@@ -39,29 +39,29 @@ class SaveReport:
         self.curves = curves
 
     def attach(self, engine: Engine) -> None:
-        """Register with an evaluator, after the handlers that write what the page shows.
-
-        Its outputs must have ``"pred"`` and ``"original_label"``, both (K, H, W) one-hot, at original size.
+        """Register the handler with an evaluator, after the handlers that write the files that the page shows.
 
         Args:
-            engine: the evaluator.
+            engine: the evaluator. Its outputs must have ``"pred"`` and ``"original_label"``, both (K, H, W) one-hot, at
+                the original size of the image.
         """
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._save_masks)
         engine.add_event_handler(Events.COMPLETED, self)
 
     def _save_masks(self, engine: Engine) -> None:
-        state: Any = engine.state  # of MONAI's evaluator: one dictionary an image, in batch and output
+        state: Any = engine.state  # batch and output of MONAI's evaluator have one dictionary per image
         for item, output in zip(state.batch, state.output):
             source = str(item["image"].meta["filename_or_obj"])
             _save(output["pred"], mask_path(self.output_dir / "masks", source))
             _save(output["original_label"], mask_path(self.output_dir / "labels", source))
 
     def __call__(self, engine: Engine) -> None:
-        """
+        """Write the page.
+
         Args:
-            engine: the evaluator, all images seen.
+            engine: the evaluator, at the end of its run.
         """
-        idist.barrier()  # each process has saved masks of its own
+        idist.barrier()  # wait until all processes have saved their masks
         if idist.get_rank() > 0:
             return
         path = write_report(self.output_dir, curves=self.curves, command=as_typed(sys.orig_argv))

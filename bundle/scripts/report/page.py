@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Write the page of an evaluation."""
+"""Write the report page of an evaluation."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ __all__ = ["write_report"]
 def write_report(
     evaluation_dir: str | os.PathLike, *, curves: str | os.PathLike | None = None, command: str | None = None
 ) -> Path:
-    """Write ``report.html``: all that an evaluation has left in its folder, as one page that needs nothing else.
+    """Write ``report.html``, one page that shows the results of an evaluation and needs no other file.
 
-    ``scores.csv`` and ``summary.json`` must be there. What is optional, and not there, is said on the page:
-    ``data_check.json``, ``calibration.json``, and the masks of :py:class:`.handler.SaveReport`.
+    The folder of the evaluation must have ``scores.csv`` and ``summary.json``. ``data_check.json``,
+    ``calibration.json`` and the masks of :py:class:`.handler.SaveReport` are optional; the page says if they are
+    missing.
 
     Args:
         evaluation_dir: folder of the evaluation.
-        curves: the training's ``curves.csv``; None for the file of the last call with a ``command``.
-        command: what was run to evaluate. It is kept in ``provenance.json``, with versions, date and ``curves``, where
-            later calls find it.
+        curves: path of the ``curves.csv`` of the training; None for the file of the last call with a ``command``.
+        command: the command that ran the evaluation. It is saved in ``provenance.json`` with versions, date and
+            ``curves``, where later calls read them. None to keep the present ``provenance.json``.
 
     Returns:
         Path of the page.
@@ -54,7 +55,7 @@ def write_report(
         facts=sections.facts(summary),
         training=sections.training(_curves(curves, provenance), summary.get("run")),
         histogram=sections.histogram(cases),
-        shown={kind: [draw(case, folder, root) for case in chosen] for kind, chosen in choose(cases).items()},
+        shown={kind: [draw(case, folder, root) for case in selected] for kind, selected in choose(cases).items()},
         names=names,
         table=sections.case_table(cases, names),
         calibration=sections.calibration(folder / "calibration.json"),
@@ -66,16 +67,16 @@ def write_report(
     return path
 
 
-def _curves(named: str | os.PathLike | None, provenance: dict[str, str] | None) -> Path | None:
-    if named is None and provenance is not None:
-        named = provenance.get("curves")
-    return None if named is None else Path(named)
+def _curves(path: str | os.PathLike | None, provenance: dict[str, str] | None) -> Path | None:
+    if path is None and provenance is not None:
+        path = provenance.get("curves")
+    return None if path is None else Path(path)
 
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("scripts.report", ""),
-        autoescape=True,  # file names may hold anything
+        autoescape=True,  # file names may contain any characters, such as HTML tags
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where an evaluation came from: its command, when and where it ran, and with which versions."""
+"""Record how an evaluation was run: its command, date, folder and machine, and the versions of its software."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def record(folder: Path, command: str, curves: str | os.PathLike | None) -> None
     """Write ``provenance.json``.
 
     Args:
-        folder: of the evaluation.
-        command: what was run; passwords in addresses are left out.
-        curves: file of the training's curves.
+        folder: folder of the evaluation.
+        command: the command that ran the evaluation; passwords in URLs are replaced by ``***``.
+        curves: path of the ``curves.csv`` of the training; None if there is none.
     """
     metadata = read_json(METADATA)
     provenance = {
-        "command": re.sub(r"(://[^/\s:@]*:)[^/\s@]+@", r"\1***@", command),  # the page may be sent to others
+        "command": re.sub(r"(://[^/\s:@]*:)[^/\s@]+@", r"\1***@", command),  # other people may read the page
         "folder": os.getcwd(),
         "date": datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
         "system": platform.platform(),
@@ -43,10 +43,10 @@ def record(folder: Path, command: str, curves: str | os.PathLike | None) -> None
 
 
 def read_provenance(folder: Path) -> dict[str, str] | None:
-    """Read what :py:func:`record` has written; None if it was not called.
+    """Read ``provenance.json``; return None if :py:func:`record` did not write one.
 
     Args:
-        folder: of the evaluation.
+        folder: folder of the evaluation.
 
     Raises:
         InputError: if the file cannot be read.

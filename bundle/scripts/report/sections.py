@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The sections of the page: from the files of an evaluation to what the template shows."""
+"""Prepare the sections of the page: turn the files of an evaluation into what the templates show."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
     "training",
 ]
 
-_LISTED_FILES = 20
+_LISTED_FILES = 20  # at most so many files are listed for a problem
 _NOT_FACTS = ("num_images", "num_groups", "classes", "protocols")
 _SPREADS = {
     "height": "Height, pixels",
@@ -46,10 +46,10 @@ Section = dict[str, Any]
 
 
 def headline(summary: Mapping[str, Any]) -> Section:
-    """The most asked-for scores of the first protocol, and what they can be taken for.
+    """Prepare the main scores of the first protocol, and a sentence on what they mean.
 
     Args:
-        summary: of the evaluation.
+        summary: content of the ``summary.json`` of the evaluation.
     """
     protocol = summary["protocols"][0]
     scores = [
@@ -66,10 +66,10 @@ def headline(summary: Mapping[str, Any]) -> Section:
 
 
 def score_tables(summary: Mapping[str, Any]) -> list[Section]:
-    """All scores of every protocol, of each class too.
+    """Prepare all scores of every protocol, as means over the classes and per class.
 
     Args:
-        summary: of the evaluation.
+        summary: content of the ``summary.json`` of the evaluation.
     """
     tables = []
     for protocol in summary["protocols"]:
@@ -85,35 +85,35 @@ def score_tables(summary: Mapping[str, Any]) -> list[Section]:
 
 
 def facts(summary: Mapping[str, Any]) -> dict[str, str]:
-    """What was evaluated, by name.
+    """Prepare the facts about what was evaluated, as texts by name.
 
     Args:
-        summary: of the evaluation.
+        summary: content of the ``summary.json`` of the evaluation.
     """
-    named = {name.replace("_", " "): value for name, value in summary.items() if name not in _NOT_FACTS}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in named.items()}
+    values = {name.replace("_", " "): value for name, value in summary.items() if name not in _NOT_FACTS}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
 
 
 def training(path: Path | None, run: str | None) -> Section:
-    """The curves of the training.
+    """Prepare the curves of the training.
 
     Args:
-        path: of its ``curves.csv``; None if none was named.
-        run: the name of the training that the model is of, where that is on record.
+        path: path of the ``curves.csv`` of the training; None if no file was named.
+        run: name of the training of the model; None if it is not on record.
 
     Raises:
-        InputError: if it holds what is no number.
+        InputError: if the file is not a table of curves, or has a cell that is not a number.
     """
     if path is None:
-        return {"missing": "No training curves: no file of them was named to this report."}
+        return {"missing": "No training curves: no curves.csv was named for this report."}
     if not path.is_file():
         return {"missing": f"No training curves: {path} is not there; a training writes it beside its model."}
     with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     others = {line["run"] for line in lines if line.get("run")} - {run}
     if others:
-        other, of = others.pop(), run or "another training"
-        return {"missing": f"No training curves: {path} is of {other}, but the model of {of}."}
+        other, model_run = others.pop(), run or "another training"
+        return {"missing": f"No training curves: {path} is of {other}, but the model is of {model_run}."}
     key = f"{VALIDATION}{KEY}"
     charts = []
     for column, label, top in (("train_loss", "Training loss", None), (key, score_named(key).label, 1.0)):
@@ -126,10 +126,10 @@ def training(path: Path | None, run: str | None) -> Section:
 
 
 def histogram(cases: Sequence[Case]) -> Section:
-    """How Dice is spread over the images.
+    """Prepare the histogram of the Dice of the images.
 
     Args:
-        cases: of the evaluation.
+        cases: cases of the evaluation.
     """
     values = [case.scores["dice"] for case in cases if not math.isnan(case.scores["dice"])]
     if not values:
@@ -138,10 +138,10 @@ def histogram(cases: Sequence[Case]) -> Section:
 
 
 def calibration(path: Path) -> Section:
-    """Whether probabilities can be taken at their word.
+    """Prepare the comparison of predicted probabilities with how often they are true.
 
     Args:
-        path: of ``calibration.json``.
+        path: path of ``calibration.json``.
     """
     if not path.is_file():
         return {"missing": f"No calibration: {path.name} is not there, as the evaluation did not record probabilities."}
@@ -149,31 +149,33 @@ def calibration(path: Path) -> Section:
     names = {"error": "expected_calibration_error", "error_above": "expected_calibration_error_above_first_bin"}
     rows = [
         {
-            "range": f"{each['low']:.3f} to {each['high']:.3f}",
-            "count": number(each["count"], "count"),
-            "mean": number(each["mean_probability"]),
-            "frequency": number(each["frequency"]),
+            "range": f"{row['low']:.3f} to {row['high']:.3f}",
+            "count": number(row["count"], "count"),
+            "mean": number(row["mean_probability"]),
+            "frequency": number(row["frequency"]),
         }
-        for each in report["bins"]
+        for row in report["bins"]
     ]
     errors = {name: number(report[key]) for name, key in names.items()}
-    count = number(sum(each["count"] for each in report["bins"]), "count")
+    count = number(sum(row["count"] for row in report["bins"]), "count")
     return {"svg": calibration_chart(report["bins"]), "rows": rows, "count": count, **errors}
 
 
 def data_check(path: Path, names: Mapping[str, str]) -> Section:
-    """What the check of the images and labels has found.
+    """Prepare the results of the check of images and labels.
 
     Args:
-        path: of ``data_check.json``.
-        names: file names to show, by path.
+        path: path of ``data_check.json``.
+        names: names of the images that the page shows, by path.
     """
     if not path.is_file():
         return {"missing": f"No data check: {path.name} is not there, as the evaluation did not check its data."}
     report = read_json(path)
-    problems = [{**each, **_listed([names.get(file, file) for file in each["files"]])} for each in report["problems"]]
+    problems = [
+        {**problem, **_listed([names.get(file, file) for file in problem["files"]])} for problem in report["problems"]
+    ]
     leaks = [
-        {"text": leak_text(leak), **_listed([_parted(images) for images in leak["groups"]], leak["num_groups"])}
+        {"text": leak_text(leak), **_listed([_image_pair(images) for images in leak["groups"]], leak["num_groups"])}
         for leak in report.get("leaks", [])
     ]
     spreads = {**report.get("sizes", {}), **report.get("intensities", {})}
@@ -188,11 +190,11 @@ def data_check(path: Path, names: Mapping[str, str]) -> Section:
 
 
 def case_table(cases: Sequence[Case], names: Mapping[str, str]) -> Section:
-    """The table of all cases, for the page's script.
+    """Prepare the table of all cases, for the script of the page.
 
     Args:
-        cases: of the evaluation.
-        names: file names to show, by path.
+        cases: cases of the evaluation.
+        names: names of the images that the page shows, by path.
     """
     scores = {name: score_named(name) for name in cases[0].scores}
     columns = [("File", "text"), ("Group", "text"), *((score.label, score.unit) for score in scores.values())]
@@ -214,7 +216,7 @@ def _curve(path: Path, lines: Sequence[Mapping[str, str]], column: str) -> list[
     try:
         points = [(float(line["epoch"]), float(line[column])) for line in lines if line.get(column)]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is no table of training curves ({error}); name that of a training") from error
+        raise InputError(f"{path} is no table of training curves ({error}); name a training's curves.csv") from error
     return [point for point in points if math.isfinite(point[1])]
 
 
@@ -222,7 +224,8 @@ def _listed(files: Sequence[str], count: int | None = None) -> dict[str, Any]:
     return {"files": list(files[:_LISTED_FILES]), "more": max(0, (count or len(files)) - _LISTED_FILES)}
 
 
-def _parted(images: Mapping[str, str]) -> str:
+def _image_pair(images: Mapping[str, str]) -> str:
+    """Name the images of a leak, with the parts of the split that they are in."""
     return " and ".join(f"{image} ({part})" for part, image in images.items())
 
 

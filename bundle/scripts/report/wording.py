@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How numbers are written."""
+"""Format numbers for the page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ DASH = "–"
 
 
 def number(value: float | None, unit: str = "share") -> str:
-    """A number as text: 4 digits for shares, 2 for distances, none for counts; a dash for none or NaN.
+    """Format a number: 4 decimals for a share, 2 for a distance, none for a count; a dash for None or NaN.
 
     Args:
         value: the number.
-        unit: as of :py:class:`..common.score_table.Score`.
+        unit: unit of the number, "share", "distance" or "count", as in :py:class:`..common.score_table.Score`.
     """
     if value is None or math.isnan(value):
         return DASH
