@@ -49,7 +49,12 @@ def test_good_images_have_no_problems(tmp_path):
 @pytest.mark.parametrize("changes, kind, text", [
     ({"pixels": [20000, 0], "objects": [[]]}, "empty mask", "1 mask(s) are empty"),
     ({"pixels": [1000, 19000]}, "full mask", "1 mask(s) cover nearly all of the image; inverted?"),
-    ({"smeared": 0.01}, "smeared mask", "1 mask(s) have values between, as of gray edges or JPEG, cut at half scale"),
+    (
+        {"smeared": 0.01},
+        "smeared mask",
+        "1 mask(s) have values between background and object, as from gray edges or JPEG; they are cut at half of full "
+        "scale",
+    ),
     ({"low": 7, "high": 7}, "constant image", "1 image(s) have one intensity only"),
 ])
 def test_problems_that_may_be(changes, kind, text, tmp_path):
@@ -152,7 +157,7 @@ def test_the_report_is_told(tmp_path, caplog):
         "1 image(s) have one intensity only: bad.png",
         "fold 0 parts 1 group(s) of images that belong together (near-duplicates, or one group by the knob); what is "
         "judged on them looks too good, such as a.png (train) and b.png (test)",
-        "would suit this data: --spatial_size '[128, 224]' --batch_size 4 --out_channels 2; all of the check: ",
+        "would suit this data: --spatial_size '[128, 224]' --batch_size 4 --out_channels 2; full report: ",
     ):
         assert text in caplog.text
     assert json.loads((tmp_path / "check.json").read_text())["leaks"][0]["num_groups"] == 1

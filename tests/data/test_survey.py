@@ -112,7 +112,7 @@ def test_smeared_masks(pair, tmp_path):
 
 def test_files_are_read_again_only_if_one_has_changed(pair, tmp_path, monkeypatch):
     looks = []
-    monkeypatch.setattr(survey, "_look_at", lambda *those: looks.append(those[-1]) or Facts(those[-1]["image"]))
+    monkeypatch.setattr(survey, "_facts_of", lambda *those: looks.append(those[-1]) or Facts(those[-1]["image"]))
     for _ in range(2):
         look([pair], tmp_path)
     assert len(looks) == 1
@@ -126,7 +126,7 @@ def test_files_are_read_again_only_if_one_has_changed(pair, tmp_path, monkeypatc
 
 def test_all_files_are_read_in_order_a_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(survey, "_AT_A_TIME", 2)
-    monkeypatch.setattr(survey, "_look_at", lambda *those: Facts(those[-1]["image"]))
+    monkeypatch.setattr(survey, "_facts_of", lambda *those: Facts(those[-1]["image"]))
     names = [str(images.save(tmp_path / f"{i}.png", np.zeros((4, 4), np.uint8))) for i in range(5)]
     assert [each.image for each in look([{"image": name, "label": name} for name in names], tmp_path)] == names
 

@@ -2,6 +2,6 @@
 
 """A dataset before training: its layout on disk, the survey of all files, near-duplicates, the check and the split.
 
-It imports ``image_io`` and ``common``. A new layout goes into ``layouts/``, a way to divide images into ``splits/``,
-a finding about a dataset into ``data_check.py``.
+This package imports ``image_io`` and ``common``. A new layout goes into ``layouts/``, a new way to divide the images
+goes into ``splits/``, and a new check of a dataset goes into ``data_check.py``.
 """

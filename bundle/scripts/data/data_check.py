@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Judge what a survey of the data has seen: what must be mended, what may be, and which settings suit it."""
+"""Check a dataset by the facts of its survey: report problems, and suggest settings that suit the data."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = ["check_data", "report_check"]
 
 Report = dict[str, Any]
 
-_SMEARED = 0.0005  # share of a mask's pixels; JPEG leaves more, a few soft edges less
-_NEARLY_ALL = 0.9  # of an image's pixels in one mask
-_SIDES = (128, 512)  # smallest and largest suggestion
-_TALL = 0.9  # quantile of the images that a suggested size holds without more padding than a square has
-# settings that nuclei of DSB2018 gained by, and skin lesions, which are larger than the size, did not
+_SMEARED = 0.0005  # share of a mask's pixels; it is larger after JPEG compression, and smaller for a few soft edges
+_NEARLY_ALL = 0.9  # share of an image's pixels; a mask that covers more may be inverted
+_SIDES = (128, 512)  # smallest and largest suggested size in pixels
+_TALL = 0.9  # share of the images that fit into the suggested size without more padding than a square has
+# These settings improved scores of nuclei in DSB2018. They did not improve scores of skin lesions, which are not small.
 _FOR_SMALL = {"norm": "group", "detail": True, "refine": True}
-_SMALL = 32  # pixels wide
-_STEPS = 8  # an epoch should have so many
-_LISTED = 1000  # near-duplicates in a report
+_SMALL = 32  # pixels; an object is small if its area is less than that of a square of this side
+_STEPS = 8  # smallest number of steps that an epoch should have
+_LISTED = 1000  # largest number of near-duplicates in a report
 
 _logger = logging.getLogger("qtseg")
 
@@ -52,45 +52,49 @@ def check_data(
     training: bool = True,
     for_small: bool = True,
 ) -> Report:
-    """List problems by file, sum up the images, and suggest settings.
+    """List the problems of all files, summarize the images, suggest settings, and write all of it to a report.
 
     Args:
-        facts: of every image, from :py:func:`.survey.survey_images`.
-        pairs: of them, from :py:func:`.duplicates.near_duplicates`.
-        spatial_size: (H, W) in pixels that images will be fitted to; None where they keep their size.
-        out_channels: number of classes, the background counted.
-        report_path: JSON file for the report.
-        training: whether there must be an object to learn.
-        for_small: whether the network has all that helps with small objects, or cannot have it.
+        facts: facts of all images, from :py:func:`.survey.survey_images`.
+        pairs: near-duplicates among the images, from :py:func:`.duplicates.near_duplicates`.
+        spatial_size: (H, W) in pixels to which images will be fitted; None if images keep their size.
+        out_channels: number of classes. The background counts as a class.
+        report_path: path of the JSON file for the report.
+        training: whether the data is for a training, which needs at least one object in the masks.
+        for_small: whether the network already has all settings that help with small objects, or cannot have them.
 
     Returns:
-        The report: ``num_images``, ``problems``, ``sizes``, ``intensities``, ``classes``, ``near_duplicates``,
-        ``suggestions``, and ``worth_comparing``, settings that may do better; both are empty unless ``training``.
+        The report with the keys ``num_images``, ``problems``, ``sizes``, ``intensities``, ``classes``,
+        ``num_near_duplicates``, ``near_duplicates``, ``suggestions`` and ``worth_comparing``. The last one holds
+        settings that may give better scores. The last two are empty if ``training`` is false.
 
     Raises:
-        InputError: if a file cannot be used, or there is nothing to learn. The report is written before.
+        InputError: if a file cannot be used, or if a training has no object to learn from. The report is written
+            before.
     """
-    usable = [each for each in facts if each.problem is None]
+    usable = [image for image in facts if image.problem is None]
     problems = _problems(facts, usable, pairs, out_channels, training)
     report: Report = {"num_images": len(facts), "problems": problems}
     if usable:
         report |= {
             "sizes": {
-                side: _quartiles([each.size[axis] for each in usable]) for axis, side in enumerate(("height", "width"))
+                side: _quartiles([image.size[axis] for image in usable])
+                for axis, side in enumerate(("height", "width"))
             },
             "intensities": {
-                name: _quartiles([getattr(each, name) for each in usable]) for name in ("low", "high", "mean", "spread")
+                name: _quartiles([getattr(image, name) for image in usable])
+                for name in ("low", "high", "mean", "spread")
             },
             "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
             "suggestions": {},
             "worth_comparing": {},
         }
-        if training:  # a model keeps to what it was trained with
+        if training:  # a trained model keeps its settings, so nothing is suggested for an evaluation
             report["suggestions"] = _suggest(usable)
             if not for_small and _are_small(usable, spatial_size and report["suggestions"]["spatial_size"]):
                 report["worth_comparing"] = _FOR_SMALL
             if spatial_size is None:
-                del report["suggestions"]["spatial_size"]  # which is of windows there
+                del report["suggestions"]["spatial_size"]  # images keep their size, and the knob is the window's size
     report["num_near_duplicates"] = len(pairs)
     report["near_duplicates"] = _listed(pairs, facts)
     if idist.get_rank() == 0:
@@ -107,9 +111,9 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
     """Log the report, and add the leaks of the folds to its file.
 
     Args:
-        report: from :py:func:`check_data`.
-        leaks: from :py:func:`find_leaks`.
-        report_path: the report's file.
+        report: report from :py:func:`check_data`.
+        leaks: leaks from :py:func:`.splits.leaks.find_leaks`.
+        report_path: path of the report's file.
     """
     if idist.get_rank() > 0:
         return
@@ -119,10 +123,10 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
         f"check:    {report['num_images']} images of {width['min']:g} x {height['min']:g} to {width['max']:g} x "
         f"{height['max']:g} pixels"
     )
-    for found in report["classes"]:
+    for row in report["classes"]:
         _logger.info(
-            f"check:    class {found['id']} is in {found['images']} masks, {found['share']:.1%} of all pixels, "
-            f"{found['objects']} objects" + (f", {found['vanishing']} below a pixel" if found["vanishing"] else "")
+            f"check:    class {row['id']} is in {row['images']} masks, {row['share']:.1%} of all pixels, "
+            f"{row['objects']} objects" + (f", {row['vanishing']} below a pixel" if row["vanishing"] else "")
         )
     for problem in report["problems"]:
         _logger.warning(f"check:    {problem['text']}: {first_names(problem['files'])}")
@@ -135,7 +139,7 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
             "several microscopes (docs/contests.md); scripts.contest compares"
         )
     suggested = f"would suit this data: {_options(report['suggestions'])}; " if report["suggestions"] else ""
-    _logger.info(f"check:    {suggested}all of the check: {report_path}")
+    _logger.info(f"check:    {suggested}full report: {report_path}")
 
 
 def _problems(
@@ -147,83 +151,93 @@ def _problems(
         if files:
             problems.append({"kind": kind, "fatal": fatal, "text": text, "files": list(files)})
 
-    def where(seen: Callable[[Facts], bool]) -> list[str]:
-        return [each.image for each in usable if seen(each)]
+    def where(has_problem: Callable[[Facts], bool]) -> list[str]:
+        return [image.image for image in usable if has_problem(image)]
 
-    for each in facts:
-        add("unusable", each.problem or "", [each.image] if each.problem else [], fatal=True)
-    empty = where(lambda each: sum(each.pixels[1:]) == 0)
+    for image in facts:
+        add("unusable", image.problem or "", [image.image] if image.problem else [], fatal=True)
+    empty = where(lambda image: sum(image.pixels[1:]) == 0)
     nothing = f"none of the {len(facts)} masks holds an object; are these the masks, and is 0 the background?"
     add("no object", nothing, empty if training and len(empty) == len(usable) else [], fatal=True)
     add("empty mask", f"{len(empty)} mask(s) are empty", empty)
-    nearly_all = where(lambda each: max(each.pixels[1:]) > _NEARLY_ALL * sum(each.pixels))
+    nearly_all = where(lambda image: max(image.pixels[1:]) > _NEARLY_ALL * sum(image.pixels))
     add("full mask", f"{len(nearly_all)} mask(s) cover nearly all of the image; inverted?", nearly_all)
-    smeared = where(lambda each: each.smeared > _SMEARED)
-    text = f"{len(smeared)} mask(s) have values between, as of gray edges or JPEG, cut at half scale"
-    add("smeared mask", text, smeared)
-    constant = where(lambda each: each.low == each.high)
+    smeared = where(lambda image: image.smeared > _SMEARED)
+    text = f"{len(smeared)} mask(s) have values between background and object, as from gray edges or JPEG"
+    add("smeared mask", f"{text}; they are cut at half of full scale", smeared)
+    constant = where(lambda image: image.low == image.high)
     add("constant image", f"{len(constant)} image(s) have one intensity only", constant)
     copies = sorted({facts[position].image for pair in pairs for position in pair[:2]})
     add("near-duplicates", f"{len(copies)} images have near-duplicates ({len(pairs)} pairs)", copies)
     for label in range(1, out_channels if usable else 0):
-        if not any(each.pixels[label] for each in usable):
-            cure = f"; set --out_channels {_seen(usable)}" if training and label >= _seen(usable) else ""
+        if not any(image.pixels[label] for image in usable):
+            num_classes = _num_classes(usable)
+            cure = f"; set --out_channels {num_classes}" if training and label >= num_classes else ""
             add("missing class", f"class {label} is in none of the {len(usable)} masks{cure}", [usable[0].image])
     return problems
 
 
-def _seen(usable: Sequence[Facts]) -> int:
-    return max(2, 1 + max(label for each in usable for label, count in enumerate(each.pixels) if count))
+def _num_classes(usable: Sequence[Facts]) -> int:
+    """Return the number of classes that the masks show, with the background, and at least 2."""
+    return max(2, 1 + max(label for image in usable for label, count in enumerate(image.pixels) if count))
 
 
 def _class(usable: Sequence[Facts], label: int, spatial_size: tuple[int, int] | None) -> dict[str, Any]:
+    """Summarize a class over all masks. An object is vanishing if it is smaller than a pixel of the fitted image."""
     objects = vanishing = 0
-    for each in usable:
-        counts = each.objects[label - 1]
-        zoom = 1.0 if spatial_size is None else min(target / side for target, side in zip(spatial_size, each.size))
-        gone = max(0, math.ceil(-2 * math.log2(min(zoom, 1))))  # 2^gone pixels become one
+    for image in usable:
+        counts = image.objects[label - 1]
+        zoom = 1.0 if spatial_size is None else min(target / side for target, side in zip(spatial_size, image.size))
+        exponent = max(0, math.ceil(-2 * math.log2(min(zoom, 1))))  # fitting makes one pixel of 2^exponent pixels
         objects += sum(counts)
-        vanishing += sum(counts[:gone])
-    pixels = sum(sum(each.pixels) for each in usable)
+        vanishing += sum(counts[:exponent])
+    pixels = sum(sum(image.pixels) for image in usable)
     return {
         "id": label,
-        "images": sum(each.pixels[label] > 0 for each in usable),
-        "share": sum(each.pixels[label] for each in usable) / pixels,
+        "images": sum(image.pixels[label] > 0 for image in usable),
+        "share": sum(image.pixels[label] for image in usable) / pixels,
         "objects": objects,
         "vanishing": vanishing,
     }
 
 
 def _suggest(usable: Sequence[Facts]) -> dict[str, Any]:
-    sizes = np.array([each.size for each in usable])
+    """Suggest a size, a batch size and a number of classes."""
+    sizes = np.array([image.size for image in usable])
     longest = float(np.median(sizes.max(1)))
     side = min(max(divisible(longest), _SIDES[0]), _SIDES[1])
-    # of each image fitted to that side, the height and the width
+    # height and width that hold most of the images, after every image is fitted to a square of this side
     fitted = np.quantile(sizes * (side / sizes.max(1, keepdims=True)), _TALL, axis=0)
     height, width = (min(side, divisible(float(value))) for value in fitted)
     batch = 2 ** int(math.log2(max(2, min(32, len(usable) / _STEPS))))
-    return {"spatial_size": [height, width], "batch_size": batch, "out_channels": _seen(usable)}
+    return {"spatial_size": [height, width], "batch_size": batch, "out_channels": _num_classes(usable)}
 
 
 def _are_small(usable: Sequence[Facts], spatial_size: Sequence[int] | None) -> bool:
-    """Whether objects are small in half of the images that have any, fitted to a size, or at their own."""
-    zooms = [1.0 if spatial_size is None else max(spatial_size) / max(each.size) for each in usable]
-    areas = [_typical_area(each) * zoom**2 for each, zoom in zip(usable, zooms) if sum(each.pixels[1:])]
+    """Return whether objects are small in at least half of the images that have objects.
+
+    The images are fitted to ``spatial_size`` before, or keep their own size if it is None.
+    """
+    zooms = [1.0 if spatial_size is None else max(spatial_size) / max(image.size) for image in usable]
+    areas = [_typical_area(image) * zoom**2 for image, zoom in zip(usable, zooms) if sum(image.pixels[1:])]
     return bool(areas) and float(np.median(areas)) < _SMALL**2
 
 
 def _typical_area(facts: Facts) -> float:
-    """The area that half of an image's foreground reaches in one object, so that specks count for little."""
-    counts = np.array([*zip_longest(*facts.objects, fillvalue=0)]).sum(1)  # of n-th are 2^n to 2^(n+1) - 1 pixels
+    """Return the typical area of an image's objects in pixels.
+
+    Half of the foreground belongs to objects of at most about this area, so tiny specks hardly change it.
+    """
+    counts = np.array([*zip_longest(*facts.objects, fillvalue=0)]).sum(1)  # n-th: objects of 2^n to 2^(n+1) - 1 pixels
     areas = 1.5 * 2.0 ** np.arange(len(counts))
     covered = np.cumsum(counts * areas)
     return float(areas[np.searchsorted(covered, covered[-1] / 2)])
 
 
 def _options(settings: Mapping[str, Any]) -> str:
-    """Settings as the command line takes them."""
-    told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
-    return " ".join(f"--{name} {shlex.quote(value)}" for name, value in told.items())
+    """Return settings in the form of the command line."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
+    return " ".join(f"--{name} {shlex.quote(text)}" for name, text in texts.items())
 
 
 def _quartiles(values: Sequence[float]) -> dict[str, float]:
@@ -232,4 +246,5 @@ def _quartiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def _listed(pairs: Sequence[Pair], facts: Sequence[Facts]) -> list[list[Any]]:
+    """Return near-duplicates by their paths, in the form of the report."""
     return [[facts[i].image, facts[j].image, likeness] for i, j, likeness in pairs[:_LISTED]]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A dataset as a run takes it: what was seen of its images, how they are divided, and the images of one fold."""
+"""The dataset of a run: the survey of its images, their division into folds, and the images of one fold."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ __all__ = ["Dataset", "DividedData"]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Images and their masks. Everything is computed when it is first asked for, and once.
+    """Images and their masks. Every property is computed at its first use, and only once.
 
     Attributes:
-        folder: the dataset's folder.
-        layout: how the images lie there, a name in :py:data:`.layouts.registry.LAYOUTS`.
-        image_reader: reads the images.
-        mask_reader: reads the masks.
-        cache_dir: folder where what was seen of the images is remembered.
-        listed: images that the config lists, which take the place of those in the folder; None if it lists none.
+        folder: path of the dataset's folder.
+        layout: layout of the dataset's files, a name in :py:data:`.layouts.registry.LAYOUTS`.
+        image_reader: reader of the images.
+        mask_reader: reader of the masks.
+        cache_dir: folder that keeps the facts of the survey for later runs.
+        listed: images that the config lists. They are used instead of the images in the folder. None if the config
+            lists no images.
     """
 
     folder: str | None
@@ -43,35 +44,35 @@ class Dataset:
 
     @cached_property
     def datalist(self) -> list[Item]:
-        """The images and masks, as :py:func:`.layouts.registry.read_layout` gives them."""
+        """The images and masks, from :py:func:`.layouts.registry.read_layout`."""
         return read_layout(self.layout, self.folder, self.listed)
 
     @cached_property
     def survey(self) -> list[Facts]:
-        """What was seen of every image and its mask, from :py:func:`.survey.survey_images`."""
+        """The facts of all images and their masks, from :py:func:`.survey.survey_images`."""
         return survey_images(
             self.datalist, image_reader=self.image_reader, mask_reader=self.mask_reader, cache_dir=self.cache_dir
         )
 
     @property
     def facts(self) -> list[Facts]:
-        """What was seen of the images that the run takes: here all of them."""
+        """The facts of the images that the run uses. In this class, the run uses all images."""
         return self.survey
 
     @cached_property
     def duplicates(self) -> list[Pair]:
-        """Those among them that are the same picture, from :py:func:`.duplicates.near_duplicates`."""
+        """The near-duplicates among the images that the run uses, from :py:func:`.duplicates.near_duplicates`."""
         return near_duplicates(self.facts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DividedData(Dataset):
-    """A dataset that is divided into folds, and the images of one of them.
+    """A dataset that is divided into folds, and the images of one fold.
 
     Attributes:
-        division: how it is divided: the knobs of :py:func:`.splits.choose.split_images`.
-        group_duplicates: whether images that are the same picture are never parted.
-        fold: number of the fold, from 0.
+        division: the knobs of :py:func:`.splits.choose.split_images`, which say how to divide the images.
+        group_duplicates: whether near-duplicates stay together in the same part of a fold.
+        fold: number of the fold, counted from 0.
     """
 
     division: Mapping[str, Any]
@@ -79,13 +80,14 @@ class DividedData(Dataset):
     fold: int
 
     @property
-    def _together(self) -> list[Pair]:
+    def _inseparable(self) -> list[Pair]:
+        """The near-duplicates that stay together."""
         return self.duplicates if self.group_duplicates else []
 
     @cached_property
     def split(self) -> Split:
-        """All folds."""
-        knobs: dict[str, Any] = {"facts": self.facts, "duplicates": self._together, **self.division}
+        """The division into all folds."""
+        knobs: dict[str, Any] = {"facts": self.facts, "duplicates": self._inseparable, **self.division}
         return split_images(self.datalist, root=self.folder or "", **knobs)
 
     @cached_property
@@ -94,7 +96,7 @@ class DividedData(Dataset):
 
     @property
     def train(self) -> list[Item]:
-        """The images to train on, each with its ``"image"``, ``"label"`` and ``"group"``."""
+        """The images to train on. Every item has an ``"image"``, a ``"label"`` and a ``"group"``."""
         return self._parts["train"]
 
     @property
@@ -109,5 +111,5 @@ class DividedData(Dataset):
 
     @cached_property
     def leaks(self) -> list[dict[str, Any]]:
-        """Images that belong together and that a fold parts, from :py:func:`.splits.leaks.find_leaks`."""
-        return find_leaks(self._together, self.split)
+        """Images that belong together but are in different parts of a fold; see :py:func:`.splits.leaks.find_leaks`."""
+        return find_leaks(self._inseparable, self.split)

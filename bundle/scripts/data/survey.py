@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Look once at every image and mask of a dataset, and remember what was seen."""
+"""Read every image and mask of a dataset once, and keep the facts about them in a file for later runs."""
 
 from __future__ import annotations
 
@@ -32,30 +32,32 @@ from ..image_io.readers import ImageFileReader, MaskFileReader
 
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
-THUMBNAIL = 32  # pixels a side
-_VERSION = 3  # of what is remembered
-_SLOW = 10.0  # seconds
-_AT_A_TIME = 256  # images
+THUMBNAIL = 32  # height and width of a thumbnail in pixels
+_VERSION = 3  # version of the file with the facts; a change makes older files invalid
+_SLOW = 10.0  # seconds; the log reports surveys that take longer
+_AT_A_TIME = 256  # images that are read between two barriers
 
 _logger = logging.getLogger("qtseg")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What was seen of one image and its mask.
+    """The facts about one image and its mask.
 
     Attributes:
-        image: its path.
-        problem: why it cannot be used, one sentence; None if it can. Without one, the rest is known.
+        image: path of the image.
+        problem: one sentence that says why the image cannot be used; None if it can be used. If there is a problem, the
+            attributes below keep their defaults.
         size: (H, W) in pixels.
-        low, high: its smallest and largest intensity, in [0, 255].
+        low, high: smallest and largest intensity of the image, in [0, 255].
         mean, spread: mean and standard deviation of its intensities.
-        digest: of its pixels; equal for equal pixels, whatever the file.
-        label_digest: of its mask's label ids.
-        thumbnail: its gray values, 32 x 32 uint8, as base64.
-        pixels: number of pixels of each label id, the background first.
-        objects: by label id above 0, its connected objects counted by area: n-th, those of 2^n to 2^(n+1) - 1 pixels.
-        smeared: share of the mask's pixels that are neither background nor object as stored.
+        digest: digest of the image's pixels. Equal pixels have equal digests, also in files of different formats.
+        label_digest: digest of the label ids of the mask.
+        thumbnail: grey values of the image, 32 x 32 uint8, as base64.
+        pixels: number of pixels of every label id, starting with the background.
+        objects: for every label id above 0, the numbers of connected objects by their area. The n-th number, counted
+            from 0, is the number of objects of 2^n to 2^(n+1) - 1 pixels.
+        smeared: share of the mask's pixels whose stored values are neither background nor object.
     """
 
     image: str
@@ -80,32 +82,35 @@ def survey_images(
     mask_reader: MaskFileReader,
     cache_dir: str | os.PathLike[str],
 ) -> list[Facts]:
-    """Read every image and mask, unless that was done before and no file has changed since.
+    """Read every image and mask, unless an earlier run has read them and no file has changed since.
 
-    Of processes that train together, the first reads.
+    If several processes train together, only the first one reads the files.
 
     Args:
-        datalist: items of ``"image"``, a path, and ``"label"``, a path or a list of paths.
-        image_reader: reads the images.
-        mask_reader: reads the masks.
-        cache_dir: folder where what was seen is remembered, in a file for each state of the dataset.
+        datalist: items with ``"image"``, a path, and ``"label"``, a path or a list of paths.
+        image_reader: reader of the images.
+        mask_reader: reader of the masks.
+        cache_dir: folder for the facts. It gets one file for every state of the dataset.
 
     Returns:
-        The facts of every image, in the order given. Files that cannot be used do not stop the survey; their facts
-        name the problem.
+        The facts of all images, in the order of ``datalist``. A file that cannot be used does not stop the survey; its
+        facts name the problem.
+
+    Raises:
+        InputError: if a file is missing or access to it is not allowed.
     """
     settings = [image_reader.channels, image_reader.color_space, mask_reader.num_classes, mask_reader.colors]
-    remembered = Path(cache_dir) / f"{_state(datalist, settings)}.json"
-    if not idist.broadcast(float(remembered.is_file())):  # as the first process finds it
-        facts = _look(datalist, image_reader, mask_reader)
+    cache_file = Path(cache_dir) / f"{_state(datalist, settings)}.json"
+    if not idist.broadcast(float(cache_file.is_file())):  # the first process decides for all
+        facts = _read_facts(datalist, image_reader, mask_reader)
         if idist.get_rank() == 0:
-            write_text(remembered, json.dumps([asdict(each) for each in facts]))
+            write_text(cache_file, json.dumps([asdict(image) for image in facts]))
         idist.barrier()
-    return [Facts(**each) for each in given_json(remembered)]
+    return [Facts(**image) for image in given_json(cache_file)]
 
 
 def _state(datalist: Sequence[dict[str, Any]], settings: Any) -> str:
-    """Changes with any file's name, size or time, and with how files are read."""
+    """Return a digest that changes with the name, size or time of any file, and with the settings of the readers."""
     digest = hashlib.sha256(json.dumps([_VERSION, settings]).encode())
     for item in datalist:
         for path in _files(item):
@@ -123,13 +128,14 @@ def _files(item: dict[str, Any]) -> list[str]:
 
 
 def _parts(item: dict[str, Any]) -> list[str]:
+    """Return the paths of the mask's parts."""
     return [item["label"]] if isinstance(item["label"], str) else item["label"]
 
 
-def _look(
+def _read_facts(
     datalist: Sequence[dict[str, Any]], image_reader: ImageFileReader, mask_reader: MaskFileReader
 ) -> list[Facts]:
-    """The facts in the first process, while the others wait; none there."""
+    """Read all files in the first process while the other processes wait. These return an empty list."""
     start = time.monotonic()
     facts: list[Facts] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(
@@ -137,19 +143,20 @@ def _look(
     ) as bar:
         for first in range(0, len(datalist), _AT_A_TIME):
             if idist.get_rank() == 0:
-                next_ones = datalist[first : first + _AT_A_TIME]
-                for each in pool.map(partial(_look_at, image_reader, mask_reader), next_ones):
-                    facts.append(each)
+                items = datalist[first : first + _AT_A_TIME]
+                for image_facts in pool.map(partial(_facts_of, image_reader, mask_reader), items):
+                    facts.append(image_facts)
                     bar.update()
-            idist.barrier()  # processes give up if one of them is not heard of for minutes
-    taken = time.monotonic() - start
-    if taken > _SLOW and idist.get_rank() == 0:
-        _logger.info(f"check:    {len(datalist)} images and masks were read in {taken:.0f} s; later runs know them")
+            idist.barrier()  # a process that waits for minutes without a barrier would give up
+    seconds = time.monotonic() - start
+    if seconds > _SLOW and idist.get_rank() == 0:
+        _logger.info(f"check:    {len(datalist)} images and masks were read in {seconds:.0f} s; later runs know them")
     return facts
 
 
-def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: dict[str, Any]) -> Facts:
-    smeared: list[float] = []  # of each part of the mask
+def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: dict[str, Any]) -> Facts:
+    """Read an image and its mask, and return the facts about them."""
+    smeared: list[float] = []  # one share for every part of the mask
 
     def see(pixels: Pixels) -> None:
         smeared.append(smeared_share(pixels, mask_reader.num_classes, mask_reader.colors))
@@ -171,7 +178,7 @@ def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: d
         high=float(image.max()),
         mean=round(float(image.mean()), 2),
         spread=round(float(image.std()), 2),
-        digest=_digest(plain),  # by which an image is known in any color space
+        digest=_digest(plain),  # the same digest in any color space
         label_digest=_digest(mask),
         thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),
         pixels=np.bincount(mask.ravel(), minlength=mask_reader.num_classes).tolist(),
@@ -181,7 +188,7 @@ def _look_at(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: d
 
 
 def _digest(pixels: NDArray[Any]) -> str:
-    """A digest of pixels as they are read; equal for equal pixels, whatever the file."""
+    """Return a digest of decoded pixels. It is equal for equal pixels, also in files of different formats."""
     return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).hexdigest()
 
 
@@ -191,7 +198,7 @@ def _thumbnail(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _areas(mask: NDArray[np.bool_]) -> list[int]:
-    """Objects counted by area, in powers of two."""
+    """Count the objects of a mask by their area in powers of two, as in ``Facts.objects``."""
     if not mask.any():
         return []
     labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))

@@ -2,5 +2,6 @@
 
 """Image and mask files of all formats: headers, pages, pixels, mask rules, pictures and outlines.
 
-It imports ``common`` only. A new format is one reader here and one row in the registry of formats.
+This package imports ``common`` only. To add a format, add one module here that reads it and one row to
+:py:data:`.formats.FORMATS`.
 """

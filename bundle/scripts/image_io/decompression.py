@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Compressed data unpacked to as many bytes as its pixels need: small files can unpack to fill the memory."""
+"""Unpack compressed data to no more bytes than its pixels need, as a small file can unpack to fill the memory."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tifffile import COMPRESSION, TiffPage
 
 __all__ = ["bounded_page", "bounded_png", "unpacked"]
 
-_SPARE = 1 << 20  # bytes beyond the pixels, such as the padding of a last strip
-_PART = 1 << 16
+_SPARE = 1 << 20  # bytes allowed beyond the pixels, such as the padding of the last strip
+_PART = 1 << 16  # bytes in a chunk of the copied PNG
 _UNPACKERS: dict[int, Callable[[], Any]] = {
     COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
     COMPRESSION.DEFLATE: zlib.decompressobj,
@@ -27,15 +27,18 @@ _UNPACKERS: dict[int, Callable[[], Any]] = {
 
 
 def unpacked(data: bytes, unpacker: Any, limit: int) -> bytes:
-    """Unpack data that must not be larger than it should be.
+    """Unpack data, and refuse data that unpacks to more bytes than a limit.
 
     Args:
-        data: compressed.
+        data: the compressed data.
         unpacker: a new ``zlib.decompressobj`` or ``lzma.LZMADecompressor``.
-        limit: the most bytes to make of it.
+        limit: largest number of bytes of the unpacked data.
+
+    Returns:
+        The unpacked data.
 
     Raises:
-        ValueError: if there are more.
+        ValueError: if the data unpacks to more bytes than ``limit``.
         zlib.error, lzma.LZMAError: if the data is damaged.
     """
     content: bytes = unpacker.decompress(data, limit + 1)
@@ -45,18 +48,20 @@ def unpacked(data: bytes, unpacker: Any, limit: int) -> bytes:
 
 
 def bounded_png(file: IO[bytes], width: int, height: int) -> IO[bytes]:
-    """A PNG with its pixels unpacked within bounds: pypng unpacks all that there is.
+    """Copy a PNG with its pixels unpacked, and refuse a PNG that unpacks to more bytes than its pixels need.
+
+    pypng has no such limit: it unpacks everything that the file holds.
 
     Args:
-        file: a PNG, at its start.
-        width, height: in pixels, as its header says.
+        file: a PNG file, opened and at its start.
+        width, height: size of the image in pixels, as the header of the PNG states it.
 
     Returns:
-        The same PNG, its pixels not compressed any more.
+        The same PNG, in which the pixels are not compressed any more.
 
     Raises:
-        ValueError: if it unpacks to more than these pixels.
-        png.Error, zlib.error: if it is damaged.
+        ValueError: if the PNG unpacks to more bytes than ``width`` x ``height`` pixels need.
+        png.Error, zlib.error: if the PNG is damaged.
     """
     chunks = list(png.Reader(file=file).chunks())
     packed = b"".join(data for kind, data in chunks if kind == b"IDAT")
@@ -70,35 +75,37 @@ def bounded_png(file: IO[bytes], width: int, height: int) -> IO[bytes]:
 
 
 def bounded_page(page: TiffPage) -> TiffPage:
-    """A page of a TIFF whose strips or tiles are unpacked within bounds: tifffile unpacks all that there is.
+    """Return a page of a TIFF whose strips or tiles are refused where they unpack to more bytes than their pixels need.
+
+    tifffile has no such limit: it unpacks everything that a strip or tile holds.
 
     Args:
-        page: not yet decoded.
+        page: the page, not yet decoded.
 
     Returns:
-        The page, to be decoded by ``asarray``, which raises ``ValueError`` where a strip unpacks to more than its
-        pixels, or ends too early.
+        The page. Decode it with ``asarray``, which raises ``ValueError`` where a strip or tile unpacks to more bytes
+        than its pixels need, or ends too early.
 
     Raises:
-        ValueError: if it has fewer strips or tiles than its size needs, which would be left black.
+        ValueError: if the page has fewer strips or tiles than its size needs. tifffile would leave them black.
     """
-    found, needed = len(page.dataoffsets), math.prod(page.chunked)
-    if found < needed and not page.is_contiguous:
-        raise ValueError(f"{needed - found} of its {needed} strips or tiles are missing")
+    stored_count, needed = len(page.dataoffsets), math.prod(page.chunked)
+    if stored_count < needed and not page.is_contiguous:
+        raise ValueError(f"{needed - stored_count} of its {needed} strips or tiles are missing")
     if page.dtype is None or page.compression not in (COMPRESSION.PACKBITS, *_UNPACKERS):
         return page
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.imagelength, page.imagewidth)
     limit = rows * columns * page.samplesperpixel * page.dtype.itemsize + _SPARE
-    if page.compression == COMPRESSION.PACKBITS:  # makes at most 64 bytes of one
+    if page.compression == COMPRESSION.PACKBITS:  # unpacks a byte to at most 64 bytes
         if max(page.databytecounts) > limit:
             raise ValueError(f"a strip has {max(page.databytecounts)} bytes, which is more than its pixels need")
         return page
     if page.fillorder != 1:
         raise ValueError(f"compressed pixels with FillOrder {page.fillorder} are not supported")
-    # What tifffile does with pixels that are not compressed is done with those that are unpacked here.
+    # This module unpacks the pixels; a copy of the page without compression lets tifffile do the rest of the decoding.
     stored, bounded = copy.copy(page), copy.copy(page)
     stored.compression = COMPRESSION.NONE
-    for name in ("decode", "hash"):  # which depend on it
+    for name in ("decode", "hash"):  # cached values that depend on the compression
         stored.__dict__.pop(name, None)
     unpacker = _UNPACKERS[page.compression]
 
@@ -110,6 +117,7 @@ def bounded_page(page: TiffPage) -> TiffPage:
 
 
 def _whole(data: bytes, unpacker: Any, limit: int) -> bytes:
+    """Unpack data that must be complete."""
     content = unpacked(data, unpacker, limit)
     if not unpacker.eof:
         raise ValueError(f"{len(data)} compressed bytes end too early")

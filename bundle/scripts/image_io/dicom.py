@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""DICOM files: their frames as images. They need the package pydicom."""
+"""Read the frames of DICOM files as images. This needs the package pydicom."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ from .pixels import OpenedFile, Pixels
 
 __all__ = ["open_dicom"]
 
-_MAX_INFLATED = 1 << 27  # bytes of a file of which all is deflated, which is rare
+_MAX_INFLATED = 1 << 27  # bytes; limit for a file that is compressed (deflated) as a whole, which is rare
 
 
 @contextmanager
 def open_dicom(path: str) -> Iterator[OpenedFile]:
     """Read the header of a DICOM file.
 
-    Pixels are the stored values, rescaled as the file says; what is shown bright is large. The window for a display is
-    not applied.
+    Pixels are the stored values after the rescaling that the file states. A pixel that a viewer shows brighter has a
+    larger value. The window for a display is not applied.
 
     Args:
-        path: the file.
+        path: path of the file.
 
     Yields:
-        The file; it has no pages if it holds no image, such as a report.
+        The opened file. It has 0 pages if the file holds no image, such as a report.
 
     Raises:
-        InputError: if it cannot be read, or is compressed in a way that needs a decoder that is not installed.
+        InputError: if the file cannot be read, or if it is compressed in a way that needs a decoder that is not
+            installed.
     """
     rows, columns, frames = _shape(path)
 
@@ -46,7 +47,7 @@ def open_dicom(path: str) -> Iterator[OpenedFile]:
         data = _read(path)
         try:
             values = _decoded(data).reshape(frames, rows, columns, -1)
-        except Exception as error:  # as a damaged value can lead to anything in pydicom and its decoders
+        except Exception as error:  # a damaged value can make pydicom and its decoders raise any error
             raise InputError(
                 f"{path} cannot be decoded ({in_one_line(error)}); it is stored as {_syntax(data)}: convert it to an "
                 "uncompressed DICOM or PNG, or install pydicom's decoder for it"
@@ -57,10 +58,11 @@ def open_dicom(path: str) -> Iterator[OpenedFile]:
 
 
 def _decoded(data: Any) -> NDArray[Any]:
-    from pydicom.pixels import apply_color_lut, apply_rescale  # there, as _read has found it
+    """Return the pixels of all frames, with the palette or the rescaling of the file applied."""
+    from pydicom.pixels import apply_color_lut, apply_rescale  # does not fail, as _read has imported pydicom
 
     _check_frames(data)
-    values: NDArray[Any] = data.pixel_array  # colors as RGB
+    values: NDArray[Any] = data.pixel_array  # colors are RGB
     kind = str(data.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
         values = apply_color_lut(values, data)
@@ -72,7 +74,7 @@ def _decoded(data: Any) -> NDArray[Any]:
 
 
 def _check_frames(data: Any) -> None:
-    """Refuse compressed frames of another size than the file says, which small files use to fill the memory."""
+    """Refuse compressed frames whose size differs from the header: such a small file could fill the memory."""
     from pydicom.encaps import generate_frames
 
     if not data.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -81,50 +83,56 @@ def _check_frames(data: Any) -> None:
         for decoder in (jpeg_factory, Jpeg2KImageFile):
             try:
                 size = decoder(io.BytesIO(frame)).size
-            except SyntaxError:  # Pillow's word for another format
+            except SyntaxError:  # Pillow raises it for data of another format
                 continue
             if size != (data.Columns, data.Rows):
                 raise ValueError(f"it has a frame of {size[0]} x {size[1]} pixels, not of {data.Columns} x {data.Rows}")
 
 
 def _shape(path: str) -> tuple[int, int, int]:
-    """Rows, columns and frames, from the header; 0 rows and columns if there are none."""
+    """Return the numbers of rows, columns and frames from the header; rows and columns are 0 where it has none."""
     header = _read(path, stop_before_pixels=True)
     try:
         rows, columns = (int(header.get(name) or 0) for name in ("Rows", "Columns"))
         return rows, columns, max(1, int(header.get("NumberOfFrames") or 1))
-    except Exception as error:  # pydicom looks at an element when it is asked for it, and raises many things
+    except Exception as error:  # pydicom parses an element only when it is read, and can raise any error then
         raise InputError(f"{path} has no readable size ({in_one_line(error)}); get a new copy") from error
 
 
 def _syntax(data: Any) -> str:
+    """Return the name of the transfer syntax, which is how the pixels are compressed, for a message."""
     try:
         syntax = data.file_meta.get("TransferSyntaxUID")
         return str(getattr(syntax, "name", syntax))
-    except Exception:  # as above; the message goes on without it
+    except Exception:  # a damaged element, as in _shape; the message does not need the name
         return "nothing that is known"
 
 
 class _File(io.BufferedReader):
-    """A file that is not read to its end where that unpacks to more than a picture: pydicom unpacks all of it."""
+    """A DICOM file that refuses to be read where its compressed rest unpacks to more bytes than a limit.
+
+    pydicom has no such limit: it unpacks the whole file.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__(io.FileIO(path))
 
     def read(self, size: int | None = -1, /) -> bytes:
         content = super().read(size)
-        if size is None or size < 0:  # so is only read what is deflated
+        if size is None or size < 0:  # pydicom reads to the end of the file only where the rest is deflated
             unpacked(content, zlib.decompressobj(-zlib.MAX_WBITS), _MAX_INFLATED)
         return content
 
 
 def _read(path: str, *, stop_before_pixels: bool = False) -> Any:
-    try:  # not on top, as few need it, and where it is installed MONAI warns of a decoder for GPUs that is not
-        from pydicom import dcmread, pixels  # noqa: F401  # version 3 and newer
+    # Imported here, as few users need pydicom. At the top of the module, the import would also make MONAI warn that
+    # pydicom's decoder for GPUs is not installed.
+    try:
+        from pydicom import dcmread, pixels  # noqa: F401  # pydicom.pixels exists from version 3 on
     except ImportError as error:
         raise InputError(f"{path} is a DICOM file; to read it, run python -m pip install 'pydicom>=3.0.1'") from error
     try:
         with _File(path) as file:
             return dcmread(file, stop_before_pixels=stop_before_pixels)
-    except Exception as error:  # as above
+    except Exception as error:  # a damaged file can make pydicom raise any error
         raise InputError(f"{path} cannot be read as DICOM ({in_one_line(error)}); get a new copy") from error

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The registry of image formats: all that the bundle knows of a kind of file is a row of :py:data:`FORMATS`.
+"""The registry of image formats. Everything that the bundle knows about a format is in its row of :py:data:`FORMATS`.
 
-Another format is another row. Where Pillow keeps every bit of it, the row needs no code; else a module of its own reads
-the header and decodes, as :py:mod:`.nifti` does.
+To add a format, add a row. If Pillow keeps every bit of the format, the row needs no other code. If not, write a module
+that reads the header and decodes the pixels, such as :py:mod:`.nifti`.
 """
 
 from __future__ import annotations
@@ -43,29 +43,34 @@ __all__ = [
     "stem",
 ]
 
-_START = 256  # bytes of a file, which hold all signatures
+_START = 256  # bytes at the start of a file that are read; the signatures of all formats lie within them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """What there is to know of an image format.
+    """An image format.
 
     Attributes:
-        name: for messages.
-        suffixes: ends of the names of its files, in lower case.
-        open: reads the header of a file, but no pixels, in a ``with`` block; what it yields decodes the pixels, once
-            their number has been checked. It must raise an InputError for whatever a damaged file can bring about.
-        signatures: what its files hold at ``signature_at``, one of these. A file goes by its content, as many are
-            misnamed. Without a signature it goes by its name.
+        name: name of the format in messages.
+        suffixes: suffixes of the names of its files, in lower case.
+        open: opens a file in a ``with`` block and reads its header, but no pixels. The :py:class:`.pixels.OpenedFile`
+            that it yields decodes the pixels, after the caller has checked how many they are. It must raise an
+            InputError for every error that a damaged file can cause.
+        signatures: byte strings, one of which every file of this format holds at ``signature_at``. The signature
+            decides on the format of a file, and not its name, as many files are misnamed. A format without signatures
+            is recognized by the name of the file.
         signature_at: number of bytes before the signature.
-        may_have_pages: whether a file can hold several pages, frames or slices; where not, one that does is refused.
-        is_volume: whether a file is a volume, even of a single slice.
-        mask_of_volume: what the mask of a volume, or of several pages, is saved as. That of one image is a PNG.
-        may_lack_suffix: whether files are often named without a suffix, so that unknown names are looked into.
-        in_datastore: whether the datastore of MONAI Label takes such images.
-        write_label: writes the label of an image for a client of MONAI Label; None where labels are not written in this
-            format. It takes ids, (H, W) or for a volume (D, H, W) uint8; the path of the image if that is of the same
-            format, else None; and the path of the label.
+        may_have_pages: whether a file can hold several pages, frames or slices. If false, a file with several is
+            refused.
+        is_volume: whether a file is a volume, even if it has a single slice.
+        mask_of_volume: format of the mask of a volume, or of an image with several pages. The mask of a single image is
+            a PNG.
+        may_lack_suffix: whether files often have no suffix. If true, files with unknown suffixes are opened to find
+            out whether they are of this format.
+        in_datastore: whether the datastore of MONAI Label takes images of this format.
+        write_label: writes the label of an image for a client of MONAI Label; None if labels are not written in this
+            format. Its arguments are the label ids, uint8 (H, W) or, for a volume, (D, H, W); the path of the image if
+            it is of the same format, else None; and the path of the label.
     """
 
     name: str
@@ -81,7 +86,7 @@ class Format:
     write_label: Callable[[NDArray[np.uint8], str | None, str], None] | None = None
 
     def mask_of(self, pages: int) -> MaskFormat:
-        """What the mask of an image is saved as.
+        """Return the format that the mask of an image is saved in.
 
         Args:
             pages: number of pages of the image.
@@ -93,7 +98,7 @@ def _write_picture(ids: NDArray[np.uint8], source: str | None, path: str) -> Non
     Image.fromarray(ids).save(path)
 
 
-#: all formats that are read, in the order that messages name them
+#: all formats that can be read, in the order in which messages name them
 FORMATS = (
     Format(
         name="PNG",
@@ -138,7 +143,7 @@ FORMATS = (
         signature_at=128,
         may_have_pages=True,
         may_lack_suffix=True,
-        in_datastore=False,  # MONAI Label needs another version of pydicom than it does
+        in_datastore=False,  # MONAI Label needs another version of pydicom than this format does
     ),
     Format(
         name="NIfTI",
@@ -153,47 +158,57 @@ FORMATS = (
 
 
 def image_suffixes() -> tuple[str, ...]:
-    """Ends of the names of supported files, in lower case."""
+    """Return the suffixes of all supported formats, in lower case."""
     return tuple(suffix for format_ in FORMATS for suffix in format_.suffixes)
 
 
 def label_suffixes() -> tuple[str, ...]:
-    """Ends of the names of files that labels for MONAI Label can be written as, in lower case."""
+    """Return the suffixes of the formats in which labels for MONAI Label can be written, in lower case."""
     return tuple(suffix for format_ in FORMATS if format_.write_label for suffix in format_.suffixes)
 
 
 def image_suffix(name: str | os.PathLike[str]) -> str:
-    """The end of a file's name that is a suffix of a supported format, as it is written there; "" if there is none."""
+    """Return the suffix of a file's name, in upper or lower case as it is in the name.
+
+    Args:
+        name: name or path of the file.
+
+    Returns:
+        The suffix, such as ``.PNG`` or ``.nii.gz``; "" if the name has no suffix of a supported format.
+    """
     file = Path(name).name
-    known = next((suffix for suffix in image_suffixes() if file.lower().endswith(suffix)), "")
-    return file[len(file) - len(known) :]
+    supported = next((suffix for suffix in image_suffixes() if file.lower().endswith(suffix)), "")
+    return file[len(file) - len(supported) :]
 
 
 def has_image_suffix(name: str | os.PathLike[str]) -> bool:
-    """Whether a file's name ends as that of a supported format, in any case."""
+    """Return whether a file's name has the suffix of a supported format, in upper or lower case."""
     return Path(name).name.lower().endswith(image_suffixes())
 
 
 def stem(name: str | os.PathLike[str]) -> str:
-    """A file's name without the suffix of its format, which can have two parts, as ``.nii.gz``."""
+    """Return a file's name without its suffix. The suffix can have two parts, such as ``.nii.gz``."""
     file, suffix = Path(name), image_suffix(name)
     return file.name.removesuffix(suffix) if suffix.count(".") > 1 else file.stem
 
 
 def format_named(name: str | os.PathLike[str]) -> Format | None:
-    """The format that a file's name promises, without opening the file; None for an unknown suffix."""
+    """Return the format that has the suffix of a file's name, or None for an unknown suffix. The file is not opened."""
     file = Path(name).name.lower()
     return next((format_ for format_ in FORMATS if file.endswith(format_.suffixes)), None)
 
 
 def format_of(path: str | os.PathLike[str]) -> Format:
-    """The format of a file: by its content, or, of a format without a signature, by its name.
+    """Find out the format of a file by its content. A format without signatures is recognized by the file's name.
 
     Args:
-        path: of the file.
+        path: path of the file.
+
+    Returns:
+        The row of :py:data:`FORMATS`.
 
     Raises:
-        InputError: if it cannot be opened, is a pipe or a device, or is of no supported format.
+        InputError: if the file cannot be opened, is a pipe or a device, or has no supported format.
     """
     _check_is_file(path)
     named = format_named(path)
@@ -208,15 +223,16 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     if not fitting:
         *names, last = (format_.name for format_ in FORMATS)
         raise InputError(f"{path} is not a {', '.join(names)} or {last} image; remove it, or convert it to PNG")
-    # A DICOM file may begin as one of another format, for which its first 128 bytes are free.
+    # The first 128 bytes of a DICOM file are free, so it may also start with the signature of another format. The
+    # signature that comes last in the file decides.
     return max(fitting, key=lambda format_: format_.signature_at)
 
 
 def _check_is_file(path: str | os.PathLike[str]) -> None:
-    """Refuse a pipe, a socket or a device, which may never end."""
+    """Refuse a pipe, a socket or a device: reading it may never end."""
     try:
         kind = os.stat(path).st_mode
-    except (OSError, ValueError):  # whoever opens it will say so
+    except (OSError, ValueError):  # opening the file will report this error
         return
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
         raise InputError(f"{path} is a pipe, a socket or a device; give a file")

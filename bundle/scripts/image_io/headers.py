@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Headers of 2D image files: what can be known, and refused, before any pixel is decoded."""
+"""Read the headers of 2D image files, and refuse what is not supported before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ __all__ = [
     "upright_size",
 ]
 
-# What Pillow, tifffile and pypng raise on damaged files: their own errors, and those of parsing itself, such as short
-# reads, wild offsets, zero sizes and values outside of tables, or more memory than there is.
+# What Pillow, tifffile and pypng raise for damaged files: their own errors, and the errors of parsing, such as a file
+# that ends too early, a wrong offset, a size of 0, a value that no table has, or a request for too much memory.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -56,34 +56,35 @@ _DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 
-#: an image whose header has been parsed
+#: an image whose header has been parsed and whose pixels have not been decoded
 Source = ImageFile | TiffPage
 
-#: parses the header of an opened file, whose path is for messages, and turns to a page, counted from 0
+#: parses the header of a page; its arguments are the opened file, its path for messages, and the page, counted from 0
 HeaderParser = Callable[[IO[bytes], str, int], Source]
 
-_UNSIGNED = 1  # a value of the TIFF tag SampleFormat
-_IMAGE_DEPTH = 32997  # a TIFF tag
+_UNSIGNED = 1  # value of the TIFF tag SampleFormat for unsigned integers
+_IMAGE_DEPTH = 32997  # number of the TIFF tag ImageDepth
 
 
 @contextmanager
 def open_image(path: str, parse: HeaderParser, page: int = 0) -> Iterator[Source]:
     """Parse the header of an image file.
 
-    Within the ``with`` block, what the decoders raise becomes an InputError that names the file.
+    Within the ``with`` block, an error of a decoder becomes an InputError that names the file.
 
     Args:
-        path: the file.
-        parse: the parser of its format.
-        page: number of the page or frame, from 0.
+        path: path of the file.
+        parse: the parser for the format of the file.
+        page: number of the page or frame, counted from 0.
 
     Yields:
-        A Pillow image, its pixels not yet decoded; or a tifffile page where Pillow would not keep every bit of a TIFF:
-        several channels of more than 8 bits, uint32, int8, and types that it does not know, such as float64.
+        A Pillow image whose pixels are not yet decoded. For a TIFF of which Pillow would not keep every bit, it is a
+        tifffile page. This is so for several channels of more than 8 bits, for uint32, for int8, and for types that
+        Pillow does not know, such as float64.
 
     Raises:
-        InputError: if the file is missing, damaged, or holds channels other than grey or RGB with at most one alpha
-            channel.
+        InputError: if the file is missing or damaged, or if its channels are neither grey nor RGB, with at most one
+            alpha channel.
     """
     try:
         with open(path, "rb") as file:
@@ -100,16 +101,17 @@ def open_image(path: str, parse: HeaderParser, page: int = 0) -> Iterator[Source
 
 
 def pillow_header(plugin: Callable[[IO[bytes]], ImageFile]) -> HeaderParser:
-    """The parser of a format that Pillow keeps every bit of.
+    """Return the parser for a format of which Pillow keeps every bit.
 
     Args:
-        plugin: Pillow's class of the format. ``Image.open`` would not do: its limit on pixels is a global of the
-            process, which warns from 89 and raises from 179 megapixels on; the caller compares its own with the header.
+        plugin: Pillow's class for the format. ``Image.open`` is not used, as it has a limit on pixels that is global in
+            the process: it warns from 89 megapixels on and raises an error from 179 megapixels on. The caller compares
+            the size in the header with a limit of its own.
     """
 
     def parse(file: IO[bytes], path: str, page: int) -> Source:
-        # Without the file name, Pillow does not map the file into memory, which garbles a TIFF with an orientation
-        # above 4.
+        # Pillow gets the opened file and not its name. With the name it would map the file into memory, which garbles
+        # a TIFF with an orientation above 4.
         image = plugin(file)
         if page:
             image.seek(page)
@@ -119,19 +121,22 @@ def pillow_header(plugin: Callable[[IO[bytes]], ImageFile]) -> HeaderParser:
 
 
 def bmp_header(file: IO[bytes], path: str, page: int) -> Source:
-    """The parser of BMP, a :py:data:`HeaderParser`; it refuses what Pillow would garble."""
+    """Parse the header of a BMP, as a :py:data:`HeaderParser`. A BMP that Pillow would garble is refused."""
     image = BmpImageFile(file)
     _check_bmp(image, file)
     return image
 
 
 def tiff_header(file: IO[bytes], path: str, page: int) -> Source:
-    """The parser of TIFF, a :py:data:`HeaderParser`: by Pillow where it keeps every bit, else by tifffile."""
+    """Parse the header of a TIFF, as a :py:data:`HeaderParser`.
+
+    Pillow parses it if it keeps every bit of the file, else tifffile.
+    """
     try:
         image = TiffImageFile(file)
         if page:
             image.seek(page)
-    except SyntaxError:  # a pixel type that Pillow does not know; or damage, which tifffile will report
+    except SyntaxError:  # a pixel type that Pillow does not know, or a damaged file, which tifffile will report
         image = None
     if image is not None and _is_exact(image):
         tags = image.tag_v2
@@ -141,19 +146,19 @@ def tiff_header(file: IO[bytes], path: str, page: int) -> Source:
         return image
     file.seek(0)
     tiff = TiffFile(file, name=path)
-    found = tiff.pages[page]
-    if not isinstance(found, TiffPage):
+    tiff_page = tiff.pages[page]
+    if not isinstance(tiff_page, TiffPage):
         raise ValueError(f"page {page} has no tags of its own")
-    _check_depth(path, found.imagedepth)
-    _check_channels(path, found.photometric, found.samplesperpixel, found.extrasamples)
-    return found
+    _check_depth(path, tiff_page.imagedepth)
+    _check_channels(path, tiff_page.photometric, tiff_page.samplesperpixel, tiff_page.extrasamples)
+    return tiff_page
 
 
 def upright_size(source: Source) -> tuple[int, int]:
-    """Height and width of an opened image, the right way up."""
+    """Return the height and width of an opened image in pixels, after it is turned upright by its EXIF orientation."""
     if isinstance(source, TiffPage):
         height, width = source.imagelength, source.imagewidth
-    elif isinstance(source, TiffImageFile):  # whose `size` is turned already
+    elif isinstance(source, TiffImageFile):  # Pillow has already turned the `size` of a TIFF
         height, width = source.tag_v2[Tag.ImageLength], source.tag_v2[Tag.ImageWidth]
     else:
         height, width = source.height, source.width
@@ -163,7 +168,10 @@ def upright_size(source: Source) -> tuple[int, int]:
 
 
 def tile_size(source: Source) -> tuple[int, int]:
-    """Height and width of the tiles in which a TIFF is stored, each decoded as a whole; (0, 0) without any."""
+    """Return the height and width of a TIFF's tiles in pixels, or (0, 0) for an image without tiles.
+
+    A decoder always decodes a whole tile.
+    """
     if isinstance(source, TiffPage):
         return source.tilelength, source.tilewidth
     if not isinstance(source, TiffImageFile):
@@ -175,11 +183,14 @@ def tile_size(source: Source) -> tuple[int, int]:
 
 
 def turned_to(source: Source, page: int) -> Source | None:
-    """Another page of the file that an opened image is of; None if it must be opened by itself.
+    """Go to another page of an opened file.
 
     Args:
-        source: of :py:func:`open_image`, within its ``with`` block.
-        page: its number, larger than those before.
+        source: image from :py:func:`open_image`, within its ``with`` block.
+        page: number of the page, counted from 0; larger than the numbers of the pages read before.
+
+    Returns:
+        The page, or None if it must be opened with :py:func:`open_image`.
     """
     if isinstance(source, TiffPage):
         return None
@@ -188,16 +199,16 @@ def turned_to(source: Source, page: int) -> Source | None:
 
 
 def page_count(source: Source) -> int:
-    """Number of pages or frames of the file that an opened image is of."""
+    """Return the number of pages or frames in the file of an opened image."""
     if isinstance(source, TiffPage):
         return len(source.parent.pages)
-    if source.format == "MPO":  # a JPEG as some cameras write it, with previews or the view of a second lens
+    if source.format == "MPO":  # a JPEG of some cameras; its other frames are previews or the view of a second lens
         return 1
     return getattr(source, "n_frames", 1)
 
 
 def orientation(source: Source) -> int:
-    """EXIF orientation of an opened image, 1 (upright) to 8; from 5 on, rows and columns are exchanged."""
+    """Return the EXIF orientation of an opened image, 1 (upright) to 8. From 5 on, rows and columns are exchanged."""
     if isinstance(source, TiffPage):
         value = source.tags.valueof(Tag.Orientation, default=1)
     elif isinstance(source, PngImageFile):
@@ -214,19 +225,23 @@ def _check_depth(path: str, depth: int) -> None:
 
 
 def _is_exact(image: TiffImageFile) -> bool:
-    """Whether Pillow keeps every bit of a TIFF."""
+    """Return whether Pillow keeps every bit of a TIFF."""
     bits = max(image.tag_v2.get(Tag.BitsPerSample, (1,)))
     unsigned = image.tag_v2.get(Tag.SampleFormat, (_UNSIGNED,))[0] == _UNSIGNED
     if bits <= 8:
-        return unsigned  # -1 would become 255
+        return unsigned  # Pillow would read int8 as uint8, so -1 would become 255
     if image.mode in ("I", "F"):
-        # From 2**31 on, unsigned ones would become negative; compressed big-endian ones come with their bytes swapped.
+        # Pillow would make uint32 values from 2**31 on negative, and it swaps the bytes of compressed big-endian ones.
         return not (bits == 32 and unsigned) and image.tag_v2.prefix == b"II"
-    return len(image.getbands()) == 1  # colors would lose their low byte
+    return len(image.getbands()) == 1  # Pillow would drop the low byte of colors
 
 
 def _check_bmp(image: BmpImageFile, file: IO[bytes]) -> None:
-    """Pillow derives the bits of a pixel from a palette of greys, though more may be stored."""
+    """Refuse a BMP of which Pillow would read too few bits.
+
+    Where the palette has only greys, Pillow derives the bits of a pixel from the palette, though the file may store
+    more.
+    """
     position = file.tell()
     file.seek(0)
     start = file.read(30)
@@ -238,7 +253,7 @@ def _check_bmp(image: BmpImageFile, file: IO[bytes]) -> None:
 
 
 def _check_channels(path: str, photometric: int, samples: int, extra: tuple[int, ...]) -> None:
-    # Without this check, the second of two stains and whatever follows RGB would be taken for alpha and dropped.
+    # Without this check, the second of two stains, or a fourth channel after RGB, would be dropped as if it were alpha.
     is_grey = photometric in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.PALETTE)
     colors = 1 if is_grey else 4 if photometric == PHOTOMETRIC.SEPARATED else 3
     is_alpha = bool({EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA} & set(extra))
@@ -247,9 +262,12 @@ def _check_channels(path: str, photometric: int, samples: int, extra: tuple[int,
 
 
 def _orientation_behind_pixels(image: PngImageFile) -> int:
-    """Orientation of an eXIf chunk that follows the pixels of a PNG; Pillow finds it only after decoding them."""
+    """Return the orientation from an eXIf chunk that follows the pixels of a PNG; 1 if there is no such chunk.
+
+    Pillow reads this chunk only after it has decoded the pixels.
+    """
     file = image.fp
-    assert file is not None  # Pillow lets go of it once the pixels are decoded
+    assert file is not None  # Pillow closes the file only when it decodes the pixels
     position, in_pixels, value = file.tell(), False, 1
     file.seek(8)
     while len(head := file.read(8)) == 8:

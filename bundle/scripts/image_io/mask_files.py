@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files that masks are saved as: how each kind is written, and where it keeps a mark.
+"""The file formats of saved masks: how a mask is written, and where its file keeps a mark.
 
-A new kind is one row in :py:data:`MASK_FORMATS`. Which image gets which kind of mask, :py:mod:`.formats` says.
+To add a format, add a row to :py:data:`MASK_FORMATS`. :py:mod:`.formats` decides which image gets which format of mask.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class MarkedFile:
-    """A kind of file that can keep a mark.
+    """A file format that can keep a mark, see :py:mod:`.mask_marks`.
 
     Attributes:
-        suffix: end of the file's name.
-        text: reads the text that a file keeps beside its content. It may raise anything on a file of another kind.
-        content: reads what the mark of a file is about: its pixels, or its text. It may raise anything, too.
+        suffix: suffix of the file's name.
+        text: reads the text that a file keeps beside its content. It may raise any error for a file of another format.
+        content: reads the content that a mark protects: the pixels of the file, or its text. It may raise any error,
+            too.
     """
 
     suffix: str
@@ -51,12 +52,12 @@ class MarkedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskFormat(MarkedFile):
-    """A kind of file that masks are saved as.
+    """A file format in which masks are saved.
 
     Attributes:
-        write: writes label ids. It takes the ids, (H, W) or for a volume (D, H, W) uint8; the path of the image that
-            they are of; the path of the mask; and a text to keep.
-        is_volume: whether it holds the mask of a volume.
+        write: writes a mask. Its arguments are the label ids, uint8 (H, W) or, for a volume, (D, H, W); the path of the
+            segmented image; the path of the mask; and a text to keep in the file.
+        is_volume: whether the file holds the mask of a volume.
     """
 
     write: Callable[[NDArray[np.uint8], str, Path, str], None]
@@ -64,16 +65,16 @@ class MaskFormat(MarkedFile):
 
 
 def mask_format(name: str | os.PathLike[str]) -> MaskFormat:
-    """The kind of a mask by the end of its name; PNG where that is none of a mask.
+    """Return the format that has the suffix of a mask's name; PNG if no format has it.
 
     Args:
-        name: of the mask, or its path.
+        name: name or path of the mask.
     """
     return next((kind for kind in MASK_FORMATS if str(name).endswith(kind.suffix)), PNG_MASK)
 
 
 def _png_text(path: Path) -> str:
-    with PngImageFile(path) as image:  # not Image.open, which refuses the mask of an image of 179 megapixels and more
+    with PngImageFile(path) as image:  # not Image.open, which refuses images of 179 megapixels and more
         return str(image.info.get(TEXT_KEY, ""))
 
 
@@ -109,7 +110,7 @@ def _outlines_content(path: Path) -> str:
     return json.dumps({**json.loads(path.read_text(encoding="utf-8")), TEXT_KEY: None})
 
 
-#: a palette of colors, of one image; the pixel values are the label ids
+#: the mask of one image, with a palette of colors; the pixel values are the label ids
 PNG_MASK = MaskFormat(
     suffix=".png",
     write=lambda ids, source, path, text: save_palette(ids, path, text),
@@ -118,18 +119,18 @@ PNG_MASK = MaskFormat(
     content=_png_content,
 )
 
-#: gray pages
+#: the mask of an image with several pages, as pages of gray values; the pixel values are the label ids
 TIFF_MASK = MaskFormat(
     suffix=".tif", write=_write_tiff, is_volume=True, text=_tiff_text, content=lambda path: tifffile.imread(path)
 )
 
-#: a volume that lies where that of the image does
+#: the mask of a volume, at the same position in space as the volume
 NIFTI_MASK = MaskFormat(
     suffix=".nii.gz", write=write_mask, is_volume=True, text=_nifti_text, content=_nifti_content
 )
 
-#: all that a mask can be saved as
+#: all formats in which a mask can be saved
 MASK_FORMATS = (PNG_MASK, TIFF_MASK, NIFTI_MASK)
 
-#: GeoJSON, which inference writes beside masks
+#: outlines of objects as GeoJSON, which inference can write beside masks
 OUTLINES = MarkedFile(suffix=".geojson", text=_outlines_text, content=_outlines_content)

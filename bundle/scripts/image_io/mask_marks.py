@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Marks in mask files: what a mask was made of, and whether it is still as it was made."""
+"""Marks in mask files. A mark tells from which image and settings a mask was made, and whether it was changed since."""
 
 from __future__ import annotations
 
@@ -21,64 +21,73 @@ __all__ = ["made_of", "mark", "read_mark", "was_changed"]
 
 
 def made_of(source: str | os.PathLike[str], settings: Mapping[str, Any]) -> str:
-    """A digest of what a mask is made of: the image's path, size and time, and the settings.
+    """Return a digest of what a mask depends on: the path, size and time of the image's file, and the settings.
 
     Args:
-        source: the image's file.
-        settings: JSON can hold them.
+        source: path of the image's file.
+        settings: the settings that the mask depends on, with values that JSON can store.
+
+    Returns:
+        16 hexadecimal digits.
 
     Raises:
-        OSError: if the image is not there.
+        OSError: if the image's file is missing.
     """
     status = os.stat(source)
     facts = [os.path.abspath(source), status.st_size, status.st_mtime_ns, settings]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def mark(made: str, content: NDArray[Any] | str) -> str:
-    """The text to write into a file.
+def mark(origin: str, content: NDArray[Any] | str) -> str:
+    """Return the mark, which is the text to write into a file.
 
     Args:
-        made: of :py:func:`made_of`.
+        origin: digest from :py:func:`made_of`.
         content: the pixels of a mask or another picture, or the text of a file.
     """
-    return f"{TEXT_KEY} {made} {_digest(content)}"
+    return f"{TEXT_KEY} {origin} {_digest(content)}"
 
 
 def read_mark(path: str | os.PathLike[str]) -> str | None:
-    """What a mask was made of; None for a file without a mark.
+    """Read from a file's mark what the file was made of.
 
     Args:
-        path: of an existing file.
+        path: path of an existing file.
+
+    Returns:
+        The digest from :py:func:`made_of`; None for a file without a mark.
     """
-    found = _marked(Path(path))
-    return found and found[0]
+    digests = _read_digests(Path(path))
+    return digests and digests[0]
 
 
 def was_changed(path: str | os.PathLike[str]) -> bool:
-    """Whether the pixels of a file are others than when it was marked; true for a file without a mark, or damaged.
+    """Return whether the content of a file was changed after the mark was written.
 
     Args:
-        path: of an existing file.
+        path: path of an existing file.
+
+    Returns:
+        True also for a damaged file and for a file without a mark.
     """
     path = Path(path)
-    found = _marked(path)
+    digests = _read_digests(path)
     try:
-        return found is None or found[1] != _digest(_kind(path).content(path))
-    except Exception:  # whatever a decoder makes of a damaged file
+        return digests is None or digests[1] != _digest(_file_format(path).content(path))
+    except Exception:  # a decoder can raise any error for a damaged file
         return True
 
 
-def _marked(path: Path) -> tuple[str, str] | None:
-    """What a file was made of, and the digest of its label ids."""
+def _read_digests(path: Path) -> tuple[str, str] | None:
+    """Read both digests of a mark: what the file was made of, and its content. None for a file without a mark."""
     try:
-        words = _kind(path).text(path).split()
-    except Exception:  # whatever a decoder makes of a file that is none of ours
+        words = _file_format(path).text(path).split()
+    except Exception:  # a decoder can raise any error for a file that this bundle has not written
         return None
     return (words[1], words[2]) if len(words) == 3 and words[0] == TEXT_KEY else None
 
 
-def _kind(path: Path) -> MarkedFile:
+def _file_format(path: Path) -> MarkedFile:
     return OUTLINES if path.name.endswith(OUTLINES.suffix) else mask_format(path)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Masks: the rules by which stored pixels become label ids."""
+"""The rules by which the stored pixels of a mask become label ids."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .pixels import Pixels
 
 __all__ = ["label_ids", "smeared_share"]
 
-# Shapes: H x W mask, (H, W, 2) grey and alpha, (H, W, 3) RGB, (H, W, 4) RGB and alpha.
+# Shapes of stored values: (H, W) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB, (H, W, 4) RGB and alpha.
 
-# More than this share of pixels between 1/4 and 3/4 of full scale is no edge or compression artifact.
+# Soft edges and compression leave a smaller share of pixels than this between 1/4 and 3/4 of full scale.
 MAX_BETWEEN = 0.05
-# More values than this between the smallest and the largest are no ids.
+# A mask with more different values than this between the smallest and the largest does not hold ids.
 _FEW_VALUES = 16
 
 
@@ -31,38 +31,42 @@ def label_ids(
 
     Two classes, background and object:
 
-    - {0, 1} are the ids, whatever the file type.
-    - Other values are thresholded: half of full scale and more is object. Full scale is 255, or 65535 where a deeper
-      file exceeds 255. This reads {0, 255}, soft edges and JPEG alike.
-    - RGB counts by the largest of its channels, so any bright color is object.
-    - Palette images count by index if all indices are 0 or 1, else by their colors like RGB.
-    - Refused, as they are no such masks: a largest value of at least 2 but below half scale; more than 5 % of the
-      pixels between 1/4 and 3/4 of full scale; {0, 1, full scale}, and every value from 0 to a largest one below full
-      scale, which look like ids; a palette that shows index 0 bright and index 1 dark.
+    - If the only values are 0 and 1, they are the ids, in any file type.
+    - Other values are compared with a threshold: a pixel of half of full scale or more is object. Full scale is 255, or
+      65535 if a file of more than 8 bits has values above 255. This rule reads masks of 0 and 255, soft edges and JPEG.
+    - For RGB, the largest channel of a pixel is its value, so every bright color is object.
+    - For palette images, the indices are the values if they are all 0 or 1. Else the colors are read like RGB.
+    - Some masks are refused, as they are no masks of two classes: a largest value of at least 2 but below half of full
+      scale; more than 5 % of the pixels between 1/4 and 3/4 of full scale; values that look like ids, which are 0, 1
+      and full scale, or all values from 0 to a largest value below full scale; and a palette that shows index 0 bright
+      and index 1 dark.
 
     More classes:
 
-    - Grey values or palette indices are the ids, 0 to ``num_classes - 1``. Palette colors do not matter.
+    - Grey values or palette indices are the ids, 0 to ``num_classes - 1``. The colors of a palette do not matter.
     - RGB is read if its channels are equal.
-    - Refused: other values, unequal channels, and JPEG, whose compression smears ids.
+    - Other values, unequal channels, and JPEG, whose compression smears ids, are refused.
 
-    Classes by color, where ``colors`` are given: a pixel belongs to the nearest of them, or to the background if black
-    is nearer, which reads JPEG too. With two classes, each of the colors is object. Refused: more than 5 % of the
-    pixels a quarter of full scale off in a channel.
+    Classes by color, with ``colors``:
 
-    Alpha is ignored; a mask that is drawn in the alpha channel only is refused.
+    - A pixel belongs to the class of the nearest color, or to the background if black is nearer. This reads JPEG, too.
+    - With two classes, every color is object.
+    - A mask is refused if more than 5 % of its pixels differ from the nearest color by more than a quarter of full
+      scale in a channel.
+
+    The alpha channel is ignored. A mask that is drawn in the alpha channel only is refused.
 
     Args:
-        pixels: what the file stores.
-        num_classes: number of classes with the background, 2 to 256.
-        path: file name for messages.
-        colors: (r, g, b) in 0..255 of the classes 1, 2, ...; None where masks are gray.
+        pixels: the stored pixels of the mask.
+        num_classes: number of classes, 2 to 256. The background counts as a class.
+        path: path of the file, for messages.
+        colors: (r, g, b) in 0..255 of the classes 1, 2, ...; None for masks of grey values or ids.
 
     Returns:
-        (H, W) ids in 0..num_classes-1.
+        (H, W) uint8 ids in 0..num_classes-1.
 
     Raises:
-        InputError: if the values do not follow the rules; it names the file, the values and the cure.
+        InputError: if the values break the rules. The message names the file, the values and the cure.
     """
     if colors is not None:
         ids = _by_color(pixels, colors, path)
@@ -89,7 +93,7 @@ def _two_classes(pixels: Pixels, path: str) -> NDArray[np.uint8]:
     if largest <= 1:
         return values.astype(np.uint8)
     if pixels.palette is None and largest == pixels.full_scale < 255 and not counts[1:-1].any():
-        return (values > 0).astype(np.uint8)  # white of 2 or 4 bits
+        return (values > 0).astype(np.uint8)  # black and white in a file of 2 or 4 bits
     full_scale = 255 if largest <= 255 else 65535
     if 2 * largest < full_scale:
         raise InputError(
@@ -139,10 +143,10 @@ def _by_color(pixels: Pixels, colors: Sequence[Sequence[int]], path: str) -> NDA
         values = np.repeat(values[..., None], 3, axis=-1)
     if values.dtype != np.uint8:
         raise InputError(f"{path} is deeper than 8 bits; save a mask of colors as 8-bit RGB")
-    known = np.array([(0, 0, 0), *colors], dtype=np.int32)  # (K, 3)
-    squares = [((values.astype(np.int32) - color) ** 2).sum(-1) for color in known]
+    class_colors = np.array([(0, 0, 0), *colors], dtype=np.int32)  # (K, 3)
+    squares = [((values.astype(np.int32) - color) ** 2).sum(-1) for color in class_colors]
     ids = np.argmin(squares, axis=0).astype(np.uint8)
-    off = np.abs(values - known[ids]).max(-1) > 255 // 4
+    off = np.abs(values - class_colors[ids]).max(-1) > 255 // 4
     if off.mean() > MAX_BETWEEN:
         red, green, blue = values[off][0]
         raise InputError(
@@ -153,22 +157,23 @@ def _by_color(pixels: Pixels, colors: Sequence[Sequence[int]], path: str) -> NDA
 
 
 def smeared_share(pixels: Pixels, num_classes: int, colors: Sequence[Sequence[int]] | None = None) -> float:
-    """Share of a mask's pixels that are neither background nor object as stored.
+    """Return the share of a mask's pixels whose stored values are neither background nor object.
 
-    They are soft edges, marks of JPEG, or of a class that two classes have no place for.
+    Such pixels come from soft edges or from JPEG compression, or they are of a third class in a mask of two classes.
 
     Args:
-        pixels: what the file stores.
-        num_classes, colors: as of ``label_ids``.
+        pixels: the stored pixels of the mask.
+        num_classes, colors: as for ``label_ids``.
 
     Returns:
-        0 for a mask of few values, which with more than two classes are ids; else the share of pixels with other values
-        than 0 and the largest, or with other colors than black and ``colors``.
+        The share, in [0, 1]: the pixels whose values are neither 0 nor the largest value, or whose colors are neither
+        black nor one of ``colors``. It is 0 for a mask with few different values if there are more than two classes, as
+        the values are ids then.
     """
     values = pixels.values
     if colors is not None and values.ndim == 3:
-        known = [(values[..., :3] == color).all(-1) for color in [(0, 0, 0), *colors]]
-        return float(1 - np.any(known, axis=0).mean())
+        has_color = [(values[..., :3] == color).all(-1) for color in [(0, 0, 0), *colors]]
+        return float(1 - np.any(has_color, axis=0).mean())
     if pixels.palette is not None or values.dtype != np.uint8:
         return 0.0
     counts = np.bincount((values if values.ndim == 2 else values[..., 0]).ravel())[1:-1]
@@ -178,7 +183,7 @@ def smeared_share(pixels: Pixels, num_classes: int, colors: Sequence[Sequence[in
 
 
 def _without_alpha(values: NDArray[Any], path: str) -> NDArray[Any]:
-    """Drop alpha: (H, W, 2) to (H, W), (H, W, 4) to (H, W, 3)."""
+    """Drop the alpha channel: (H, W, 2) becomes (H, W), and (H, W, 4) becomes (H, W, 3)."""
     if values.ndim == 2 or values.shape[-1] == 3:
         return values
     colors, alpha = values[..., :-1], values[..., -1]
@@ -188,7 +193,7 @@ def _without_alpha(values: NDArray[Any], path: str) -> NDArray[Any]:
 
 
 def _histogram(values: NDArray[Any], path: str) -> NDArray[np.intp]:
-    """Counts of the values 0 to the largest one."""
+    """Return the number of pixels of every value from 0 to the largest one."""
     smallest, largest = values.min(), values.max()
     if smallest < 0 or largest > 65535:
         raise InputError(f"{path} has values from {smallest} to {largest}; save label ids, or 0 and 255")
@@ -198,12 +203,12 @@ def _histogram(values: NDArray[Any], path: str) -> NDArray[np.intp]:
 
 
 def _check_not_ids(counts: NDArray[np.intp], full_scale: int, path: str) -> None:
-    """Refuse what half scale would cut through the middle of: ids of classes or of single objects."""
+    """Refuse ids of classes or of single objects: a threshold at half of full scale would divide them wrongly."""
     present = np.flatnonzero(counts)
     if len(counts) - 1 < full_scale:
         is_ids = len(present) == len(counts) and len(present) > 2
     else:
-        below = present[:-1]  # ids, and full scale for what shall be ignored
+        below = present[:-1]  # these may be ids, with full scale for pixels to ignore
         few = 2 <= len(below) <= _FEW_VALUES and below[0] <= 1 and below[-1] - below[0] == len(below) - 1
         is_ids = few or present.tolist() == [1, full_scale]
     if is_ids:
@@ -214,11 +219,12 @@ def _check_not_ids(counts: NDArray[np.intp], full_scale: int, path: str) -> None
 
 
 def _more_classes(largest: int) -> str:
-    # 255 is where background and object, or an ignore label, are more likely than 256 classes.
+    """Return the advice to set more classes, for a message."""
+    # A largest value of 255 more likely means background and object, or a label to ignore, than 256 classes.
     return f"set --out_channels {largest + 1}, or " if largest < MAX_CLASSES - 1 else ""
 
 
 def _listed(counts: NDArray[np.intp], start: int = 0, most: int = 5) -> str:
-    """The first few values from ``start`` on that occur."""
+    """Return the first few of the values from ``start`` on that occur, for a message."""
     present = np.flatnonzero(counts[start:]) + start
     return ", ".join(map(str, present[:most])) + (f" and {len(present) - most} more" if len(present) > most else "")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""NIfTI files: their slices as images, and masks that lie where the volume does."""
+"""Read the slices of NIfTI files as images, and write masks at the same position in space as the volume."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from .pixels import OpenedFile, Pixels
 __all__ = ["load", "open_nifti", "write_mask"]
 
 _COLORS = ("R", "G", "B")
-_LONGEST_HEADER = 540  # bytes, of NIfTI-2
-_MAX_OFFSET = 1 << 24  # bytes before the voxels: header and notes
+_LONGEST_HEADER = 540  # bytes, the header of NIfTI-2
+_MAX_OFFSET = 1 << 24  # bytes; limit for the header and its extensions, which lie before the voxels
 _UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
 
 
 @contextmanager
 def open_nifti(path: str) -> Iterator[OpenedFile]:
-    """Read the header of a NIfTI file, whose pages are the slices along the third axis.
+    """Read the header of a NIfTI file. Its pages are the slices along the third axis.
 
-    The first axis of a NIfTI file, "i", runs along the columns of a slice, and the second, "j", along its rows, as
-    other programs show it.
+    The first axis of the file, "i", becomes x (the columns of a slice), and the second axis, "j", becomes y (the rows),
+    as in other programs.
 
     Args:
-        path: the file; 2D or 3D, gray or RGB.
+        path: path of the file, 2D or 3D, grey or RGB.
 
     Yields:
-        The file.
+        The opened file.
 
     Raises:
-        InputError: if it cannot be read, or has more axes.
+        InputError: if the file cannot be read, or if it has more than three axes.
     """
     with _refused(path):
         image = load(path)
@@ -65,14 +65,14 @@ def open_nifti(path: str) -> Iterator[OpenedFile]:
         else:
             raise InputError(f"{path} has voxels of {voxels.dtype}; save it with one gray value or RGB a voxel")
         values = voxels.reshape(*shape, -1).transpose(2, 1, 0, 3)
-        return [Pixels(one) for one in (values if values.shape[-1] == 3 else values[..., 0])]
+        return [Pixels(page) for page in (values if values.shape[-1] == 3 else values[..., 0])]
 
     yield OpenedFile(slices, (rows, columns), decode)
 
 
 @contextmanager
 def _refused(path: str) -> Iterator[None]:
-    """What nibabel raises, as a sentence that names the file."""
+    """Turn an error of nibabel into an InputError that names the file."""
     try:
         yield
     except (*_UNREADABLE, HeaderDataError, ImageFileError) as error:
@@ -80,17 +80,17 @@ def _refused(path: str) -> Iterator[None]:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Open a NIfTI file with nibabel, its voxels not yet read.
+    """Open a NIfTI file with nibabel. The voxels are not read yet.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
         nibabel's image.
 
     Raises:
-        OSError, ValueError and others of nibabel's: if it is no such file, or what lies between header and voxels is
-            damaged or huge, which nibabel would read whatever its size.
+        OSError, ValueError and other errors of nibabel: if the file is not NIfTI, or if the extensions between the
+            header and the voxels are damaged or huge. nibabel would read extensions of any size.
     """
     opener: Any = gzip.open if str(path).lower().endswith(".gz") else open
     with opener(path, "rb") as file:
@@ -104,6 +104,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _check_extensions(file: IO[bytes], header: Any, place: int) -> None:
+    """Refuse extensions of the header that are damaged or huge. ``place`` is the byte after the header."""
     end, order = int(header["vox_offset"]), "<" if header.endianness == "<" else ">"
     if end > _MAX_OFFSET:
         raise ValueError(f"its voxels begin at byte {end}")
@@ -120,20 +121,20 @@ def _check_extensions(file: IO[bytes], header: Any, place: int) -> None:
 
 
 def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """A shape with three axes that has the same voxels; None if there is none."""
+    """Return the shape with exactly three axes, or None if it has fewer than two or really more than three axes."""
     if len(shape) < 2 or any(length != 1 for length in shape[3:]):
         return None
     return (*shape, 1)[:3]
 
 
 def write_mask(ids: NDArray[np.uint8], source: str | None, path: str | os.PathLike[str], text: str = "") -> None:
-    """Write label ids, with the affine and the header of the volume that they are of.
+    """Write the label ids of a volume, with the affine and the header of the volume.
 
     Args:
-        ids: (D, H, W).
-        source: the volume's file; None for an image of another format, which says nothing of its place.
-        path: of the mask, ending in ``.nii`` or ``.nii.gz``.
-        text: for its description, at most 79 letters.
+        ids: (D, H, W) uint8 label ids.
+        source: path of the volume's file; None for an image of another format, which has no position in space.
+        path: path of the mask, ending in ``.nii`` or ``.nii.gz``.
+        text: text for the field ``descrip`` of the header, at most 79 letters.
     """
     voxels = ids.transpose(2, 1, 0)
     if source is None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Image files of any supported format as pages: one, or the slices, frames and pages that a file holds."""
+"""Read the pages of an image file of any supported format. Frames and slices count as pages."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from .pixels import Pixels, check_size
 
 __all__ = ["read_pages"]
 
-_LARGEST = float(np.finfo(np.float32).max) / 2  # so that differences are finite, too
+_LARGEST = float(np.finfo(np.float32).max) / 2  # the difference of two such values is still a finite float32
 
 
 def read_pages(path: str, max_pixels: int, *, single: bool = False, known: Format | None = None) -> list[Pixels]:
-    """Decode all pages of a file, once its header shows that they are not too many and not too large.
+    """Decode all pages of a file, after its header has shown that they are not too many and not too large.
 
     Args:
-        path: the file.
-        max_pixels: the largest height x width, times the pages, to decode; guards against small files that would fill
+        path: path of the file.
+        max_pixels: largest product of height, width and number of pages. It guards against small files that would fill
             the memory.
-        single: refuse files with more than one page.
-        known: the format of the file, where the caller has asked for it already.
+        single: whether to refuse files with more than one page.
+        known: the format of the file, if the caller has already found it out.
 
     Returns:
-        The pages, all of one size.
+        The pages, all of the same size.
 
     Raises:
-        InputError: if the file cannot be read, is too large, has pages of different sizes or too many, or pixels that
-            are NaN or infinite.
+        InputError: if the file cannot be read or is too large, if its pages are too many or differ in size, or if a
+            pixel is NaN or infinite.
     """
     format_ = known or format_of(path)
     with format_.open(path) as file:

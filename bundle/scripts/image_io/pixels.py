@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pixels of 2D image files exactly as they are stored, in (H, W) order and the right way up.
+"""Decode the pixels of 2D image files exactly as they are stored, in (H, W) order and upright.
 
-What the values mean is decided elsewhere: :py:mod:`.readers` takes them for intensities, :py:mod:`.mask_rules` for
-label ids.
+Other modules decide what the values mean: :py:mod:`.readers` takes them for intensities, and :py:mod:`.mask_rules`
+takes them for label ids.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .headers import HeaderParser, Source, open_image, orientation, page_count, 
 
 __all__ = ["OpenedFile", "Pixels", "check_size", "decode", "open_raster"]
 
-# Pillow keeps one byte of two in these layouts of PNG.
+# Layouts of PNG of which Pillow keeps only one of two bytes.
 _DEEP_PNG = ("LA;16B", "RGB;16B", "RGBA;16B")
 
 
@@ -35,9 +35,11 @@ class Pixels(NamedTuple):
 
     Attributes:
         values: (H, W) grey values or palette indices, (H, W, 2) grey and alpha, (H, W, 3) RGB, or (H, W, 4) RGB and
-            alpha; uint8 up to 8 bits, any other integer type or finite floats beyond; writable, as PyTorch demands.
-        full_scale: the largest value that fits, where that is less than 255: 1, 3 or 15 for 1, 2 or 4 bits.
-        palette: (256, 3) uint8 colors of the indices; None without a palette.
+            alpha. The type is uint8 for up to 8 bits, and another integer type or finite floats for more bits. The
+            array is writable, as PyTorch demands it.
+        full_scale: 1, 3 or 15 for files of 1, 2 or 4 bits, which is the largest value that they can store; 255 for all
+            other files.
+        palette: (256, 3) uint8 colors of the palette indices; None without a palette.
         lossy: whether JPEG compression has changed the values.
     """
 
@@ -48,13 +50,14 @@ class Pixels(NamedTuple):
 
 
 class OpenedFile(NamedTuple):
-    """An image file of any format whose header has been read, and none of its pixels.
+    """An opened image file of any format. Its header has been read, and its pixels have not.
 
     Attributes:
         pages: number of pages, frames or slices; 0 for a file that holds no image.
-        size: (H, W) in pixels of the first page, the right way up.
-        decode: makes the pixels of all pages, once the caller has checked pages and size. Pages that can have another
-            size than the first are to be checked before they are decoded; the argument is the most pixels of a page.
+        size: (H, W) of the first page in pixels, upright.
+        decode: decodes the pixels of all pages. The caller must check ``pages`` and ``size`` before. The argument is
+            the largest number of pixels of a page. A format whose pages can differ in size must check every page
+            against it before decoding the page.
     """
 
     pages: int
@@ -63,16 +66,16 @@ class OpenedFile(NamedTuple):
 
 
 def check_size(path: str, size: tuple[int, int], pages: int, max_pixels: int) -> None:
-    """Check the size of an image before it is decoded: small files can be large images.
+    """Check the size of an image before it is decoded, as a small file can hold a huge image.
 
     Args:
-        path: of the file.
-        size: (H, W) in pixels.
-        pages: of that size.
-        max_pixels: the largest number of pixels.
+        path: path of the file, for messages.
+        size: (H, W) of a page in pixels.
+        pages: number of pages of that size.
+        max_pixels: largest number of pixels of all pages together.
 
     Raises:
-        InputError: if there are more, or none.
+        InputError: if there are more pixels than that, or none.
     """
     height, width = size
     if height < 1 or width < 1:
@@ -90,14 +93,14 @@ def open_raster(path: str, parse: HeaderParser) -> Iterator[OpenedFile]:
     """Read the header of a file that Pillow or tifffile decodes.
 
     Args:
-        path: the file.
-        parse: the parser of its format.
+        path: path of the file.
+        parse: the parser for the format of the file.
 
     Yields:
-        The file, to be decoded within the ``with`` block.
+        The opened file. It can be decoded within the ``with`` block only.
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: if the file cannot be read.
     """
     with open_image(path, parse) as source:
         pages = page_count(source)
@@ -117,7 +120,7 @@ def open_raster(path: str, parse: HeaderParser) -> Iterator[OpenedFile]:
 
 
 def _decode_checked(path: str, source: Source, max_pixels: int) -> Pixels:
-    size = upright_size(source)  # to be asked before decoding
+    size = upright_size(source)  # before decoding, which makes Pillow forget the header
     check_size(path, size, 1, max_pixels)
     rows, columns = tile_size(source)
     if rows * columns > max_pixels:
@@ -133,10 +136,10 @@ def _decode_checked(path: str, source: Source, max_pixels: int) -> Pixels:
 
 
 def decode(source: Source) -> Pixels:
-    """Decode an opened image.
+    """Decode the pixels of an opened image.
 
     Args:
-        source: of :py:func:`.headers.open_image`, within its ``with`` block.
+        source: image from :py:func:`.headers.open_image`, within its ``with`` block.
     """
     return _decode_page(source) if isinstance(source, TiffPage) else _decode(source)
 
@@ -146,22 +149,22 @@ def _decode(source: ImageFile) -> Pixels:
     turn = 1 if isinstance(source, TiffImageFile) else orientation(source)  # Pillow turns a TIFF itself
     if layout in _DEEP_PNG:
         return Pixels(_upright(_decode_deep_png(source), turn))
-    # To be asked before decoding, which closes and forgets the header.
+    # These two are read before decoding, as Pillow closes the file then and forgets the header.
     is_jpeg = source.format in ("JPEG", "MPO") or source.info.get("compression") == "jpeg"
     is_inverted = (
         isinstance(source, TiffImageFile)
-        and layout.startswith("I;16")  # Pillow inverts the others itself
+        and layout.startswith("I;16")  # Pillow itself inverts all other layouts
         and source.tag_v2.get(Tag.PhotometricInterpretation) == PHOTOMETRIC.MINISWHITE
     )
-    is_kept = source.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
-    image = source if is_kept else source.convert("RGB")
+    is_supported = source.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
+    image = source if is_supported else source.convert("RGB")
     values = _upright(np.array(image), turn)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if image.mode == "1":
         return Pixels(values.astype(np.uint8), full_scale=1)
     if layout.startswith(("L;2", "L;4")):
         full_scale = 3 if layout.startswith("L;2") else 15
-        return Pixels(values // (255 // full_scale), full_scale)  # Pillow has stretched them to 255
+        return Pixels(values // (255 // full_scale), full_scale)  # undoes Pillow's stretching to 0..255
     if image.mode == "P":
         colors = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
         return Pixels(values, palette=np.pad(colors, ((0, 256 - len(colors)), (0, 0))))
@@ -169,7 +172,10 @@ def _decode(source: ImageFile) -> Pixels:
 
 
 def _stored_layout(source: ImageFile) -> str:
-    """How a PNG or TIFF stores its pixels, in Pillow's words ("raw mode"), such as "L;4" or "RGB;16B"."""
+    """Return how a PNG or TIFF stores its pixels, which is Pillow's "raw mode", such as "L;4" or "RGB;16B".
+
+    It is "" for other formats.
+    """
     if source.format not in ("PNG", "TIFF"):
         return ""
     arguments = source.tile[0].args
@@ -177,7 +183,7 @@ def _stored_layout(source: ImageFile) -> str:
 
 
 def _decode_deep_png(source: ImageFile) -> NDArray[np.uint16]:
-    assert source.fp is not None  # nothing is decoded yet
+    assert source.fp is not None  # Pillow closes the file only when it decodes the pixels
     source.fp.seek(0)
     file = bounded_png(source.fp, source.width, source.height)
     width, height, rows, info = png.Reader(file=file).read()
@@ -200,7 +206,7 @@ def _decode_page(page: TiffPage) -> Pixels:
 
 
 def _upright(values: NDArray[Any], turn: int) -> NDArray[Any]:
-    """Undo EXIF orientation ``turn`` of an array whose first two axes are rows and columns."""
+    """Turn an array upright. Its first two axes are rows and columns, and ``turn`` is its EXIF orientation."""
     if turn >= 5:
         values = values.swapaxes(0, 1)
     if turn in (3, 4, 7, 8):

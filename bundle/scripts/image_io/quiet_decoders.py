@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What libraries that decode images have to say besides their errors."""
+"""Silence the log messages and warnings of libraries that decode images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MODULES = "PIL|nibabel|pydicom|tifffile|png"
 
 
 def leave_out() -> None:
-    """Let libraries that decode images neither log nor warn in this process; their errors are raised as ever.
+    """Stop the log messages and warnings of libraries that decode images, in this process. They still raise errors.
 
-    Of a damaged file they tell dozens of lines, none of which names it, before they raise the error that we tell in one
-    sentence with its name; of a sound one, what no user can mend, such as a private tag. They know no other switch.
-    Calling it again changes nothing.
+    For a damaged file, these libraries log dozens of lines that do not name the file, and then raise an error. The
+    bundle reports that error in one sentence that names the file. For a sound file, they log details that no user can
+    change, such as a private tag. The libraries have no other switch. Calling this function again changes nothing.
     """
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)

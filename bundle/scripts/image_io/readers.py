@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Readers for MONAI's LoadImaged: 2D images and masks with every pixel in its place, in (H, W) order."""
+"""Readers of images and masks for MONAI's LoadImaged. Rows come first: the arrays are in (H, W) order."""
 
 from __future__ import annotations
 
@@ -26,28 +26,31 @@ __all__ = ["ImageFileReader", "MaskFileReader"]
 
 
 class ImageFileReader(ImageReader):
-    """Read an image file as intensities of a fixed number of channels, whatever the file stores.
+    """Read an image file of any supported format as intensities with a fixed number of channels.
 
-    Formats are those of :py:data:`.formats.FORMATS`.
+    The supported formats are in :py:data:`.formats.FORMATS`.
 
     Rows come first, in contrast to MONAI's PILReader, which exchanges rows and columns. Grey images are replicated,
-    palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped and the color
-    below it kept, and EXIF orientation is applied.
+    palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped without a change
+    of the colors, and the EXIF orientation is applied.
 
-    Images of up to 8 bits stay as they are, uint8 in [0, 255]. Deeper ones (16 bits, integer and float TIFF) have no
-    common range: each is stretched from its own minimum and maximum to float32 in [0, 255]; a constant one becomes 0.
+    Images of up to 8 bits keep their values, uint8 in [0, 255]. Images of more bits (16 bits, integer and float TIFF)
+    have no common range. The range from the minimum to the maximum of such an image is stretched to float32 in
+    [0, 255]; a constant image becomes 0.
 
     Args:
-        channels: 3 for RGB, 1 for grey (ITU-R 601 luma of colors).
-        color_space: of three channels: "RGB", or "YCrCb" (luma, red and blue difference, full range as in JPEG), which
-            the paper uses for dermoscopy.
-        max_pixels: the largest height x width to decode; guards against small files that would fill the memory.
-        volumes: take files of several pages, frames or slices, too, each stretched by itself, and files of a volume
-            format, such as NIfTI, as volumes even of one slice. Without it more than one page is refused.
+        channels: 3 for RGB, or 1 for grey. Colors become grey by their ITU-R 601 luma.
+        color_space: color space of images with three channels: "RGB", or "YCrCb" (luma, red difference and blue
+            difference, in full range as in JPEG), which the paper uses for dermoscopy.
+        max_pixels: largest height x width to decode. It guards against small files that would fill the memory.
+        volumes: whether to read volumes. If true, files with several pages, frames or slices are read, and every page
+            is stretched by itself. Files of a volume format, such as NIfTI, are volumes even with a single slice. If
+            false, files with more than one page are refused.
 
     Raises:
-        InputError: if ``channels`` is not 1 or 3, ``color_space`` is neither, or ``max_pixels`` is not positive.
-            Reading raises it for files that cannot be read, and names the file and the cure.
+        InputError: if ``channels`` is neither 1 nor 3, if ``color_space`` is neither "RGB" nor "YCrCb", or if
+            ``max_pixels`` is not positive. Reading raises it for files that cannot be read; the message names the file
+            and the cure.
 
     Example::
 
@@ -77,22 +80,22 @@ class ImageFileReader(ImageReader):
         leave_out()
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Whether all of the file names end as those of a supported format, in any case."""
+        """Return whether all file names have the suffix of a supported format, in upper or lower case."""
         return all(has_image_suffix(name) for name in ensure_tuple(filename))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[str]:
-        """Take the path(s) on to ``get_data``, which decodes: LoadImage hides the errors that this method raises."""
+        """Return the paths for ``get_data``, which decodes the files, as LoadImage hides errors of this method."""
         return [str(path) for path in ensure_tuple(data)]
 
     def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
         """Decode the image.
 
         Args:
-            img: what ``read`` returned.
+            img: the list that ``read`` returned, with the path of one file.
 
         Returns:
-            (H, W, channels) uint8 or float32 in [0, 255], or (H, W, D, channels) for a volume, and the meta data that
-            MONAI expects.
+            The image, (H, W, channels) or (H, W, D, channels) for a volume, uint8 or float32 in [0, 255]; and the meta
+            data that MONAI expects.
         """
         if len(img) != 1:
             raise InputError(f"an image is one file, but {len(img)} are listed: {', '.join(img[:3])}; list one")
@@ -105,10 +108,10 @@ class ImageFileReader(ImageReader):
         return slices[0], _meta(slices[0].shape[:2], channel_dim=-1)
 
     def plain(self, path: str) -> NDArray[Any]:
-        """Decode an image, its colors as they are stored.
+        """Decode an image without converting it to the color space.
 
         Args:
-            path: of a file with one image.
+            path: path of a file with one image.
 
         Returns:
             (H, W, channels) uint8 or float32 in [0, 255].
@@ -117,7 +120,7 @@ class ImageFileReader(ImageReader):
         return _intensities(page, self.channels)
 
     def convert(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Bring (H, W, channels) values into the color space."""
+        """Convert (H, W, channels) intensities from RGB to the color space of this reader."""
         return _ycrcb(values) if self.color_space == "YCrCb" and self.channels == 3 else values
 
     def _values(self, page: Pixels) -> NDArray[Any]:
@@ -127,17 +130,17 @@ class ImageFileReader(ImageReader):
 class MaskFileReader(ImageFileReader):
     """Read a mask as label ids, by the rules of :py:func:`.mask_rules.label_ids`.
 
-    With two classes, a list of files is read as the parts of one mask, such as one file per object: each by the rules
-    of two classes, then combined by OR.
+    With two classes, a list of files is read as the parts of one mask, such as one file per object. Every file is read
+    by the rules for two classes. Then the parts are combined by OR.
 
     Args:
-        num_classes: number of classes with the background, 2 to 256.
-        colors: (r, g, b) in 0..255 of the classes 1, 2, ..., where masks are drawn in colors.
-        max_pixels: as for images.
+        num_classes: number of classes, 2 to 256. The background counts as a class.
+        colors: (r, g, b) in 0..255 of the classes 1, 2, ..., for masks that are drawn in colors.
+        max_pixels: largest height x width to decode, as for images.
 
     Raises:
-        InputError: if ``num_classes`` is out of range, or ``colors`` are no such colors. Reading raises it for
-            files that cannot be read or break the rules, and names the file, the values found and the cure.
+        InputError: if ``num_classes`` is out of range, or if ``colors`` are not such colors. Reading raises it for
+            files that cannot be read or that break the rules; the message names the file, its values and the cure.
 
     Example::
 
@@ -161,22 +164,22 @@ class MaskFileReader(ImageFileReader):
         """Decode the mask.
 
         Args:
-            img: what ``read`` returned.
+            img: the list that ``read`` returned, with the paths of the mask or of its parts.
 
         Returns:
-            (H, W) uint8 ids in 0..num_classes-1, and the meta data that MONAI expects.
+            The mask, (H, W) uint8 ids in 0..num_classes-1, and the meta data that MONAI expects.
         """
         ids = self.read_parts(img)
-        return ids, _meta(ids.shape, channel_dim=float("nan"))  # MONAI's word for "no channel"
+        return ids, _meta(ids.shape, channel_dim=float("nan"))  # NaN tells MONAI that there is no channel axis
 
     def read_parts(
         self, paths: Sequence[str], see: Callable[[Pixels], None] = lambda pixels: None
     ) -> NDArray[np.uint8]:
-        """Decode the mask that ``paths`` hold together.
+        """Decode a mask that lies in one or more files.
 
         Args:
-            paths: the mask, or its parts.
-            see: is given what each file stores.
+            paths: path of the mask, or paths of its parts.
+            see: function that is called with the stored pixels of every file.
 
         Returns:
             (H, W) uint8 ids in 0..num_classes-1.
@@ -216,7 +219,7 @@ def _check_colors(colors: Any, num_classes: int) -> None:
 
 
 def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:
-    """Stored pixels as (H, W, channels), uint8 or float32 in [0, 255]."""
+    """Return stored pixels as intensities, (H, W, channels) uint8 or float32 in [0, 255]."""
     values = pixels.values * np.uint8(255 // pixels.full_scale) if pixels.full_scale < 255 else pixels.values
     if pixels.palette is not None:
         values = pixels.palette[values]
@@ -233,14 +236,14 @@ def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:
 
 
 def _luma(values: NDArray[Any]) -> NDArray[Any]:
-    """ITU-R 601 luma of (H, W, 3), as (H, W, 1)."""
+    """Return the ITU-R 601 luma of (H, W, 3) colors as (H, W, 1)."""
     if values.dtype == np.uint8:
         return np.asarray(Image.fromarray(values).convert("L"))[..., None]
     return values @ np.array([[0.299], [0.587], [0.114]])
 
 
 def _ycrcb(values: NDArray[Any]) -> NDArray[Any]:
-    """(H, W, 3) RGB in [0, 255] as luma, red difference and blue difference; whole numbers stay whole."""
+    """Convert (H, W, 3) RGB in [0, 255] to luma, red difference and blue difference of the same type."""
     red, green, blue = np.moveaxis(values.astype(np.float32), -1, 0)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     converted = np.stack([luma, (red - luma) * 0.713 + 128, (blue - luma) * 0.564 + 128], axis=-1)
@@ -248,7 +251,7 @@ def _ycrcb(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _stretched(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Minimum to maximum, over all channels together, onto [0, 255]."""
+    """Stretch the range from the minimum to the maximum of all channels together to [0, 255]."""
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.zeros(values.shape, dtype=np.float32)
@@ -256,7 +259,8 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _meta(shape: tuple[int, ...], channel_dim: float) -> dict[str, Any]:
-    # The 2D identity keeps MONAI from assuming 3D, and (H, W) indices are what our coordinates are.
+    # The affine is the identity, as the coordinates of this bundle are array indices. It has as many dimensions as the
+    # image, as MONAI assumes 3D without it.
     return {
         MetaKeys.SPATIAL_SHAPE: np.array(shape),
         MetaKeys.ORIGINAL_CHANNEL_DIM: channel_dim,

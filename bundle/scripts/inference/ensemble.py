@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The models of a cross-validation's folds, used together."""
+"""Ensembles: the models of all folds of a cross-validation, used together."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ _logger = logging.getLogger("qtseg")
 
 
 class Ensemble(nn.Module):
-    """Several networks as one, whose probabilities are the mean of theirs.
+    """A network whose probabilities are the mean of the probabilities of several networks.
 
-    :py:class:`monai.engines.EnsembleEvaluator` takes the mean of what each network says of a whole image, which an
-    image far larger than the networks' window has no memory for; as one network they go through any inferer.
+    :py:class:`monai.engines.EnsembleEvaluator` is not used, as it takes the mean of the outputs for a whole image. An
+    image far larger than the networks' window would need too much memory. As a single network, the ensemble works with
+    every inferer.
 
     Args:
-        networks: that take and return the same.
+        networks: networks that take inputs of the same form and return outputs of the same form.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -43,13 +44,14 @@ class Ensemble(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """
         Args:
-            image: as for each network.
+            image: a batch of images, as for a single network.
 
         Returns:
-            (B, T, H, W) logarithms of mean probabilities, float32, which softmax takes for logits.
+            (B, T, H, W) float32 logarithms of the mean probabilities. They can be used as logits, as softmax turns them
+            into the mean probabilities.
         """
-        each = torch.stack([network(image).float().log_softmax(dim=1) for network in self.networks])
-        return each.logsumexp(dim=0) - math.log(len(self.networks))
+        log_probabilities = torch.stack([network(image).float().log_softmax(dim=1) for network in self.networks])
+        return log_probabilities.logsumexp(dim=0) - math.log(len(self.networks))
 
 
 def load_folds(
@@ -64,20 +66,20 @@ def load_folds(
     """Load the model of every fold, ready for inference.
 
     Args:
-        network: a network of their kind; it stays as it is.
-        folder: a cross-validation's, with ``fold_0/model.pt``, ``fold_1/model.pt``, ...; folds that are not done are
-            left aside.
-        checkpoint: whose settings are used.
-        device: where they will run.
+        network: a network of the same architecture as the models. It is copied and not changed.
+        folder: path of the cross-validation's folder, with ``fold_0/model.pt``, ``fold_1/model.pt``, ... Folds whose
+            training has not ended are left out.
+        checkpoint: path of the model of the folds whose settings are used.
+        device: device on which the networks will run.
         precision: one of :py:data:`..networks.precision.DTYPES`.
-        network_name: what the config calls the network.
+        network_name: name of the network in the config.
 
     Returns:
         The networks, in the order of the folds.
 
     Raises:
-        InputError: if there are fewer than two models, they were trained with different settings, or ``checkpoint`` is
-            none of theirs.
+        InputError: if there are fewer than two models, if they were trained with different settings, or if
+            ``checkpoint`` is not one of them.
     """
     folds = _models(folder)
     if not any(os.path.realpath(checkpoint) == os.path.realpath(path) for path in folds):
@@ -87,13 +89,14 @@ def load_folds(
         )
     settings = [read_settings(path.parent) for path in folds]
     for name in (field.name for field in FIELDS if field.as_trained):
-        for path, each in zip(folds, settings):
-            if each[name] != settings[0][name]:
+        for path, fold_settings in zip(folds, settings):
+            if fold_settings[name] != settings[0][name]:
                 raise InputError(
-                    f"{path} was trained with {name} {each[name]}, but {folds[0]} with {settings[0][name]}; use models "
-                    "of one cross-validation"
+                    f"{path} was trained with {name} {fold_settings[name]}, but {folds[0]} with {settings[0][name]}; "
+                    "use models of one cross-validation"
                 )
-    other = [str(path) for path, each in zip(folds, settings) if each["cleaning"] != settings[0]["cleaning"]]
+    cleaning = settings[0]["cleaning"]
+    other = [str(path) for path, fold_settings in zip(folds, settings) if fold_settings["cleaning"] != cleaning]
     if other:
         _logger.warning(f"ensemble: masks are cleaned as those of {folds[0]}; {other[0]} has other settings for it")
     networks = []
@@ -107,10 +110,10 @@ def load_folds(
 
 
 def first_fold(folder: str | os.PathLike) -> str:
-    """The folder of the first model, whose settings all of them share.
+    """Return the folder of the first model of a cross-validation. All its models have the same settings.
 
     Args:
-        folder: a cross-validation's.
+        folder: path of the cross-validation's folder.
 
     Raises:
         InputError: if there are fewer than two models.
@@ -119,10 +122,10 @@ def first_fold(folder: str | os.PathLike) -> str:
 
 
 def digests(folder: str | os.PathLike) -> list[str]:
-    """SHA-256 of the models.
+    """Return the SHA-256 digests of the models of a cross-validation.
 
     Args:
-        folder: a cross-validation's.
+        folder: path of the cross-validation's folder.
 
     Raises:
         InputError: if there are fewer than two models.
@@ -131,6 +134,7 @@ def digests(folder: str | os.PathLike) -> list[str]:
 
 
 def _models(folder: str | os.PathLike) -> list[Path]:
+    """Return the paths of the models of all folds whose training has ended, in the order of the folds."""
     done = sorted(Path(folder).glob("fold_*/done"), key=lambda path: int(path.parent.name.removeprefix("fold_")))
     if len(done) < 2:
         raise InputError(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The folder that masks are written to: what is done in it, what is left to do, and who does it."""
+"""The folder of the masks: which masks are done, which are left to do, and which process does them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from ..image_io.mask_marks import made_of, read_mark, was_changed
 
 __all__ = ["EVERYTHING", "FAILED", "batches_of", "other_files", "still_to_do"]
 
-#: what can be wanted besides masks
+#: all outputs besides masks that inference can write
 EVERYTHING = dict.fromkeys(("overlays", "contours", "probability_maps", "uncertainty_maps"), True)
 
-#: in the folder: the images that could not be read
+#: name of the file in the folder that lists the images that could not be read
 FAILED = "failed.csv"
 
-_LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows
+_LONGEST_NAME = 255  # bytes; limit of the file systems of Linux, macOS and Windows
 
 _logger = logging.getLogger("qtseg")
 
 
 def other_files(mask: str, outputs: Mapping[str, bool], out_channels: int) -> dict[str, str]:
-    """What an inference writes of an image besides its mask; of a volume nothing.
+    """Name the files that inference writes for an image besides its mask. For a volume there are none.
 
     Args:
-        mask: its name in the folder of the masks.
-        outputs: whether there are "overlays", "contours", "probability_maps" and "uncertainty_maps".
-        out_channels: number of classes, the background counted.
+        mask: name of the mask in the folder of the masks.
+        outputs: whether to write "overlays", "contours", "probability_maps" and "uncertainty_maps".
+        out_channels: number of classes. The background counts as a class.
 
     Returns:
-        Names in the same folder, by what they are; each begins with that.
+        Names of the files in the same folder. The keys are the kinds of outputs, such as "overlays" or
+        "probability_maps/1", and every name begins with its kind as a folder.
     """
     if mask_format(mask).is_volume:
         return {}
-    kinds = [name for name, wanted in outputs.items() if wanted and name != "probability_maps"]
+    kinds = [name for name, is_on in outputs.items() if is_on and name != "probability_maps"]
     if outputs.get("probability_maps"):
         kinds += [f"probability_maps/{number}" for number in range(1, out_channels)]
     files = {kind: f"{kind}/{mask}" for kind in kinds}
@@ -59,25 +60,26 @@ def still_to_do(
     outputs: Mapping[str, bool],
     out_channels: int,
 ) -> list[dict[str, str]]:
-    """The images whose masks are not there yet, so that an inference that was cut off goes on.
+    """List the images that are not done yet, so that an interrupted inference can go on.
 
-    An image is done if its mask, and all else that is wanted of it, was made of it with the same settings, as the marks
-    in the files say. Files that an inference has made, and somebody has changed since, stay, and so does all else of
-    their image; the log names them.
+    An image is done if the marks of its mask and of its other outputs say that they were made of this image and with
+    the same settings. If somebody has changed an output after inference wrote it, all outputs of this image stay as
+    they are, and the log names one such file.
 
     Args:
-        images: items of ``"image"``, a path, and ``"mask"``, its mask's name in ``output_dir``.
-        output_dir: folder of the masks.
-        settings: what masks depend on; JSON can hold them.
-        outputs: what else is wanted, as for :py:func:`other_files`.
-        out_channels: number of classes, the background counted.
+        images: items with ``"image"``, a path, and ``"mask"``, the name of its mask in ``output_dir``.
+        output_dir: path of the folder of the masks.
+        settings: the settings that masks depend on, with values that JSON can store.
+        outputs: which other outputs to write, as for :py:func:`other_files`.
+        out_channels: number of classes. The background counts as a class.
 
     Returns:
-        The items to do, in the order given, each with ``"made"``, for its marks.
+        The items of the images to do, in the order of ``images``. Every item also has ``"made"``, a digest for the
+        marks of its files.
 
     Raises:
-        InputError: if a file would be overwritten that no inference has made, or a name cannot be that of a file: it is
-            too long, or that of a folder.
+        InputError: if a file would be overwritten that inference has not written, or if a file cannot have its name,
+            because the name is too long or is that of a folder.
     """
     folder = Path(output_dir)
     failed = folder / FAILED
@@ -86,12 +88,12 @@ def still_to_do(
     todo, changed = [], []
     of_images = [[item["mask"], *other_files(item["mask"], outputs, out_channels).values()] for item in images]
     _check_places(folder, images, of_images)
-    for item, wanted in zip(images, of_images):
-        made = made_of(item["image"], settings)
-        marks = {name: read_mark(folder / name) for name in wanted if (folder / name).is_file()}
-        if len(marks) == len(wanted) and set(marks.values()) == {made}:
+    for item, names in zip(images, of_images):
+        origin = made_of(item["image"], settings)
+        marks = {name: read_mark(folder / name) for name in names if (folder / name).is_file()}
+        if len(marks) == len(names) and set(marks.values()) == {origin}:
             continue
-        foreign = [name for name, found in marks.items() if found is None]
+        foreign = [name for name, mark in marks.items() if mark is None]
         if foreign:
             raise InputError(
                 f"{folder / foreign[0]} would be overwritten, but no inference has made it; move it, or set "
@@ -106,8 +108,8 @@ def still_to_do(
         if by_hand:
             changed.append(by_hand[0])
         else:
-            todo.append({**item, "made": made})
-    idist.barrier()  # no process writes before all have looked
+            todo.append({**item, "made": origin})
+    idist.barrier()  # no process writes a file before all processes have checked the folder
     if idist.get_rank() == 0:
         done = len(images) - len(todo) - len(changed)
         if done:
@@ -118,9 +120,9 @@ def still_to_do(
 
 
 def _check_places(folder: Path, images: Sequence[Mapping[str, str]], of_images: Sequence[Sequence[str]]) -> None:
-    """Whether all can be files there, before the first is written."""
+    """Check that all outputs can be written as files, before the first one is written."""
     folders = {parent for names in of_images for name in names for parent in PurePath(name).parents}
-    for parent in sorted({folder / each for each in folders} | {folder}):
+    for parent in sorted({folder / parent for parent in folders} | {folder}):
         if os.path.lexists(parent) and not os.path.isdir(parent):
             raise InputError(f"{parent} is to be a folder of masks, but a file; move it, or set another --output_dir")
     for item, names in zip(images, of_images):
@@ -136,17 +138,17 @@ def _check_places(folder: Path, images: Sequence[Mapping[str, str]], of_images: 
 
 
 def batches_of(images: Sequence[Mapping[str, str]], batch_size: int) -> list[list[int]]:
-    """Batches of neighbors, dealt out to the processes of a job; a volume is a batch by itself.
+    """Divide the images into batches of neighbors, and return the batches of this process. A volume is a batch itself.
 
-    They are the same batches for any number of processes, and so are the masks, to the last bit where processes have
-    equally many threads: with another number, sums are taken in another order.
+    The batches are the same for any number of processes. So the masks are the same, too, to the last bit if the
+    processes have the same number of threads. With another number of threads, sums are computed in another order.
 
     Args:
-        images: those to do; the name of a mask says whether it is a volume's.
-        batch_size: images a batch.
+        images: items of the images to do. The name of a mask shows whether its image is a volume.
+        batch_size: number of images in a batch.
 
     Returns:
-        Positions of the images in each batch of this process.
+        Positions of the images in every batch of this process.
     """
     batches: list[list[int]] = []
     for i, item in enumerate(images):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Write what an inference finds: a mask an image, and pictures of it if wished for."""
+"""Write the results of an inference: a mask for every image, and other outputs such as overlays if they are set."""
 
 from __future__ import annotations
 
@@ -30,26 +30,28 @@ from .output_folder import EVERYTHING, FAILED, other_files
 
 __all__ = ["SaveMasks"]
 
-_SHOWN = 10  # problems in the log
+_SHOWN = 10  # largest number of problems in the log
 
 _logger = logging.getLogger("qtseg")
 
 
 class SaveMasks:
-    """Save each image's mask in the format that its name says; go on where an image cannot be read.
+    """Save the masks of an evaluator's images. An image that cannot be read does not stop the inference.
 
-    The evaluator's batches must be of a :py:class:`.tolerant_dataset.TolerantDataset`, with ``"mask"``, the name of the
-    mask in the folder; its outputs must have ``"pred"``, what :py:class:`..transforms.discretize.Decide` returns.
-    A bar shows how many images a second are done.
+    The evaluator's batches must come from a :py:class:`.tolerant_dataset.TolerantDataset`. Its items must have
+    ``"mask"``, the name of the mask in the folder, whose suffix decides on the format, and ``"made"``, the digest for
+    marks from :py:func:`.output_folder.still_to_do`. The evaluator's outputs must have ``"pred"``, the result of
+    :py:class:`..transforms.discretize.Decide`. A progress bar shows how many images are done in a second.
 
     Args:
-        output_dir: folder of the masks; ``failed.csv`` lists what could not be read.
-        num_images: to be done by this process.
-        max_pixels: of an image that an overlay is drawn on.
-        out_channels: number of classes, the background counted.
-        outputs: what else to save, of images but not of volumes, in a folder of its name. "overlays": pictures of the
-            masks over the images. "contours": outlines of objects, GeoJSON. "probability_maps": of each foreground
-            class, in a folder of its number, and "uncertainty_maps": entropy; 16-bit PNG, 65535 stands for 1.
+        output_dir: path of the folder of the masks. Its file ``failed.csv`` lists the images that could not be read.
+        num_images: number of images that this process does.
+        max_pixels: largest height x width of an image that an overlay is drawn on.
+        out_channels: number of classes. The background counts as a class.
+        outputs: which other outputs to save, in folders of these names, for images but not for volumes. "overlays":
+            pictures of the masks over the images. "contours": outlines of the objects as GeoJSON. "probability_maps":
+            the probabilities of every foreground class, in a folder with the number of the class. "uncertainty_maps":
+            the entropy of the probabilities. Both kinds of maps are 16-bit PNG, in which 65535 stands for 1.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class SaveMasks:
         self.start = time.monotonic()
 
     def attach(self, engine: Engine) -> None:
-        """Register with an evaluator, whose postprocessing ends in label ids.
+        """Register the handlers of an evaluator. Its postprocessing must end with label ids.
 
         Args:
             engine: the evaluator.
@@ -85,7 +87,7 @@ class SaveMasks:
         self.bar = tqdm(total=self.num_images, unit="image", delay=2, disable=idist.get_rank() > 0)
 
     def _save(self, engine: Engine) -> None:
-        state: Any = engine.state  # of MONAI's evaluator: one dictionary an image, in batch and output
+        state: Any = engine.state  # MONAI's evaluator keeps a dictionary for every image in batch and output
         for item, output in zip(state.batch, state.output):
             if item["problem"]:
                 self.failed.append((item["source"], item["problem"]))
@@ -110,27 +112,27 @@ class SaveMasks:
                 else:
                     pixels = self._draw(source, ids) if kind == "overlays" else _map(kind, decided)
                     save_png(Image.fromarray(pixels), path, mark(item["made"], pixels))
-        # last, as an image counts as done with its mask
+        # The mask is written last, as an image counts as done when it has a mask.
         with replacing(self.folder / name) as path:
             mask_format(name).write(ids, source, path, mark(item["made"], ids))
 
     def _draw(self, source: str, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The mask over the image as it was, not as it was fitted and scaled."""
+        """Draw the mask over the image of the file, not over the fitted and scaled image that the network gets."""
         image, _ = self.reader.get_data(self.reader.read(source))
         return draw_overlay(np.moveaxis(image, -1, 0), ids)
 
-    def _remove_stale(self, mask: str, made: str) -> None:
-        """What an inference has made of another image or by another model, and nobody has changed since."""
+    def _remove_stale(self, mask: str, origin: str) -> None:
+        """Remove files that inference made of another image or with other settings, unless somebody changed them."""
         for name in (mask, *other_files(mask, EVERYTHING, self.out_channels).values()):
             path = self.folder / name
-            if path.is_file() and read_mark(path) not in (None, made) and not was_changed(path):
+            if path.is_file() and read_mark(path) not in (None, origin) and not was_changed(path):
                 path.unlink()
 
     def report(self) -> None:
-        """Log how many masks were written, and where; list what could not be read.
+        """Log how many masks were written and where, and list the images that could not be read.
 
         Raises:
-            InputError: if there is any such image, in the first process.
+            InputError: in the first process, if an image could not be read.
         """
         seconds = time.monotonic() - self.start
         total: Any = idist.all_reduce(float(self.saved))
@@ -141,7 +143,7 @@ class SaveMasks:
         _logger.info(f"{total:.0f} masks: {self.folder} ({speed}8 bits, pixel values are label ids)")
         listed = self.folder / FAILED
         listed.unlink(missing_ok=True)
-        failed = sorted(each for of_process in of_processes for each in of_process)
+        failed = sorted(image for of_process in of_processes for image in of_process)
         if failed:
             write_csv(listed, ["image", "problem"], failed)
             for _, problem in failed[:_SHOWN]:
@@ -149,13 +151,13 @@ class SaveMasks:
             raise InputError(f"{len(failed)} image(s) could not be segmented; {listed} lists them, the others are done")
 
 
-def _save_outlines(ids: NDArray[np.uint8], path: Path, made: str) -> None:
+def _save_outlines(ids: NDArray[np.uint8], path: Path, origin: str) -> None:
     outlines = geojson(ids)
-    text = mark(made, json.dumps({**outlines, TEXT_KEY: None}))
+    text = mark(origin, json.dumps({**outlines, TEXT_KEY: None}))
     path.write_text(json.dumps({**outlines, TEXT_KEY: text}), encoding="utf-8")
 
 
 def _map(kind: str, decided: NDArray[Any]) -> NDArray[np.uint16]:
-    """The map of the entropy, or of one class's probability."""
+    """Return the (H, W) uint16 map of the entropy, or of the probability of one class."""
     channel = -1 if kind == "uncertainty_maps" else int(Path(kind).name)
     return decided[channel].astype(np.uint16)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How datasets lie on disk: one file a layout, and the registry that names them.
+"""The layouts of datasets on disk: one module for every layout or group of layouts, and the registry of their names.
 
-It imports ``image_io`` and ``common``. A new layout is one file here and one row in ``registry.py``.
+This package imports ``image_io`` and ``common``. To add a layout, add one module here and one row to ``registry.py``.
 """

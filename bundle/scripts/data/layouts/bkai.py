@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""BKAI-IGH NeoPolyp-Small, as released for its challenge."""
+"""The layout of BKAI-IGH NeoPolyp-Small, as released for its challenge."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ _TREE = """
 
 
 def from_bkai(dataset_dir: str | PathLike[str] | None) -> list[Item]:
-    """The 1000 images that have masks; those of ``test`` have none.
+    """List the 1000 images that have masks. The images of ``test`` have none.
 
     Args:
         dataset_dir: folder that holds ``train`` and ``train_gt``.
 
     Returns:
-        ``{"image": path, "label": path}`` sorted by name; masks are colors, red neoplastic, green non-neoplastic.
+        Items ``{"image": path, "label": path}``, sorted by name. The masks are in colors: red for neoplastic polyps,
+        green for non-neoplastic ones.
 
     Raises:
-        InputError: if the layout is another, or a name has no partner.
+        InputError: if the folder has another layout, an image has no mask, or a mask has no image.
     """
     folder = dataset_folder(dataset_dir, _TREE)
     return pairs(_inner(folder, "train"), _inner(folder, "train_gt"))
 
 
 def _inner(folder: Path, name: str) -> Path:
-    """The archive nests each folder in one of the same name."""
+    """Return the folder with the files. The archive of the release nests it in a folder of the same name."""
     outer = folder_of(folder, name, tree=_TREE)
     return outer / name if (outer / name).is_dir() else outer

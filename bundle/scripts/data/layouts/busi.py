@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""BUSI, breast ultrasound images (Al-Dhabyani et al. 2020), as released."""
+"""The layout of BUSI, breast ultrasound images (Al-Dhabyani et al. 2020), as released."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ _MASK = re.compile(r"(?P<image>.+)_mask(_\d+)?")
 
 
 def from_busi(dataset_dir: str | PathLike[str] | None, *, normal: bool = False) -> list[Item]:
-    """Images with one or more mask files each, which are read as parts of one mask.
+    """List the images. An image has one or more mask files, which are read as the parts of one mask.
 
     Args:
         dataset_dir: folder that holds ``benign`` and ``malignant``.
-        normal: add the images of ``normal``, whose masks are empty.
+        normal: whether to add the images of ``normal``, whose masks are empty.
 
     Returns:
-        ``{"image": path, "label": [path, ...], "stratum": class}``, class by class, sorted by name.
+        Items ``{"image": path, "label": [path, ...], "stratum": class}``, class by class, and sorted by name within a
+        class.
 
     Raises:
-        InputError: if the layout is another, or an image has no mask or a mask no image.
+        InputError: if the folder has another layout, an image has no mask, or a mask has no image.
     """
     folder = dataset_folder(dataset_dir, _TREE)
     if (folder / "Dataset_BUSI_with_GT").is_dir():

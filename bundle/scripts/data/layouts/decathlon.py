@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Datasets described by a ``dataset.json``: of the Medical Segmentation Decathlon, of MONAI, or of nnU-Net."""
+"""The layout of datasets with a ``dataset.json``, as in the Medical Segmentation Decathlon, MONAI and nnU-Net."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ _SECTIONS |= {"validation": "val", "val": "val", "testing": "test", "test": "tes
 
 
 def from_decathlon(dataset_dir: str | PathLike[str] | None) -> list[Item]:
-    """Images and masks of 2D datasets in the form of the Decathlon or of nnU-Net; images without masks are left out.
+    """List the images and masks of a 2D dataset in the form of the Decathlon or of nnU-Net.
+
+    Images without masks are left out.
 
     Args:
         dataset_dir: folder that holds ``dataset.json``.
 
     Returns:
-        ``{"image": path, "label": path}`` in the file's order; with ``"part"`` where test or validation images have
-        masks too.
+        Items ``{"image": path, "label": path}``, in the order of ``dataset.json`` or, for nnU-Net, sorted by name. They
+        have a ``"part"`` (train, val or test) if validation or test images have masks too.
 
     Raises:
-        InputError: if ``dataset.json`` is missing or is no such file, a listed file is missing or of another type, or
-            an image has several files (one for each channel).
+        InputError: if ``dataset.json`` is missing or has another form, if a listed file is missing or is no image, or
+            if an image has several files (one for every channel).
     """
     folder = dataset_folder(dataset_dir, _TREE)
     path = folder / "dataset.json"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The Data Science Bowl 2018, as first released."""
+"""The layout of the Data Science Bowl 2018, as first released."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _TREE = """
 
 
 def from_dsb2018(dataset_dir: str | PathLike[str] | None) -> list[Item]:
-    """Images with one mask file per nucleus, which are read as parts of one mask.
+    """List the images. An image has one mask file per nucleus; they are read as the parts of one mask.
 
     Args:
         dataset_dir: folder that holds ``stage1_train``.
 
     Returns:
-        ``{"image": path, "label": [path, ...]}`` sorted by id.
+        Items ``{"image": path, "label": [path, ...]}``, sorted by id.
 
     Raises:
-        InputError: if the layout is another.
+        InputError: if the folder has another layout.
     """
     folder = dataset_folder(dataset_dir, _TREE)
     if folder.name == "stage1_train" and not (folder / "stage1_train").is_dir():

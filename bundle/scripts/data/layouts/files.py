@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find image files in folders and pair them with their masks; what all layouts share."""
+"""Find image files in folders, and pair them with their masks. All layouts use these functions."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _SHOWN = 3  # file names in a message
 
 
 def dataset_folder(dataset_dir: str | PathLike[str] | None, tree: str) -> Path:
-    """The folder that a user has named.
+    """Return the dataset's folder that the user has set.
 
     Args:
-        dataset_dir: as given; None where nothing was.
-        tree: what is expected in it, for the message.
+        dataset_dir: path of the folder as the user wrote it; None if it is not set.
+        tree: the expected files in the folder, for the message.
 
     Raises:
-        InputError: if it is no existing folder.
+        InputError: if the path is not set or is not an existing folder.
     """
-    if dataset_dir is None:  # what a config says where the user has said nothing
+    if dataset_dir is None:  # the default in the configs
         raise InputError(f"dataset_dir is not set; give --dataset_dir a folder:{tree}")
     folder = given_path(dataset_dir)
     if not os.path.exists(folder):
@@ -56,35 +56,43 @@ def dataset_folder(dataset_dir: str | PathLike[str] | None, tree: str) -> Path:
 
 
 def folder_of(parent: Path, *names: str, tree: str) -> Path:
-    """The one of ``names`` that is a folder in ``parent``.
+    """Return the only folder in ``parent`` that has one of several names.
+
+    Args:
+        parent: folder that holds the folder.
+        names: possible names of the folder.
+        tree: the expected files in the dataset's folder, for the message.
 
     Raises:
-        InputError: if none is, or more than one; with the expected ``tree``.
+        InputError: if there is no such folder, or more than one.
     """
-    found = [parent / name for name in names if (parent / name).is_dir()]
-    if not found:
+    folders = [parent / name for name in names if (parent / name).is_dir()]
+    if not folders:
         raise InputError(f"{parent} has no folder {' or '.join(f'{name}/' for name in names)}; expected is{tree}")
-    if len(found) > 1:
-        both = " and ".join(f"{path.name}/" for path in found)
+    if len(folders) > 1:
+        both = " and ".join(f"{path.name}/" for path in folders)
         raise InputError(f"{parent} has both {both}; keep the one to use, and rename the other")
-    return found[0]
+    return folders[0]
 
 
 def is_visible(path: Path) -> bool:
-    """Whether a user put the file there: Thumbs.db is Windows' own, .DS_Store and the ._ twins are macOS's."""
+    """Return whether a file is visible to the user.
+
+    Windows writes Thumbs.db by itself, and macOS writes .DS_Store and files that start with ``._``.
+    """
     return not path.name.startswith(".") and path.name.lower() != "thumbs.db"
 
 
 def is_image(path: Path) -> bool:
-    """Whether it is a file whose name ends as that of a supported image."""
+    """Return whether a path is a visible file with the suffix of a supported image format."""
     return is_visible(path) and has_image_suffix(path) and os.path.isfile(path)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Image files of a folder, sorted by name; others are left out, with a line in the log.
+    """List the image files of a folder, sorted by name. Other entries are left out, and the log counts them.
 
     Raises:
-        InputError: if there is none.
+        InputError: if the folder holds no image.
     """
     entries = [path for path in folder.iterdir() if is_visible(path)]
     images = [path for path in entries if is_image(path)]
@@ -97,10 +105,10 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def check_stems(paths: Iterable[Path]) -> None:
-    """Refuse two files whose names differ in their suffix only.
+    """Refuse files whose names differ in their suffix only.
 
     Raises:
-        InputError: naming both.
+        InputError: if there are two such files. The message names both.
     """
     seen: dict[str, Path] = {}
     for path in paths:
@@ -112,19 +120,19 @@ def check_stems(paths: Iterable[Path]) -> None:
 def pairs(image_folder: Path, mask_folder: Path, **facts: str) -> list[Item]:
     """Pair the files of two folders by name.
 
-    A mask has the stem of its image, or that and ``_mask`` or ``_segmentation`` (in any case); suffixes may differ and
-    mix.
+    The name of a mask, without its suffix, is the name of its image, or this name and ``_mask`` or ``_segmentation``
+    (in upper or lower case). The suffixes of images and masks may differ.
 
     Args:
-        image_folder: holds the images.
-        mask_folder: holds the masks.
-        facts: what else to note of every image, such as its ``part``.
+        image_folder: folder that holds the images.
+        mask_folder: folder that holds the masks.
+        facts: further entries for every item, such as ``part``.
 
     Returns:
-        ``{"image": path, "label": path, **facts}``, sorted by the name of the image file.
+        Items ``{"image": path, "label": path, **facts}``, sorted by the name of the image file.
 
     Raises:
-        InputError: if a folder holds no image, or a name is ambiguous or has no partner.
+        InputError: if a folder holds no image, if an image has no mask or a mask no image, or if a name is ambiguous.
     """
     images, masks = image_files(image_folder), image_files(mask_folder)
     check_stems(images)
@@ -136,30 +144,31 @@ def pairs(image_folder: Path, mask_folder: Path, **facts: str) -> list[Item]:
             by_stem.setdefault(name, []).append(mask)
     items, without_mask, owner = [], [], dict[Path, Path]()
     for image in images:
-        found = by_stem.get(_stem(image), [])
-        if len(found) > 1:
-            raise InputError(f"{image} fits {' and '.join(mask.name for mask in found)}; keep one mask, or rename")
-        if not found:
+        matches = by_stem.get(_stem(image), [])
+        if len(matches) > 1:
+            raise InputError(f"{image} fits {' and '.join(mask.name for mask in matches)}; keep one mask, or rename")
+        if not matches:
             without_mask.append(image)
-        elif (other := owner.setdefault(found[0], image)) is not image:
-            raise InputError(f"{found[0]} fits {other.name} and {image.name}; give each image a mask of its own")
+        elif (other := owner.setdefault(matches[0], image)) is not image:
+            raise InputError(f"{matches[0]} fits {other.name} and {image.name}; give each image a mask of its own")
         else:
-            items.append({"image": str(image), "label": str(found[0]), **facts})
+            items.append({"image": str(image), "label": str(matches[0]), **facts})
     _refuse_single(without_mask, "have no mask", mask_folder)
     _refuse_single([mask for mask in masks if mask not in owner], "have no image", image_folder)
     return items
 
 
 def first_names(paths: Sequence[str | PathLike[str]]) -> str:
-    """The names of a few files, and dots where there are more."""
+    """Return the names of the first few files, with dots if there are more."""
     return ", ".join(Path(path).name for path in paths[:_SHOWN]) + (", ..." if len(paths) > _SHOWN else "")
 
 
 def _stem(path: Path) -> str:
-    return unicodedata.normalize("NFC", stem(path))  # macOS decomposes accents in names that it writes
+    return unicodedata.normalize("NFC", stem(path))  # macOS writes a letter with an accent as two characters
 
 
 def _refuse_single(single: Sequence[Path], problem: str, searched: Path) -> None:
+    """Refuse images without a mask, or masks without an image, if there are any."""
     if single:
         raise InputError(
             f"{len(single)} file(s) in {single[0].parent} {problem} of the same name in {searched}: "

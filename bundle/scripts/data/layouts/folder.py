@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A user's own folder of images and masks."""
+"""The layout of a user's own folder of images and masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TREE = """
   <dataset_dir>/masks/<name>.png    (or labels/; <name>_mask or <name>_segmentation will do)
 or the same below <dataset_dir>/train/, val/ and test/"""
 _PARTS = ("train", "val", "test")
-# what only a dataset in another layout has
+# names of folders that only a dataset in another layout has, with the name of that layout
 _SIGNS = {
     "stage1_train": "dsb2018",
     "malignant": "busi",
@@ -28,18 +28,20 @@ _SIGNS = {
 
 
 def from_folder(dataset_dir: str | PathLike[str] | None) -> list[Item]:
-    """Pairs of ``images/`` and ``masks/`` (or ``labels/``), if wished for below ``train/``, ``val/`` and ``test/``.
+    """List the pairs of files in ``images/`` and ``masks/`` (or ``labels/``).
 
-    Hidden files and files of other types are left out, the latter with a line in the log.
+    These folders may also lie in the parts ``train/``, ``val/`` and ``test/``. Hidden files and files of other types
+    are left out; the log counts the files of other types.
 
     Args:
-        dataset_dir: folder that holds them.
+        dataset_dir: path of the folder.
 
     Returns:
-        ``{"image": path, "label": path}`` for every image, sorted by name; with ``"part"`` if the folder has parts.
+        Items ``{"image": path, "label": path}``, sorted by name. They have a ``"part"`` if the folder has parts.
 
     Raises:
-        InputError: if a folder is missing or empty, or a name is ambiguous or has no partner.
+        InputError: if a folder is missing or empty, if an image has no mask or a mask no image, or if a name is
+            ambiguous.
     """
     folder = dataset_folder(dataset_dir, _TREE)
     for sign, layout in _SIGNS.items():

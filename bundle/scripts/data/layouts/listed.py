@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Images that the config itself lists in place of a dataset's folder, as MONAI Label and other callers do."""
+"""Images that the config itself lists, instead of naming a dataset's folder. MONAI Label and other callers do so."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Listed:
     """Images and labels that a config lists.
 
     Attributes:
-        items: as a layout gives them; ``"part"`` is train, or test for what the epoch is chosen on and scored.
-        folder: that holds all images.
+        items: items with ``"image"``, ``"label"`` and ``"part"``. The part is train, or test for the images that are
+            scored and that the epoch is chosen on.
+        folder: path of the folder that holds all images, directly or in its subfolders.
     """
 
     items: list[Item]
@@ -31,14 +32,18 @@ class Listed:
 
 
 def listed_images() -> Listed | None:
-    """The images and labels that ``train#dataset#data`` and ``validate#dataset#data`` list. To be named in a config.
+    """Return the images and labels that ``train#dataset#data`` and ``validate#dataset#data`` of the config list.
+
+    Only an expression in a config can call this function.
 
     Returns:
-        What they list; None where they are the expressions of ``train.json``, which lead to a dataset's folder.
+        The images and labels; None if the two entries are the expressions of ``train.json``, which use the dataset's
+        folder.
 
     Raises:
-        InputError: if only one of them is a list, one has no image, or an entry is no image with its label.
-        RuntimeError: if not called by a config.
+        InputError: if only one of the entries is a list, if a list is empty, or if a list has an entry without an image
+            or without a label.
+        RuntimeError: if the caller is not a config.
     """
     parser = calling_parser()
     lists = {name: parser.get(name) for name in (_TRAIN, _VALIDATE)}
@@ -54,9 +59,9 @@ def listed_images() -> Listed | None:
 
 def _entries(name: str, entries: object) -> list[object]:
     if not isinstance(entries, list) or not entries:
-        found = "no image" if isinstance(entries, list) else "no list, as the other has"
+        problem = "no image" if isinstance(entries, list) else "no list, as the other has"
         raise InputError(
-            f"{name} has {found}; list images to train on in {_TRAIN}, and others, to choose the epoch on, in "
+            f"{name} has {problem}; list images to train on in {_TRAIN}, and others, to choose the epoch on, in "
             f"{_VALIDATE} (in MONAI Label: label at least 4 images, and set val_split to 0.2)"
         )
     return entries

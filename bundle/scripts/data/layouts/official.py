@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Datasets with an official division into training and test images: ISIC 2016 and FIVES, as released."""
+"""The layouts of ISIC 2016 and FIVES, as released. Both have an official division into training and test images."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _FIVES_TREE = f"""
 
 
 def from_isic2016(dataset_dir: str | PathLike[str] | None) -> list[Item]:
-    """ISIC 2016 Task 1, lesions in dermoscopy: 900 images to train, 379 to test.
+    """List the images of ISIC 2016 Task 1, lesions in dermoscopy: 900 images to train on, and 379 to test.
 
     Args:
         dataset_dir: folder that holds the four folders of the release.
 
     Returns:
-        ``{"image": path, "label": path, "part": "train" or "test"}``, sorted by name within each part.
+        Items ``{"image": path, "label": path, "part": "train" or "test"}``, sorted by name within a part.
 
     Raises:
-        InputError: if the layout is another, or a name has no partner.
+        InputError: if the folder has another layout, an image has no mask, or a mask has no image.
     """
     folder = dataset_folder(dataset_dir, _ISIC2016_TREE)
     items = []
@@ -46,16 +46,16 @@ def from_isic2016(dataset_dir: str | PathLike[str] | None) -> list[Item]:
 
 
 def from_fives(dataset_dir: str | PathLike[str] | None) -> list[Item]:
-    """FIVES, vessels in fundus images: 600 images to train, 200 to test.
+    """List the images of FIVES, vessels in fundus images: 600 images to train on, and 200 to test.
 
     Args:
         dataset_dir: folder that holds ``train`` and ``test``.
 
     Returns:
-        As :py:func:`from_isic2016`.
+        Items ``{"image": path, "label": path, "part": "train" or "test"}``, sorted by name within a part.
 
     Raises:
-        InputError: if the layout is another, or a name has no partner.
+        InputError: if the folder has another layout, an image has no mask, or a mask has no image.
     """
     folder = dataset_folder(dataset_dir, _FIVES_TREE)
     items = []

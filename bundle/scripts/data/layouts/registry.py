@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Read a dataset in whatever layout it has: what the knob ``layout`` chooses from."""
+"""The registry of layouts. The knob ``layout`` is the name of a layout here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .official import from_fives, from_isic2016
 
 __all__ = ["LAYOUTS", "read_layout"]
 
-#: what the knob ``layout`` can be
+#: the values of the knob ``layout``, with the function that lists the images of a dataset in this layout
 LAYOUTS: dict[str, Callable[[str | PathLike[str] | None], list[Item]]] = {
     "folder": from_folder,
     "decathlon": from_decathlon,
@@ -35,20 +35,21 @@ LAYOUTS: dict[str, Callable[[str | PathLike[str] | None], list[Item]]] = {
 def read_layout(
     layout: str, dataset_dir: str | PathLike[str] | None, listed: list[Item] | None = None
 ) -> list[Item]:
-    """The images and labels of a dataset, in a layout that this bundle knows. No image is opened here.
+    """List the images and labels of a dataset. No image is opened here.
 
     Args:
-        layout: a name in :py:data:`LAYOUTS`.
-        dataset_dir: the dataset's folder.
-        listed: images that the config lists, which take the place of those in the folder; None if it lists none.
+        layout: name of the layout in :py:data:`LAYOUTS`.
+        dataset_dir: path of the dataset's folder.
+        listed: images that the config lists. They are returned instead of the images in the folder. None if the config
+            lists no images.
 
     Returns:
-        A dictionary an image: ``"image"``, a path; ``"label"``, a path, or a list of them if the mask comes in parts;
-        ``"part"``, one of train, val and test, where the dataset is divided; ``"stratum"``, where the images are of
-        several kinds.
+        A dictionary for every image. ``"image"`` is a path. ``"label"`` is a path, or a list of paths if the mask has
+        several parts. ``"part"`` is train, val or test; it is missing if the dataset is not divided. ``"stratum"`` is
+        the kind of the image; it is missing if all images are of one kind.
 
     Raises:
-        InputError: if there is no such layout, or the dataset is not laid out so.
+        InputError: if there is no such layout, or if the dataset has another layout.
     """
     if layout not in LAYOUTS:
         raise InputError(f"layout is {layout!r}; use one of {', '.join(map(repr, LAYOUTS))}")

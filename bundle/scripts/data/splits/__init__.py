@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How images are divided into parts to train on, to choose the epoch on and to score.
+"""Divide images into parts: images to train on, images to choose the epoch on, and images to score.
 
-It imports the survey and the duplicates of ``data``, ``image_io`` and ``common``. A new way to divide is a function
-in ``division.py``; a new protocol is a row in ``protocols.py``.
+This package imports the survey, the duplicates and the layouts of ``data``, and ``image_io`` and ``common``. To add a
+way to divide images, add a function to ``division.py``. To add a protocol, add a row to ``protocols.py``.
 """

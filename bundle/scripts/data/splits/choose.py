@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The split of a dataset as the knobs ask for it, and the images of one fold."""
+"""Divide a dataset as the knobs say, and list the images of one fold."""
 
 from __future__ import annotations
 
@@ -36,36 +36,37 @@ def split_images(
     validation_share: float,
     seed: int,
 ) -> Split:
-    """Divide a dataset as the knobs say, or as a file does.
+    """Divide a dataset as the knobs or a split file say.
 
     Args:
-        datalist: all images.
-        root: the dataset's folder.
-        facts: of the images, from :py:func:`..survey.survey_images`.
-        duplicates: near-duplicates among the images; they stay together like a group.
-        split: as for :py:func:`.division.divide`, or the path of a split file, whose folds are taken as they are.
-        group: the rule for groups, as for :py:func:`.grouping.group_names`. None: the groups of a split file, else each
-            image is a group of its own.
-        stratify: spread kinds of images evenly over grouped folds, as :py:func:`.grouping.strata` tells them apart.
+        datalist: items of all images.
+        root: path of the dataset's folder.
+        facts: facts of the images, from :py:func:`..survey.survey_images`.
+        duplicates: near-duplicates among the images; they stay together like the images of a group.
+        split: a value for :py:func:`.division.divide`, or the path of a split file, whose folds are used as they are.
+        group: rule for the groups, as for :py:func:`.grouping.group_names`. None: use the groups of the split file; if
+            there is no split file, every image is a group of its own.
+        stratify: whether to spread the kinds of images evenly over grouped folds. :py:func:`.grouping.strata` finds the
+            kinds.
         num_folds, remainder, protocol, validation_share, seed: as for :py:func:`.division.divide`.
 
     Returns:
         The split.
 
     Raises:
-        InputError: if a value is out of range, or the file does not fit the images.
+        InputError: if a value is out of range, or if the split file does not fit the images.
     """
     images = relative_names(datalist, root)
     file = split if split is not None and str(split).endswith(".json") else None
-    read = None if file is None else read_split(file, datalist, root)
-    groups = read.groups if read else images
+    split_of_file = None if file is None else read_split(file, datalist, root)
+    groups = split_of_file.groups if split_of_file else images
     if group is not None:
         groups = group_names(datalist, group)
     together = belong_together(groups, duplicates)
     kinds = strata(datalist, facts) if stratify else None
-    if read:
+    if split_of_file:
         folds = set_aside(
-            [(fold.train, fold.validate, fold.test) for fold in read.folds],
+            [(fold.train, fold.validate, fold.test) for fold in split_of_file.folds],
             groups=together,
             strata=kinds,
             protocol=protocol,
@@ -89,18 +90,20 @@ def split_images(
 
 
 def choose_fold(split: Split, fold: int, datalist: Sequence[Item]) -> dict[str, list[Item]]:
-    """The images of one fold.
+    """List the images of one fold.
 
     Args:
-        split: of the dataset.
-        fold: its number, from 0.
-        datalist: all images.
+        split: split of the dataset.
+        fold: number of the fold, counted from 0.
+        datalist: items of all images.
 
     Returns:
-        ``{"train": [...], "validate": [...], "test": [...]}``, items of ``"image"``, ``"label"`` and ``"group"``.
+        ``{"train": [...], "validate": [...], "test": [...]}``, lists of items with ``"image"``, ``"label"`` and
+        ``"group"``.
 
     Raises:
-        InputError: if there is no such fold, or it has fewer images to choose the epoch on than the job has processes.
+        InputError: if there is no such fold, or if it has fewer images to choose the epoch on than the job has
+            processes.
     """
     if not 0 <= fold < len(split.folds):
         last = len(split.folds) - 1
@@ -108,8 +111,8 @@ def choose_fold(split: Split, fold: int, datalist: Sequence[Item]) -> dict[str, 
         raise InputError(f"fold is {fold}, but the split has {len(split.folds)} fold(s); {only}")
 
     def item(position: int) -> Item:
-        found = datalist[position]
-        return {"image": found["image"], "label": found["label"], "group": split.groups[position]}
+        listed = datalist[position]
+        return {"image": listed["image"], "label": listed["label"], "group": split.groups[position]}
 
     check_processes(split.folds[fold].validate, "to choose the epoch on")
     return {part: [item(i) for i in positions] for part, positions in asdict(split.folds[fold]).items()}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Divide a dataset into what is trained on, what the epoch is chosen on, and what is scored, without leaks."""
+"""Divide a dataset into images to train on, images to choose the epoch on, and images to score, without leaks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .split import Fold
 __all__ = ["Outer", "divide", "set_aside"]
 
 
-#: what is trained on, what the epoch is chosen on, and what is scored, by position
+#: positions of the images to train on, of those to choose the epoch on, and of those to score
 Outer = tuple[list[int], list[int], list[int]]
 
 _SPLITS = ("grouped", "slices", "official", "all")
@@ -44,26 +44,28 @@ def divide(
     """Divide the images into folds.
 
     Args:
-        datalist: all images; with ``"part"`` and ``"stratum"`` where the layout gives them.
-        split: "grouped": random folds of about equal size that never part a group. "slices": contiguous slices in the
-            order given, within each stratum, as in the paper's benchmarks. "official": the parts that the dataset came
-            with, one fold. "all": one fold that trains on all images and scores none. None: official if there are
-            parts, else grouped.
-        groups: of every image; those of one group stay together, in the inner validation part too.
-        strata: of every image, to be spread evenly over grouped folds; None for no such wish.
-        num_folds: number of folds, 2 or more, where the images are cut into folds.
-        remainder: for slices, what becomes of the images left over by the division. "spread": the first slices get one
-            more each. "train": they are in every training part and scored in none.
-        protocol: "held-out": a part of each fold's training images is set aside, to choose the epoch on. "paper": the
+        datalist: items of all images, with ``"part"`` and ``"stratum"`` if the layout has them.
+        split: "grouped": random folds of about equal size; the images of a group stay together. "slices": contiguous
+            slices in the order of ``datalist``, within each stratum, as in the paper's benchmarks. "official": one fold
+            with the parts of the dataset. "all": one fold that trains on all images and scores none. None: "official"
+            if the dataset has parts, else "grouped".
+        groups: group of every image. The images of a group stay together, also when images are set aside to choose the
+            epoch on.
+        strata: kind of every image; the kinds are spread evenly over grouped folds. None: do not look at kinds.
+        num_folds: number of folds for "grouped" and "slices", at least 2.
+        remainder: what to do in "slices" with the images that are left over if the number of images is not a multiple
+            of ``num_folds``. "spread": each of the first slices gets one more image. "train": these images are in the
+            training part of every fold, and no fold scores them.
+        protocol: "held-out": a part of the training images of a fold is set aside to choose the epoch on. "paper": the
             epoch is chosen on the scored images.
-        validation_share: the share of the training images to set aside.
-        seed: of the random folds.
+        validation_share: share of the training images to set aside, in (0, 0.5].
+        seed: seed of the random folds.
 
     Returns:
         The folds.
 
     Raises:
-        InputError: if an argument is out of range, or there are too few images or groups.
+        InputError: if an argument is out of range, or if there are too few images or groups.
     """
     has_parts = any("part" in item for item in datalist)
     split = split or ("official" if has_parts else "grouped")
@@ -91,20 +93,23 @@ def set_aside(
     validation_share: float,
     seed: int,
 ) -> list[Fold]:
-    """Give each fold images to choose the epoch on: those it has, or by the protocol.
+    """Give every fold images to choose the epoch on.
+
+    Under the protocol "paper" these are the scored images. Under "held-out" a fold that already has such images keeps
+    them; for any other fold, a part of its training images is set aside.
 
     Args:
-        outer: of each fold, what is trained on, what the epoch is chosen on (empty for what the protocol says), and
-            what is scored.
-        groups: number of every image's group.
+        outer: for every fold, the positions of the images to train on, of those to choose the epoch on (may be empty),
+            and of those to score.
+        groups: (N,) number of the group of every image.
         strata, protocol, validation_share, seed: as for ``divide``.
 
     Returns:
         The folds.
 
     Raises:
-        InputError: if a fold has one group only to train on, or scores none where the protocol wants to choose the
-            epoch on those.
+        InputError: if a fold has only one group to train on, so that no group can be set aside; or if a fold scores no
+            image under the protocol "paper".
     """
     folds = []
     for number, (train, validate, test) in enumerate(outer):
@@ -123,9 +128,10 @@ def set_aside(
                     f"fold {number} has {train_groups} group to train on, so none can be set aside to choose the epoch "
                     "on; add images, use fewer folds, or set --protocol paper"
                 )
-            wished = validation_share * len(train)
+            target = validation_share * len(train)
             inner = _grouped(np.array(train), groups, strata, min(count, train_groups), seed + 1 + number)
-            train, _, validate = min(inner, key=lambda parts: abs(len(parts[2]) - wished))  # groups differ in size
+            # Groups differ in size, and so do the folds: take the fold whose size is nearest to the target.
+            train, _, validate = min(inner, key=lambda parts: abs(len(parts[2]) - target))
         folds.append(Fold(train, validate, test))
     return folds
 
@@ -180,6 +186,7 @@ def _slices(datalist: Sequence[Item], num_folds: int, remainder: str) -> list[Ou
 
 
 def _others(count: int, taken: Sequence[int]) -> list[int]:
+    """Return all positions below ``count`` that are not taken."""
     left_out = set(taken)
     return [position for position in range(count) if position not in left_out]
 
@@ -187,24 +194,26 @@ def _others(count: int, taken: Sequence[int]) -> list[int]:
 def _grouped(
     positions: NDArray[np.intp], groups: NDArray[np.intp], strata: Sequence[Any] | None, num_folds: int, seed: int
 ) -> list[Outer]:
-    found = np.unique(groups[positions])
-    if len(found) < num_folds:
+    num_groups = len(np.unique(groups[positions]))
+    if num_groups < num_folds:
         raise InputError(
-            f"num_folds is {num_folds}, but the {len(positions)} images are {len(found)} group(s) that stay together "
-            "(near-duplicates do, and what the knob group names); add images, use fewer folds, or, if the images are "
-            "no near-duplicates but only alike, set --group_duplicates false"
+            f"num_folds is {num_folds}, but the {len(positions)} images are {num_groups} group(s) that stay together "
+            "(near-duplicates do, and images of one group of the knob group); add images, use fewer folds, or, if the "
+            "images are no near-duplicates but only alike, set --group_duplicates false"
         )
     if strata is not None:
         stratified = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
         parts = stratified.split(positions, _common([strata[i] for i in positions], num_folds), groups[positions])
-    else:  # the largest groups are dealt out first, equal ones in the order of their numbers: shuffle those
+    else:
+        # GroupKFold distributes the largest groups first, and groups of equal size in the order of their numbers. So
+        # random numbers for the groups make the folds random.
         shuffled = np.random.default_rng(seed).permutation(groups.max() + 1)
         parts = GroupKFold(num_folds).split(positions, groups=shuffled[groups[positions]])
     return [(positions[train].tolist(), [], positions[test].tolist()) for train, test in parts]
 
 
 def _common(strata: Sequence[Any], num_folds: int) -> list[Any]:
-    """Strata with fewer images than folds cannot be spread over all; they count as the most common one."""
+    """Replace rare strata by the most common one, as a stratum with fewer images than folds cannot be in all folds."""
     counts = Counter(strata)
     ((most_common, _),) = counts.most_common(1)
     return [stratum if counts[stratum] >= num_folds else most_common for stratum in strata]

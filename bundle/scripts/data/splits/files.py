@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Splits as files: written with every training, read back by evaluations, and by trainings that are to use the same."""
+"""Write and read splits as files.
+
+Every training writes one. Evaluations read it, and so do trainings that are to use the same split.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from .split import Fold, Split, relative_names
 __all__ = ["read_split", "write_split"]
 
 
-_VERSION = 1
+_VERSION = 1  # version of the file's form
 
 _logger = logging.getLogger("qtseg")
 
@@ -31,11 +34,11 @@ def write_split(split: Split, path: str | os.PathLike[str]) -> str:
     """Write a split as JSON. Only the first process of a job writes.
 
     Args:
-        split: to be written.
-        path: the file.
+        split: the split.
+        path: path of the file.
 
     Returns:
-        The path.
+        The path of the file.
     """
     if idist.get_rank() == 0:
         groups = {image: group for image, group in zip(split.images, split.groups) if image != group}
@@ -48,17 +51,20 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
     """Read a split that a training wrote, or a list of folds such as nnU-Net's ``splits_final.json``.
 
     Args:
-        path: the file: ``{"folds": [...]}``, or the list of folds alone. A fold has ``train`` and ``test``, and maybe
-            ``validate`` or ``val``, to choose the epoch on; a ``val`` without ``test`` is what is scored. Images are
-            named by their path in the dataset's folder, or by their file name, with or without suffix.
-        datalist: all images.
-        root: the dataset's folder.
+        path: path of the file. It holds ``{"folds": [...]}``, or the list of folds alone. A fold has ``train`` and
+            ``test``, and may have ``validate`` or ``val``, to choose the epoch on. In a fold without ``test``, the
+            images of ``val`` are scored. An image is named by its path in the dataset's folder, or by its file name
+            with or without suffix.
+        datalist: items of all images.
+        root: path of the dataset's folder.
 
     Returns:
-        The split; ``validate`` of a fold is empty where the file has none, or the images of ``test``.
+        The split. ``validate`` of a fold is empty if the file has no such images, or if they are the images of
+        ``test``.
 
     Raises:
-        InputError: if the file cannot be read, names an image that is not there, or has one in two parts of a fold.
+        InputError: if the file cannot be read, if it names an image that the dataset does not have, or if an image is
+            in two parts of a fold.
     """
     try:
         content = given_json(given_path(path))
@@ -83,6 +89,7 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
 
 
 def _fold(where: str, entry: dict[str, Any], position: dict[str, int], images: Sequence[str]) -> Fold:
+    """Read one fold. ``where`` names the file and the fold for messages."""
     named = dict(entry) if "test" in entry else {**entry, "test": entry.get("val", []), "val": []}
     named["validate"] = named.get("validate", named.get("val", []))
     train, validate, test = (_part(where, part, named.get(part), position) for part in ("train", "validate", "test"))
@@ -104,21 +111,24 @@ def _part(where: str, part: str, listed: Any, position: dict[str, int]) -> list[
         return []
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         raise InputError(f"{where} has a {part} that is no list of image names; expected is [\"a\", \"b\", ...]")
-    found: dict[int, str] = {}
+    by_position: dict[int, str] = {}
     for name in listed:
         if name not in position:
             raise InputError(f"{where} names {name}, which is no image of the dataset; remove it, or put it there")
-        if position[name] in found:
+        if position[name] in by_position:
             raise InputError(f"{where} names {name} twice in its {part}; name it once")
-        found[position[name]] = name
-    return list(found)
+        by_position[position[name]] = name
+    return list(by_position)
 
 
 def _positions(images: Sequence[str]) -> dict[str, int]:
-    """By every name that a file may give an image: its path; its file name or stem where no other has the same."""
+    """Return the position of every image by all names that a split file may use for it.
+
+    These are its path, and its file name with or without suffix if no other image has the same.
+    """
     short: dict[str, set[int]] = {}
     for i, image in enumerate(images):
         for name in (Path(image).name, stem(image), stem(image).removesuffix("_0000")):
             short.setdefault(name, set()).add(i)
-    single = {name: min(found) for name, found in short.items() if len(found) == 1}
+    single = {name: min(positions) for name, positions in short.items() if len(positions) == 1}
     return {**single, **{image: i for i, image in enumerate(images)}}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which images belong together, such as those of one patient or video, so that a split never parts them."""
+"""Find the images that belong together, such as those of one patient or video, so that a split keeps them together."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _CSV = re.compile(r"(?P<path>.+\.csv)::(?P<column>.+)", re.IGNORECASE)
 
 
 def belong_together(groups: Sequence[str], pairs: Sequence[Pair]) -> NDArray[np.intp]:
-    """Number the sets of images that belong together, by their group or as near-duplicates.
+    """Number the sets of images that belong together, by their groups or as near-duplicates.
 
     Args:
-        groups: name of each image's group.
-        pairs: near-duplicates.
+        groups: name of the group of every image.
+        pairs: near-duplicates among the images.
 
     Returns:
-        (images,) the number of each image's set.
+        (N,) number of the set of every image.
     """
     first: dict[str, int] = {}
     same_group = [(first.setdefault(name, i), i) for i, name in enumerate(groups)]
@@ -42,19 +42,21 @@ def belong_together(groups: Sequence[str], pairs: Sequence[Pair]) -> NDArray[np.
 
 
 def group_names(datalist: Sequence[Mapping[str, Any]], rule: str) -> list[str]:
-    """Name the group of each image.
+    """Name the group of every image.
 
     Args:
         datalist: items whose ``"image"`` is a path.
-        rule: a regular expression, searched in the image's file name: what its
-            first parentheses match (or all of it, without parentheses) names the group. ``TABLE.csv::COLUMN``: that
-            column of a table whose column ``image`` holds the file names, with or without suffix.
+        rule: a regular expression, or ``TABLE.csv::COLUMN``. The regular expression is searched in the file name of an
+            image. The name of the group is the text that its first parentheses match; without parentheses, it is the
+            whole match. With ``TABLE.csv::COLUMN``, the names of the groups are in this column of the table. Its column
+            ``image`` holds the file names of the images, with or without suffix.
 
     Returns:
-        The groups' names, in the order given.
+        The names of the groups, in the order of ``datalist``.
 
     Raises:
-        InputError: if the rule is no regular expression, the table or a column is missing, or an image has no group.
+        InputError: if the rule is not a regular expression, if the table or a column is missing, or if an image has no
+            group.
 
     Example::
 
@@ -69,22 +71,23 @@ def group_names(datalist: Sequence[Mapping[str, Any]], rule: str) -> list[str]:
 
 
 def strata(datalist: Sequence[Mapping[str, Any]], facts: Sequence[Facts]) -> list[str]:
-    """Tell kinds of images apart, for folds that shall have an equal share of each.
+    """Name the kind (stratum) of every image, so that every fold can get an equal share of every kind.
 
     Args:
-        datalist: all images.
-        facts: of them.
+        datalist: items of all images.
+        facts: facts of all images.
 
     Returns:
-        The ``"stratum"`` of each image where the layout knows it. Else the classes in its mask, where images differ in
-        them; else whether its objects are smaller than those of most images.
+        The kinds, in the order of ``datalist``. An image's kind is its ``"stratum"`` if the layout has it. Else it is
+        the set of classes in the mask, if the masks differ in that. Else it is "small" or "large": whether the share of
+        foreground in the mask is below the median of all images.
     """
     if all("stratum" in item for item in datalist):
         return [item["stratum"] for item in datalist]
-    classes = [" ".join(str(label) for label, count in enumerate(each.pixels) if count) for each in facts]
+    classes = [" ".join(str(label) for label, count in enumerate(image.pixels) if count) for image in facts]
     if len(set(classes)) > 1:
         return classes
-    shares = [1 - each.pixels[0] / sum(each.pixels) if each.problem is None else 0.0 for each in facts]
+    shares = [1 - image.pixels[0] / sum(image.pixels) if image.problem is None else 0.0 for image in facts]
     middle = median(shares)
     return ["small" if share < middle else "large" for share in shares]
 

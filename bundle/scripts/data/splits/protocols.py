@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What scores mean: how the scored images relate to those that the model was trained on, and chosen by."""
+"""Protocols of scoring: whether the scored images are also images that the model was trained on or chosen by."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["PROTOCOLS", "TRAINING_PROTOCOLS", "UNKNOWN_START", "Protocol", "prot
 
 
 class Protocol(NamedTuple):
-    """How a score is to be read.
+    """A protocol of scoring.
 
     Attributes:
-        text: named beside every score.
-        meaning: one sentence on what the scores can be taken for.
+        text: short text that stands beside every score.
+        meaning: one sentence on what the scores mean.
     """
 
     text: str
     meaning: str
 
 
-#: by the name that ``summary.json`` has
+#: the protocols by their names in ``summary.json``
 PROTOCOLS = {
     "held-out": Protocol(
         "held-out protocol: the epoch was chosen on other images",
@@ -52,24 +52,24 @@ PROTOCOLS = {
     ),
 }
 
-#: what is to be added where that is so
+#: sentence to add to the meaning if the model started from weights whose images are not on record
 UNKNOWN_START = (
     "the model started from weights whose images are not on record; if those have seen some of the scored images, the "
     "scores are too good"
 )
 
-#: those that a training can be asked for
+#: the protocols that a training can use
 TRAINING_PROTOCOLS = ("held-out", "paper")
 
 
 def protocol_of(summary: Mapping[str, Any]) -> Protocol:
-    """How the scores of an evaluation are to be read.
+    """Return the protocol of an evaluation.
 
     Args:
-        summary: content of its ``summary.json``.
+        summary: content of the evaluation's ``summary.json``.
 
     Raises:
-        InputError: if it names no protocol, as those of version 0.1 do not.
+        InputError: if the file names no protocol. Files of version 0.1 name none.
     """
     name = summary.get("protocol")
     if name not in PROTOCOLS:

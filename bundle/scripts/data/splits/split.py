@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a split is: folds of a dataset, each with images to train on, to choose the epoch on, and to score."""
+"""The split of a dataset into folds. Every fold has images to train on, to choose the epoch on, and to score."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Fold:
     """One division of the images, by their positions in the datalist.
 
     Attributes:
-        train: what is trained on.
-        validate: what the epoch is chosen on.
-        test: what is scored; under the paper's protocol the same as ``validate``.
+        train: images to train on.
+        validate: images to choose the epoch on.
+        test: images to score. Under the paper's protocol they are the same as ``validate``.
     """
 
     train: list[int]
@@ -34,12 +34,12 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """Folds of a dataset.
+    """The folds of a dataset.
 
     Attributes:
-        folds: the division, by position in the datalist.
-        groups: of every image, by name.
-        images: paths relative to the dataset's folder, as the file has them.
+        folds: the folds.
+        groups: name of the group of every image, in the order of the datalist.
+        images: path of every image relative to the dataset's folder, as in a split file.
     """
 
     folds: list[Fold]
@@ -48,23 +48,26 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """Of what is trained on, validated and tested in each fold: equal for equal splits."""
+        """A digest of the images in all parts of all folds. Equal splits have equal digests."""
         return hashlib.sha256(json.dumps(self.by_name()).encode()).hexdigest()[:12]
 
     def by_name(self) -> list[dict[str, list[str]]]:
-        """Each fold's parts, as lists of image names."""
-        return [{part: [self.images[i] for i in each] for part, each in asdict(fold).items()} for fold in self.folds]
+        """Return the parts of every fold as lists of image names."""
+        return [
+            {part: [self.images[i] for i in positions] for part, positions in asdict(fold).items()}
+            for fold in self.folds
+        ]
 
 
 def relative_names(datalist: Sequence[Mapping[str, Any]], root: str | os.PathLike[str]) -> list[str]:
-    """Names of the images that hold on another machine too: their paths in the dataset's folder.
+    """Name the images by their paths in the dataset's folder. These names are the same on another machine.
 
     Args:
         datalist: items whose ``"image"`` is a path.
-        root: the dataset's folder.
+        root: path of the dataset's folder.
 
     Returns:
-        The names, in the order given, with ``/`` between folders.
+        The names, in the order of ``datalist``, with ``/`` between folders.
     """
     base = given_path(root)
     return [Path(os.path.relpath(item["image"], base)).as_posix() for item in datalist]
