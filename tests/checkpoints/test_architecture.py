@@ -149,7 +149,7 @@ def test_options_are_arguments_of_the_network_with_the_published_defaults():
 def test_no_other_network_has_a_form(form, tmp_path):
     other = UNet(2, 3, 2, channels=(4, 8), strides=(2,))
     torch.save(other.state_dict(), tmp_path / "other.pt")
-    with pytest.raises(InputError, match="but UNet has no form that they set; leave them out"):
+    with pytest.raises(InputError, match="but UNet has no such options; leave them out"):
         check_architecture(other, {**NONE, **form})
     check_architecture(other, NONE, weights=tmp_path / "other.pt")
     check_architecture(QTSeg(3, 2, **SMALL), {**NONE, **form})
@@ -164,7 +164,7 @@ def test_a_form_is_that_of_the_weights_to_start_from(tmp_path):
     network = QTSeg(3, 2, **SMALL, **OTHER)
     check_architecture(network, OTHER, weights=paths["other"])
     check_architecture(network, OTHER, weights=paths["plain"])  # a refinement starts as none
-    told = "of the weights to start from norm is 'batch', detail is False, refine is False.*; leave all of them out"
+    told = "in the weights to start from norm is 'batch', detail is False, refine is False.*; leave all of them out"
     with pytest.raises(InputError, match=told):
         check_architecture(network, OTHER, weights=paths["published"])
     with pytest.raises(InputError, match="to start from norm is 'batch', detail is False, refine is True"):

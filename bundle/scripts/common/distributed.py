@@ -36,7 +36,7 @@ def check_processes(images: Sequence[Any], purpose: str) -> None:
 
     Args:
         images: images that the processes share.
-        purpose: what the images are used for, such as "to train on", for the message.
+        purpose: what the images are used for, such as "to choose the epoch on", for the message.
 
     Raises:
         InputError: if there are more processes than images.
