@@ -130,7 +130,7 @@ def test_an_option_is_one_row(tmp_path, monkeypatch, caplog):
     weights = {**QTSeg(3, 2, **SMALL).state_dict(), "stem.fine": torch.zeros(1)}
     torch.save(weights, tmp_path / "model.pt")
     assert architecture_of(tmp_path / "model.pt") == {**AS_PUBLISHED, "stem": "fine"}
-    with pytest.raises(InputError, match="stem is 'plain', but of the weights .* stem is 'fine'; leave all"):
+    with pytest.raises(InputError, match="stem is 'plain', but in the weights .* stem is 'fine'; leave all"):
         check_architecture(QTSeg(3, 2, **SMALL), {**AS_PUBLISHED, "stem": "plain"}, weights=tmp_path / "model.pt")
     with pytest.raises(InputError, match='an overlay of your own write .*"refine": false.*, "stem": null'):
         check_architecture(torch.nn.Identity(), {**no_architecture(), "stem": "fine"})
