@@ -163,7 +163,7 @@ def test_a_form_is_that_of_the_weights_to_start_from(tmp_path):
         torch.save(QTSeg(3, 2, **SMALL, **form).state_dict(), paths[name])
     network = QTSeg(3, 2, **SMALL, **OTHER)
     check_architecture(network, OTHER, weights=paths["other"])
-    check_architecture(network, OTHER, weights=paths["plain"])  # a refinement starts as none
+    check_architecture(network, OTHER, weights=paths["plain"])  # a refinement starts without effect
     told = "in the weights to start from norm is 'batch', detail is False, refine is False.*; leave all of them out"
     with pytest.raises(InputError, match=told):
         check_architecture(network, OTHER, weights=paths["published"])

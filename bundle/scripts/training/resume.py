@@ -190,6 +190,6 @@ def _refusal(folder: Path, previous: Mapping[str, Any], current: Mapping[str, An
             "it and begin anew, or finish it with the version that began it"
         )
     return (
-        f"{folder} was cut off, and this training is another: {differences(previous, current)}. Set it as it was to go on "
-        "with that one, or set --resume false to leave it and begin anew"
+        f"{folder} was cut off, and this training is another: {differences(previous, current)}. Set it as it was to go "
+        "on with that one, or set --resume false to leave it and begin anew"
     )
