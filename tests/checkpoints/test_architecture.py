@@ -178,7 +178,7 @@ def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
         *("--ckpt_dir", str(tmp_path / "models"), "--output_dir", str(tmp_path / "eval"), "--norm", "group"),
         cwd=tmp_path,
     )
-    told = "norm is 'group', detail is False, refine is False.*, but UNet has no form"
+    told = "norm is 'group', detail is False, refine is False.*, but UNet has no such options"
     assert done.returncode == 1 and re.search(told, done.stderr)
 
 
