@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""MONAI Label app of the bundle.
+"""The MONAI Label app of the bundle. This command starts its server:
 
 ``python -m monailabel.main start_server --app label --studies IMAGES --host 127.0.0.1``
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 BUNDLE = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(BUNDLE), str(BUNDLE / "label")]  # for the packages `scripts` and `qtseg_label`
+sys.path[:0] = [str(BUNDLE), str(BUNDLE / "label")]  # to import the packages `scripts` and `qtseg_label`
 
 from fastapi.middleware.cors import CORSMiddleware  # noqa: E402
 from monailabel.datastore.local import LocalDatastore  # noqa: E402
@@ -35,17 +35,17 @@ _CONF = {"ckpt_dir", "out_channels", "output_dir"}
 
 
 class QTSegApp(MONAILabelApp):
-    """Segment, train on the labels so far, choose the next image, and score.
+    """The app: it segments images, trains on the labels so far, chooses the next image, and scores the model.
 
     Args:
         app_dir: folder of the app.
-        studies: folder of the images; labels are kept in its ``labels/``.
+        studies: folder of the images. Labels are stored in its folder ``labels/``.
         conf: values of ``--conf``: ``ckpt_dir``, the folder of the model, by default the bundle's ``models/``;
-            ``out_channels``, the number of classes with the background, which a model that is there must have;
-            ``output_dir``, for all else that trainings write.
+            ``out_channels``, the number of classes with the background, which must be that of the model if there is
+            one; ``output_dir``, the folder for all other files of trainings.
 
     Raises:
-        InputError: if ``conf`` has another name, or a value that cannot be.
+        InputError: if ``conf`` has an unknown name or a wrong value.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
@@ -60,43 +60,54 @@ class QTSegApp(MONAILabelApp):
         path = ckpt_dir / "model.pt"
         served = f"serves {path}" if self.model.is_there else f"there is no {path} until a training has made it"
         logger.info(f"{served}; another folder is named by --conf ckpt_dir")
-        here = f"{Path(studies).name}_{hashlib.sha256(studies.encode()).hexdigest()[:8]}"  # each has labels of its own
-        self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label" / here)).absolute()
+        # Each folder of images has labels of its own, so the default name follows from the path of the folder.
+        folder_name = f"{Path(studies).name}_{hashlib.sha256(studies.encode()).hexdigest()[:8]}"
+        self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label" / folder_name)).absolute()
         description = "2D segmentation by QTSeg: masks and polygons, training, active learning"
         refuse_other_origins()
         super().__init__(app_dir, studies, conf, name="QTSeg", description=description, version=self.model.version)
-        self._auto_update_scoring = False  # else each next image would start a process for every scoring method
+        self._auto_update_scoring = False  # else each choice of an image would start a process for each scoring method
 
     def init_datastore(self) -> Any:
-        """Images of all formats that the bundle reads, without any environment variable."""
+        """Return the datastore. It has images of all formats that the bundle reads, without an environment variable."""
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
         return LocalDatastore(self.studies, extensions=EXTENSIONS, auto_reload=True)
 
     def init_infers(self) -> dict[str, Any]:
-        """One model."""
+        """Return the inference tasks: one, for the model."""
         return {"qtseg": Segment(self.model)}
 
     def init_trainers(self) -> dict[str, Any]:
-        """Its training."""
+        """Return the training tasks: one, for the model."""
         return {"qtseg": TrainOnLabels(self.model, self.output_dir)}
 
     def init_strategies(self) -> dict[str, Any]:
-        """Ways to choose the next image."""
+        """Return the strategies that choose the next image."""
         return {"random": Random(), "first": ByName(), "uncertainty": MostUncertain(self.model)}
 
     def init_scoring_methods(self) -> dict[str, Any]:
-        """Ways to score the model on labels."""
+        """Return the methods that score the model on labels."""
         return {"dice": DiceOfModel(self.model)}
 
     def infer_wsi(self, request: Any, datastore: Any = None) -> Any:
-        """QuPath and DSA ask so; images are taken whole, TIFF too."""
+        """Segment an image for QuPath or DSA, which send such requests. The whole image is segmented, also of a TIFF.
+
+        Args:
+            request: the request, as :py:class:`.infer.Segment` takes it.
+            datastore: datastore of the image.
+        """
         return self.infer(request, datastore)
 
 
 def refuse_other_origins() -> None:
-    """Let no web page use the server: MONAI Label answers those of all origins, and its setting for that stops it."""
+    """Prevent web pages of other origins from using the server.
+
+    MONAI Label answers pages of all origins. Its own setting for that stops the server, so the middleware is removed.
+    """
     server = sys.modules.get("monailabel.app")
-    if server is not None:  # else this process serves nothing, but trains
-        server.app.user_middleware = [each for each in server.app.user_middleware if each.cls is not CORSMiddleware]
-        server.app.middleware_stack = None  # to be built anew
+    if server is not None:  # else this process is not the server but trains
+        server.app.user_middleware = [
+            middleware for middleware in server.app.user_middleware if middleware.cls is not CORSMiddleware
+        ]
+        server.app.middleware_stack = None  # the server then builds it anew

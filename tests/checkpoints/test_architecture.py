@@ -130,7 +130,7 @@ def test_an_option_is_one_row(tmp_path, monkeypatch, caplog):
     weights = {**QTSeg(3, 2, **SMALL).state_dict(), "stem.fine": torch.zeros(1)}
     torch.save(weights, tmp_path / "model.pt")
     assert architecture_of(tmp_path / "model.pt") == {**AS_PUBLISHED, "stem": "fine"}
-    with pytest.raises(InputError, match="stem is 'plain', but of the weights .* stem is 'fine'; leave all"):
+    with pytest.raises(InputError, match="stem is 'plain', but in the weights .* stem is 'fine'; leave all"):
         check_architecture(QTSeg(3, 2, **SMALL), {**AS_PUBLISHED, "stem": "plain"}, weights=tmp_path / "model.pt")
     with pytest.raises(InputError, match='an overlay of your own write .*"refine": false.*, "stem": null'):
         check_architecture(torch.nn.Identity(), {**no_architecture(), "stem": "fine"})
@@ -149,7 +149,7 @@ def test_options_are_arguments_of_the_network_with_the_published_defaults():
 def test_no_other_network_has_a_form(form, tmp_path):
     other = UNet(2, 3, 2, channels=(4, 8), strides=(2,))
     torch.save(other.state_dict(), tmp_path / "other.pt")
-    with pytest.raises(InputError, match="but UNet has no form that they set; leave them out"):
+    with pytest.raises(InputError, match="but UNet has no such options; leave them out"):
         check_architecture(other, {**NONE, **form})
     check_architecture(other, NONE, weights=tmp_path / "other.pt")
     check_architecture(QTSeg(3, 2, **SMALL), {**NONE, **form})
@@ -163,8 +163,8 @@ def test_a_form_is_that_of_the_weights_to_start_from(tmp_path):
         torch.save(QTSeg(3, 2, **SMALL, **form).state_dict(), paths[name])
     network = QTSeg(3, 2, **SMALL, **OTHER)
     check_architecture(network, OTHER, weights=paths["other"])
-    check_architecture(network, OTHER, weights=paths["plain"])  # a refinement starts as none
-    told = "of the weights to start from norm is 'batch', detail is False, refine is False.*; leave all of them out"
+    check_architecture(network, OTHER, weights=paths["plain"])  # a refinement starts without effect
+    told = "in the weights to start from norm is 'batch', detail is False, refine is False.*; leave all of them out"
     with pytest.raises(InputError, match=told):
         check_architecture(network, OTHER, weights=paths["published"])
     with pytest.raises(InputError, match="to start from norm is 'batch', detail is False, refine is True"):
@@ -178,7 +178,7 @@ def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
         *("--ckpt_dir", str(tmp_path / "models"), "--output_dir", str(tmp_path / "eval"), "--norm", "group"),
         cwd=tmp_path,
     )
-    told = "norm is 'group', detail is False, refine is False.*, but UNet has no form"
+    told = "norm is 'group', detail is False, refine is False.*, but UNet has no such options"
     assert done.returncode == 1 and re.search(told, done.stderr)
 
 

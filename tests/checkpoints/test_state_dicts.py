@@ -59,7 +59,7 @@ def test_a_plain_model_can_be_refined_from_then_on(release, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="qtseg"):
         fresh = load_weights(refined, tmp_path / "plain.pt")
     assert fresh and all(key.startswith("refinement.") for key in fresh)
-    assert caplog.messages == [f"{tmp_path / 'plain.pt'} has no refinement; that of the network starts as none"]
+    assert caplog.messages == [f"{tmp_path / 'plain.pt'} has no refinement; that of the network starts without effect"]
     image = torch.rand(1, 3, 64, 64) * 2 - 1
     with torch.no_grad():
         assert torch.equal(refined.eval()(image), plain.eval()(image))

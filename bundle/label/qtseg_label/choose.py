@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Choose the image to label next."""
+"""Strategies that choose the image to label next."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["ByName", "MostUncertain", "Random"]
 
 logger = logging.getLogger(__name__)
 
-_AT_A_TIME = 20  # images that are looked at before one is proposed
+_AT_A_TIME = 20  # number of images that are segmented for one choice
 
 
 class Random(Strategy):
-    """Any image without a final label."""
+    """The strategy that chooses a random image without a final label."""
 
     def __init__(self) -> None:
         super().__init__("any image without a final label")
@@ -33,7 +33,7 @@ class Random(Strategy):
 
 
 class ByName(Strategy):
-    """The first by name."""
+    """The strategy that chooses the first image without a final label, by name."""
 
     def __init__(self) -> None:
         super().__init__("the first image without a final label, by name")
@@ -44,10 +44,10 @@ class ByName(Strategy):
 
 
 class MostUncertain(Strategy):
-    """The one whose classes the model is least sure of, by mean entropy.
+    """The strategy that chooses the image with the largest mean entropy of the classes.
 
     Args:
-        model: that is asked; what it said of an image is kept until it changes.
+        model: model that segments the images. The entropy of an image is kept until the model changes.
     """
 
     def __init__(self, model: TrainedModel) -> None:
@@ -63,7 +63,7 @@ class MostUncertain(Strategy):
         if not self.model.is_there:
             return {"id": images[0]}
         self.model.refresh()
-        if self.model.stamp != self.stamp:  # trained since
+        if self.model.stamp != self.stamp:  # the model was trained since the last choice
             self.known, self.stamp = {}, self.model.stamp
         new = [image for image in images if image not in self.known]
         for image in random.Random(request.get("seed")).sample(new, min(_AT_A_TIME, len(new))):
@@ -71,6 +71,6 @@ class MostUncertain(Strategy):
                 self.known[image] = self.model(datastore.get_image_uri(image))[1]
             except InputError as error:
                 logger.warning(f"left out: {error}")
-                self.known[image] = -1.0  # last
+                self.known[image] = -1.0  # below every entropy, so that this image is chosen last
         best = max((image for image in images if image in self.known), key=lambda image: self.known[image])
         return {"id": best, "uncertainty": self.known[best]}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Segment an image on request."""
+"""The inference task, which segments an image on request."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["Segment"]
 
 
 class Segment(InferTask):
-    """Answer with a mask in the format asked for, and with polygons.
+    """The task that answers a request with a mask in the requested format, and with polygons.
 
     Args:
-        model: that segments.
+        model: model that segments the image.
     """
 
     def __init__(self, model: TrainedModel) -> None:
@@ -35,16 +35,18 @@ class Segment(InferTask):
         self.model = model
 
     def is_valid(self) -> bool:
-        """Whether there is a model."""
+        """Return whether there is a trained model."""
         return self.model.is_there
 
     def __call__(self, request: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """
+        """Segment an image.
+
         Args:
-            request: with ``image``, a path; ``output`` ("asap" or "dsa" for polygons in a file), ``result_extension``.
+            request: values by name: ``image``, the path of the image; ``output``, which is "asap" or "dsa" for a file
+                with polygons, or "json" for no file; ``result_extension``, the suffix of a mask file.
 
         Returns:
-            Path of the file, which the server sends and deletes, or None; and the answer as JSON.
+            The path of the file, which the server sends and deletes, or None; and the answer, which JSON can hold.
         """
         begin, image = time.monotonic(), request.get("image")
         if not image or not os.path.isfile(image):

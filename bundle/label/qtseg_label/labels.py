@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Labels as clients send and want them: PNG, NIfTI, NRRD, and polygons."""
+"""Labels in the formats of clients: PNG, NIfTI, NRRD, and polygons."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
 __all__ = ["EXTENSIONS", "LABEL_SUFFIXES", "annotations", "read_label", "write_label"]
 
-# nrrd and xml are labels only
+# NRRD and XML files are labels only, never images.
 _SUFFIXES = (*(suffix for row in FORMATS if row.in_datastore for suffix in row.suffixes), ".nrrd", ".xml")
 
-#: what masks can be written as; JPEG would blur them
+#: Suffixes of the files that masks can be written to. JPEG is not among them, because it would blur a mask.
 LABEL_SUFFIXES = (*label_suffixes(), ".nrrd")
 
-#: what the datastore looks for, in lower and upper case
-EXTENSIONS = [f"*{each}" for suffix in _SUFFIXES for each in (suffix, suffix.upper())]
+#: Patterns of the files that the datastore searches for, in lower and upper case.
+EXTENSIONS = [f"*{spelling}" for suffix in _SUFFIXES for spelling in (suffix, suffix.upper())]
 
 
 def annotations(ids: NDArray[np.uint8], labels: Mapping[str, int]) -> dict[str, Any]:
-    """The objects of a mask as polygons, as MONAI Label's clients for pathology and CVAT read them.
+    """Return the objects of a mask as polygons, in the form that MONAI Label's clients for pathology and CVAT read.
 
     Args:
-        ids: (H, W) label ids.
-        labels: names and ids of the classes.
+        ids: label ids, (H, W) uint8.
+        labels: ids of the foreground classes, by name.
     """
     elements = []
     for name, number in labels.items():
@@ -53,30 +53,37 @@ def annotations(ids: NDArray[np.uint8], labels: Mapping[str, int]) -> dict[str, 
 
 
 def _bridged(rings: list[list[list[float]]]) -> list[list[float]]:
-    """One polygon for an object with holes, cut open where each is nearest: clients know no holes."""
+    """Return one polygon for an object with holes, because clients have no polygons with holes.
+
+    The outline is cut open and joined to each hole where the two are nearest.
+    """
     outline = rings[0][:-1]
     for ring in rings[1:]:
         hole = ring[:-1]
-        far = np.square(np.array(outline)[:, None] - np.array(hole)[None]).sum(-1)
-        at, start = (int(i) for i in np.unravel_index(far.argmin(), far.shape))
+        distances = np.square(np.array(outline)[:, None] - np.array(hole)[None]).sum(-1)
+        at, start = (int(i) for i in np.unravel_index(distances.argmin(), distances.shape))
         around = [*hole[start:], *hole[: start + 1]]
         outline = [*outline[: at + 1], *around, *outline[at:]]
     return outline
 
 
 def write_label(ids: NDArray[np.uint8], image: str, path: str) -> None:
-    """Write label ids in the format of a path's suffix.
+    """Write label ids to a file, in the format of its suffix.
 
     Args:
-        ids: (H, W), or (H, W, D).
-        image: that they are of; a NIfTI mask of a NIfTI image lies where that does.
-        path: ends in one of :py:data:`LABEL_SUFFIXES`.
+        ids: label ids, (H, W) or (H, W, D) uint8.
+        image: path of the image that the label belongs to. A NIfTI mask of a NIfTI image gets the position in space of
+            the image.
+        path: path of the file, which ends in one of :py:data:`LABEL_SUFFIXES`.
+
+    Raises:
+        InputError: if the format cannot hold a volume.
     """
     slices = ids if ids.ndim == 3 else ids[..., None]
     row = format_named(path)
     if row is None or row.write_label is None:  # .nrrd
         space = {"space": "left-posterior-superior", "space directions": np.eye(3), "space origin": np.zeros(3)}
-        nrrd.write(path, slices.transpose(1, 0, 2), space)  # columns first
+        nrrd.write(path, slices.transpose(1, 0, 2), space)  # NRRD stores columns first
         return
     source = image if format_named(image) is row else None
     if row.is_volume:
@@ -88,23 +95,23 @@ def write_label(ids: NDArray[np.uint8], image: str, path: str) -> None:
 
 
 def read_label(path: str, image: str, labels: Mapping[str, int]) -> NDArray[np.uint8]:
-    """Read what a client has sent as the label of a 2D image.
+    """Read the label of a 2D image that a client has sent.
 
     Args:
-        path: of the label: a picture, NIfTI, NRRD, or polygons as ASAP's XML, as QuPath sends them.
-        image: that it is of.
-        labels: names and ids of the classes.
+        path: path of the label: a picture, NIfTI, NRRD, or polygons in ASAP's XML format, which QuPath sends.
+        image: path of the image that the label belongs to.
+        labels: ids of the foreground classes, by name.
 
     Returns:
-        (H, W) label ids.
+        Label ids, (H, W) uint8.
 
     Raises:
-        InputError: if it cannot be read, or has another size than its image.
+        InputError: if the label cannot be read, has ids that are no class, or has another size than the image.
     """
     size = ImageFileReader().get_data([image])[0].shape[:2]
     if path.endswith(".xml"):
         return _drawn(path, size, labels)
-    classes = 2 if len(labels) == 1 else MAX_CLASSES  # with one class, 255 means it, too
+    classes = 2 if len(labels) == 1 else MAX_CLASSES  # with one class, the value 255 stands for it too
     if path.endswith(".nrrd"):
         ids = label_ids(Pixels(_of_nrrd(path)), classes, path)
     else:
@@ -118,10 +125,10 @@ def read_label(path: str, image: str, labels: Mapping[str, int]) -> NDArray[np.u
 
 
 def _of_nrrd(path: str) -> NDArray[Any]:
-    """(H, W) values of a volume of one slice, columns first."""
+    """Read an NRRD volume of one slice, which stores columns first, as values (H, W)."""
     try:
         voxels = nrrd.read(path)[0]
-    except Exception as error:  # pynrrd raises errors of its own, of NumPy and of Python
+    except Exception as error:  # pynrrd raises its own errors and those of NumPy and Python
         raise InputError(f"{path} cannot be read ({error}); send the label anew") from error
     if voxels.ndim < 2 or max(voxels.shape[2:], default=1) > 1:
         raise InputError(f"{path} has the shape {voxels.shape}; send a label of one slice")
@@ -129,6 +136,7 @@ def _of_nrrd(path: str) -> NDArray[Any]:
 
 
 def _drawn(path: str, size: tuple[int, int], labels: Mapping[str, int]) -> NDArray[np.uint8]:
+    """Draw the polygons of an XML file as label ids of a size (H, W) in pixels."""
     ids = np.zeros(size, np.uint8)
     try:
         for number, corners in _polygons(path, labels):
@@ -142,7 +150,7 @@ def _drawn(path: str, size: tuple[int, int], labels: Mapping[str, int]) -> NDArr
 
 
 def _polygons(path: str, labels: Mapping[str, int]) -> Iterator[tuple[int, list[tuple[float, float]]]]:
-    """Class and (row, column) of the corners of each polygon in an XML file of ASAP."""
+    """Yield the class and the corners, as (row, column) in pixels, of each polygon in an XML file of ASAP."""
     root = ElementTree.parse(path).getroot()
     for annotation in root.iter("Annotation"):
         group = annotation.get("PartOfGroup", "")

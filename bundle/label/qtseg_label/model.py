@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bundle's model, as ``configs/inference.json`` says, ready to be asked image by image."""
+"""The trained model of the bundle, built from ``configs/inference.json``, which segments one image at a time."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["TrainedModel"]
 
 
 class TrainedModel:
-    """Read anew when a training has written a better one; the one before it serves until then.
+    """The trained model. It is loaded again when a training has written a better one, and used until then.
 
     Args:
-        bundle: the bundle's folder.
+        bundle: folder of the bundle.
         ckpt_dir: folder of ``model.pt`` and ``model.json``.
-        out_channels: number of classes, the background counted, until there is a model: by default 2.
+        out_channels: number of classes, with the background. Without a model, the default is 2.
 
     Raises:
-        InputError: if there is a model of another number of classes than was asked for.
+        InputError: if there is a model and it has another number of classes than ``out_channels``.
     """
 
     def __init__(self, bundle: Path, ckpt_dir: Path, out_channels: int | None = None) -> None:
@@ -57,7 +57,7 @@ class TrainedModel:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Names and ids of the foreground classes: of the model, or before the first of ``out_channels``."""
+        """Names and ids of the foreground classes. Before the first model, they follow from ``out_channels``."""
         classes = self.settings["out_channels"] if self.is_there and self.refresh() else self.out_channels
         return {f"class {number}" if classes > 2 else "object": number for number in range(1, classes)}
 
@@ -65,10 +65,10 @@ class TrainedModel:
         """Segment an image.
 
         Args:
-            image: its path.
+            image: path of the image.
 
         Returns:
-            Label ids, (H, W) or (H, W, D), and the mean entropy of the classes over all pixels, from 0 to 1.
+            Label ids, (H, W) or (H, W, D) uint8, and the mean entropy of the classes over all pixels, from 0 to 1.
 
         Raises:
             InputError: if the image or the model cannot be read.
@@ -79,7 +79,7 @@ class TrainedModel:
                 item = self.preprocessing({"image": image})
                 scores = self.inferer(item["image"][None].to(self.device), self.network)[0]
                 pred = self.postprocessing({"image": item["image"], "pred": scores})["pred"].cpu().numpy()
-        except Exception as error:  # MONAI raises errors of its own around ours
+        except Exception as error:  # MONAI wraps our errors in its own
             problem = explanation(error)
             if problem is None:
                 raise
@@ -87,10 +87,13 @@ class TrainedModel:
         return pred[0].astype(np.uint8), float(pred[-1].mean()) / FULL_SCALE
 
     def refresh(self) -> bool:
-        """Load the model, unless that was done and its files are the same; true.
+        """Load the model if its files have changed since it was loaded last.
+
+        Returns:
+            Always True, so that a condition can call this method.
 
         Raises:
-            InputError: if it cannot be read, and there is none from before.
+            InputError: if the model cannot be read, and no earlier model is loaded.
         """
         with self.lock:
             return self._refreshed()
@@ -102,10 +105,10 @@ class TrainedModel:
             try:
                 self._load()
                 self.stamp = stamp
-            except Exception as error:  # MONAI raises errors of its own around ours
+            except Exception as error:  # MONAI wraps our errors in its own
                 if self.stamp is None or explanation(error) is None:
                     raise
-                # a training is just writing both files: the model from before serves until they fit
+                # A training is writing both files. The earlier model is used until they belong together.
         return True
 
     def _load(self) -> None:

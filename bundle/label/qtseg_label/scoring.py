@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Score the model on the labels that people have made."""
+"""Scoring of the model on the labels of users."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 class DiceOfModel(ScoringMethod):
-    """Dice of the model's masks and the final labels, the mean over foreground classes; also kept with each image.
+    """Dice of the model's masks and the final labels, as the mean over foreground classes.
+
+    The score of an image is also stored with the image in the datastore.
 
     Args:
-        model: to be scored. It may have been trained on these labels.
+        model: model to score. It may have been trained on these labels.
     """
 
     def __init__(self, model: TrainedModel) -> None:

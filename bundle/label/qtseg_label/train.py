@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Train on the labels that there are so far."""
+"""The training task, which trains on the labels so far."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .model import TrainedModel
 
 __all__ = ["TrainOnLabels"]
 
-_FEWEST = 4  # images, of which some choose the epoch
+_FEWEST = 4  # smallest number of labeled images; some of them choose the epoch
 _KNOBS = {
     "max_epochs": 30,
     "batch_size": 8,
@@ -35,16 +35,16 @@ _KNOBS = {
     "spatial_size": 256,
     "geometry": ["fit", "native"],
 }
-# as the model has them; what the network is built by, its weights tell
+# Knobs that keep the value of the model. The name of the network and its options follow from the weights.
 _SAME = [field.name for field in FIELDS if field.as_trained and field.name not in ("network_name", *OPTIONS)]
 
 
 class TrainOnLabels(TrainTask):
-    """Go on from the model there is; a training replaces it only by a better one.
+    """The task that continues the training of the present model. A training replaces it only by a better model.
 
     Args:
-        model: to be trained.
-        output_dir: for labels as the training reads them, and all that it writes.
+        model: model to train.
+        output_dir: folder for the labels in the form that the training reads, and for all files of the training.
     """
 
     def __init__(self, model: TrainedModel, output_dir: Path) -> None:
@@ -53,22 +53,22 @@ class TrainOnLabels(TrainTask):
         self.output_dir = output_dir
 
     def config(self) -> dict[str, Any]:
-        """Knobs that clients show; those of the bundle's training. A model that goes on keeps its size and geometry."""
+        """Return the knobs of the training that clients show. A model that exists keeps its size and geometry."""
         return {name: value for name, value in _KNOBS.items() if name not in _SAME or not self.model.is_there}
 
     def stats(self) -> dict[str, Any]:
-        """Nothing that clients need."""
+        """Return no statistics, because clients need none."""
         return {}
 
     def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any]:
-        """Train.
+        """Train on all final labels.
 
         Args:
-            request: values of the knobs.
-            datastore: of images and labels.
+            request: values of the knobs, by name.
+            datastore: datastore of the images and labels.
 
         Raises:
-            InputError: if there are too few labels, or one cannot be read.
+            InputError: if a knob has a wrong value, if there are too few labels, or if a label cannot be read.
         """
         knobs = {name: _checked(name, request[name]) for name in _KNOBS if name in request}
         labeled = sorted(datastore.get_labeled_images())
@@ -88,15 +88,15 @@ class TrainOnLabels(TrainTask):
             dataset_dir=str(dataset_dir),
             ckpt_dir=str(self.model.ckpt_dir),
             output_dir=str(self.output_dir),
-            resume=False,  # with other labels it would be another training
+            resume=False,  # with new labels it is another training
             split=str(self._split(labeled)),
-            protocol="paper",  # all labels are trained on or choose the epoch, and none is kept for a score
+            protocol="paper",  # all labels train the network or choose the epoch, and none is reserved for a score
             **knobs,
         )
         return {}
 
     def _split(self, labeled: list[str]) -> Path:
-        """A split file: about a fifth chooses the epoch, always the same images however many come."""
+        """Write a split file. About a fifth of the images chooses the epoch, the same ones when images are added."""
         digests = {name: int(hashlib.sha256(name.encode()).hexdigest(), 16) for name in labeled}
         by_digest = sorted(labeled, key=digests.__getitem__)
         val = [name for name in by_digest if digests[name] % 5 == 0][: len(labeled) // 2] or by_digest[:1]
@@ -105,13 +105,13 @@ class TrainOnLabels(TrainTask):
         return path
 
     def _export(self, labeled: list[str], datastore: Any) -> Path:
-        """Images and masks in a folder, as the training reads them, by the names that the datastore gives them."""
+        """Write a folder of images and masks that the training can read, by the names that the datastore has."""
         folder = self.output_dir / "labels_so_far"
         shutil.rmtree(folder, ignore_errors=True)
         for part in ("images", "masks"):
             (folder / part).mkdir(parents=True)
         for name in labeled:
-            image = Path(datastore.get_image_uri(name))  # where a link leads; what is read there goes by its content
+            image = Path(datastore.get_image_uri(name))  # target of the link; it is read by its content, not its suffix
             suffix = image_suffix(image) or ".png"
             (folder / "images" / f"{name}{suffix}").symlink_to(image.absolute())
             ids = read_label(datastore.get_label_uri(name, "final"), str(image), self.model.labels)
@@ -120,8 +120,8 @@ class TrainOnLabels(TrainTask):
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A knob as a client sends it. Only numbers and known names may go on: configs evaluate text that begins with $."""
-    if isinstance(value, list) and name == "geometry":  # as config() gives them for a choice
+    """Check a knob that a client sends. Only numbers and known names pass: configs evaluate text that begins with $."""
+    if isinstance(value, list) and name == "geometry":  # clients may send the list of choices that config() returns
         value = value[0] if value else None
     numbers = value if isinstance(value, list) and name == "spatial_size" else [value]
     if name == "geometry":

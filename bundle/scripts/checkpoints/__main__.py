@@ -20,10 +20,10 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Convert a file of the published QTSeg: the command ``python -m scripts.checkpoints``.
+    """Run the command ``python -m scripts.checkpoints``, which converts a weights file of the published QTSeg.
 
     Args:
-        arguments: the command line without the program's name; by default the process's own.
+        arguments: words of the command line without the program's name. By default those of the process are taken.
 
     Returns:
         The exit status: 0, or 1 after an error, which is printed to stderr in one sentence.
@@ -37,16 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="overwrite TARGET")
     args = parser.parse_args(arguments)
     try:
-        found = _convert_file(args.source, args.target, args.force)
+        summary = _convert_file(args.source, args.target, args.force)
     except (OSError, InputError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    print(f"{args.target}: {found}")
+    print(f"{args.target}: {summary}")
     return 0
 
 
 def _convert_file(source: Path, target: Path, force: bool) -> str:
-    """Convert ``source`` into ``target`` and say what was found."""
+    """Convert the file ``source``, write the weights to ``target``, and return a summary of them."""
     if target.exists() and not force:
         raise InputError(f"{target} exists; choose another TARGET, or overwrite it with --force.")
     if not target.parent.is_dir():
@@ -55,22 +55,22 @@ def _convert_file(source: Path, target: Path, force: bool) -> str:
     if not is_release(weights):
         raise InputError(f"{source} has this bundle's names already; use it as it is.")
     weights = converted(weights, source)
-    found = _summary(weights)
-    # Written aside first: an interrupted run leaves no half file under the final name.
+    summary = _summary(weights)
+    # The weights are first written to another file, so that an interrupted run leaves no half file as TARGET.
     partial = target.with_name(f"{target.name}.partial")
     torch.save(weights, partial)
     partial.replace(target)
-    return found
+    return summary
 
 
 def _summary(weights: Mapping[str, Tensor]) -> str:
     parameters = sum(value.numel() for key, value in weights.items() if not key.endswith(BUFFERS))
     width, channels = weights["encoder.stem.0.conv.weight"].shape[:2]
-    found = f"{parameters:,} parameters, {channels} input channels, width {width}"
+    sizes = f"{parameters:,} parameters, {channels} input channels, width {width}"
     if TOKENS not in weights:
-        return f"encoder, {found}"
+        return f"encoder, {sizes}"
     bridge = "with" if any(key.startswith("bridge.") for key in weights) else "without"
-    return f"whole model {bridge} bridge, {found}, {len(weights[TOKENS])} classes"
+    return f"whole model {bridge} bridge, {sizes}, {len(weights[TOKENS])} classes"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which options of QTSeg's architecture a run takes: its knobs, those of weights that it starts from, or the published.
+"""The options of QTSeg's architecture that a run uses: from its knobs, from its first weights, or as published.
 
-The options themselves are the rows of :py:data:`..networks.qtseg.OPTIONS`; an architecture is a value for each of them,
-by its name.
+The options are the rows of :py:data:`..networks.qtseg.OPTIONS`. An architecture is a dictionary with a value for each
+option by its name.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def architecture_of(
     encoder_weights: str | os.PathLike | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The architecture of a network that weights fit.
+    """Return the architecture that the weights of a network have.
 
     Args:
-        weights: of a whole model, ours or the published release's.
-        encoder_weights: of an encoder.
-        settings: of a model that the training goes on with.
+        weights: file with the weights of a whole model, from this bundle or from the published release.
+        encoder_weights: file with the weights of an encoder. It is only read if ``weights`` is None.
+        settings: settings of the model that a training continues. They are only used without weights.
 
     Returns:
-        A value for each option; without weights those of ``settings``, or else the published ones.
+        A value for each option. Without weights and settings, these are the published values.
 
     Raises:
-        InputError: if a file cannot be read, or holds something else.
+        InputError: if a file cannot be read, or if it holds something other than weights.
     """
     path = weights if weights is not None else encoder_weights
     if path is not None:
@@ -51,41 +51,41 @@ def architecture_of(
 
 
 def no_architecture() -> dict[str, Any]:
-    """What stands for the options of QTSeg where the network is of another kind: None or False for each of them."""
+    """Return the values of QTSeg's options for a network of another kind: None or False for each option."""
     return {name: option.absent for name, option in OPTIONS.items()}
 
 
 def choose_architecture(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The architecture that the names of the options in a config ask for, checked. To be named in the config.
+    """Read the options of the architecture from a config, and check them. A config names this function.
 
     Args:
-        defaults: a value for each option, taken where the config does not have its name.
+        defaults: a value for each option. It is used if the config does not name the option.
 
     Returns:
-        A value for each option; for a network of another kind None or False.
+        A value for each option. For a network of another kind, each value is None or False.
 
     Raises:
-        InputError: naming the first knob that has no such value.
-        RuntimeError: if not called by a config.
+        InputError: if an option has a wrong value. The message names the first such knob.
+        RuntimeError: if no config calls this function.
     """
     config = calling_parser()
-    asked = {name: config.get_parsed_content(name) if name in config else defaults[name] for name in OPTIONS}
-    if None in asked.values():  # an overlay of another network may be older than an option, and not name it
-        asked = {name: OPTIONS[name].absent if value == defaults[name] else value for name, value in asked.items()}
-    return {name: option.checked(asked[name]) for name, option in OPTIONS.items()}
+    values = {name: config.get_parsed_content(name) if name in config else defaults[name] for name in OPTIONS}
+    if None in values.values():  # the overlay of another network may be older than an option, and not name it
+        values = {name: OPTIONS[name].absent if value == defaults[name] else value for name, value in values.items()}
+    return {name: option.checked(values[name]) for name, option in OPTIONS.items()}
 
 
 def build_qtseg(architecture: Mapping[str, Any], in_channels: int, out_channels: int, **settings: Any) -> QTSeg:
-    """Build a QTSeg with the options that were chosen.
+    """Build a QTSeg with an architecture.
 
     Args:
         architecture: a value for each option.
-        in_channels: channels of the image.
-        out_channels: number of classes, the background counted.
+        in_channels: number of channels of the image.
+        out_channels: number of classes, with the background.
         settings: other arguments of :py:class:`..networks.qtseg.QTSeg`.
 
     Raises:
-        InputError: if the architecture is that of a network of another kind.
+        InputError: if the architecture belongs to a network of another kind.
     """
     for name, value in architecture.items():
         if value is None:
@@ -99,37 +99,38 @@ def build_qtseg(architecture: Mapping[str, Any], in_channels: int, out_channels:
 def check_architecture(
     network: nn.Module, architecture: Mapping[str, Any], weights: str | os.PathLike | None = None
 ) -> None:
-    """Check that a network has the options that are asked for, and that the weights that it starts from fit it.
+    """Check that a network has the options of an architecture, and that its first weights fit the network.
 
-    They fit a network of their architecture, and one that has a part beside which starts as none, as a refinement does.
+    Weights fit a network of the same architecture. They also fit a network with an additional part that has no effect
+    at the start of the training, such as a refinement.
 
     Args:
-        network: to be trained.
+        network: network to train.
         architecture: a value for each option.
-        weights: of a whole model, that the training starts from.
+        weights: file with the weights of a whole model that the training starts from.
 
     Raises:
-        InputError: if an option is set and would have no effect, as on other networks than QTSeg, or does not fit the
-            weights, or these cannot be read.
+        InputError: if an option is set on a network other than QTSeg, where it would have no effect; if the
+            architecture does not fit the weights; or if the weights cannot be read.
     """
     if not isinstance(network, QTSeg):
         if architecture != no_architecture():
             raise InputError(
-                f"{_listed(architecture)}, but {type(network).__name__} has no form that they set; leave them out, and "
+                f"{_listed(architecture)}, but {type(network).__name__} has no such options; leave them out, and "
                 f"in an overlay of your own write {json.dumps(no_architecture())[1:-1]}"
             )
     elif weights is not None:
         of_weights = architecture_of(weights)
         if any(architecture[name] != of_weights[name] and not _is_added(name, architecture) for name in OPTIONS):
-            beside = " or ".join(f"{name} true" for name, option in OPTIONS.items() if option.addition)
+            additions = " or ".join(f"{name} true" for name, option in OPTIONS.items() if option.addition)
             raise InputError(
-                f"{_listed(architecture)}, but of the weights to start from {_listed(of_weights)}; leave all of them "
-                f"out, or set beside them only {beside}"
+                f"{_listed(architecture)}, but in the weights to start from {_listed(of_weights)}; leave all of them "
+                f"out, or change only {additions}"
             )
 
 
 def _is_added(name: str, architecture: Mapping[str, Any]) -> bool:
-    """Whether an option gives a network a part that starts as none."""
+    """Return whether an option adds a part to the network that has no effect at the start of the training."""
     return bool(OPTIONS[name].addition and architecture[name])
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The weights that a run starts from, as its knobs name them."""
+"""Loading of the weights that the knobs of a run name."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _logger = logging.getLogger("qtseg")
 def start_from(
     network: nn.Module, *, weights: str | os.PathLike | None = None, encoder_weights: str | os.PathLike | None = None
 ) -> None:
-    """Load what a training starts from; without either file the network keeps its random initialization.
+    """Load the weights that a training starts from. Without a file the network keeps its random initialization.
 
     Args:
-        network: the network to be trained, changed in place.
-        weights: a whole model, ours or the published release's. With another number of classes what has a
-            part for each class, such as the tokens, stays freshly initialized, and so does a refinement that it has
-            not; both are logged.
-        encoder_weights: a file that holds an encoder, ours or the published release's.
+        network: network to train, changed in place.
+        weights: file of a whole model, from this bundle or from the published release. If it has another number of
+            classes, the parts with one entry for each class, such as the tokens, keep their random initialization. So
+            does a refinement that the file does not have. Both are logged.
+        encoder_weights: file that holds an encoder, from this bundle or from the published release.
 
     Raises:
-        InputError: if both files are given, or one does not fit the network.
+        InputError: if both files are set, or if a file does not fit the network.
     """
     if weights is not None and encoder_weights is not None:
         raise InputError("weights and encoder_weights are both set; a whole model holds an encoder already: drop one")
@@ -49,23 +49,23 @@ def start_from(
         source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
         settings = settings_of(weights)
         if settings is not PUBLISHED:
-            source = f"{source} ({_told_of(settings)})"
+            source = f"{source} ({_summary(settings)})"
         elif weights is not None:
             source = f"{source}; its images are not on record, so no evaluation can tell when it scores one"
         _logger.info(f"start:    {source}")
 
 
 def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str = "qtseg") -> None:
-    """Load a trained model for evaluation or inference; every weight must be in the file.
+    """Load a trained model for evaluation or inference. Every weight of the network must be in the file.
 
     Args:
-        network: the network to be used, changed in place.
-        path: the model, ours or the published release's.
-        network_name: what the config calls the network.
+        network: network to use, changed in place.
+        path: file of the model, from this bundle or from the published release.
+        network_name: name of the network in the config.
 
     Raises:
-        InputError: if there is no such file, it is of a network of another name, or it does not fit the network, also
-            if only the classes differ.
+        InputError: if there is no such file, if the model belongs to a network of another name, or if it does not fit
+            the network, even if only the number of classes differs.
     """
     if not os.path.isfile(path):
         raise InputError(f"{path} is not there; train a model first, or name the folder of one by --ckpt_dir")
@@ -78,13 +78,13 @@ def load_trained(network: nn.Module, path: str | os.PathLike, network_name: str 
         raise InputError(f"{path} is a model of {trained}, not of {network_name}; {cure}")
     load_weights(network, path, exact=True)
     if settings is not PUBLISHED and idist.get_rank() == 0:
-        _logger.info(f"model:    {path} ({_told_of(settings)})")
+        _logger.info(f"model:    {path} ({_summary(settings)})")
 
 
-def _told_of(settings: Mapping[str, Any]) -> str:
-    """What tells a model from others, of its settings."""
+def _summary(settings: Mapping[str, Any]) -> str:
+    """Return the settings that distinguish a model from others, as words for the log."""
     height, width = settings["spatial_size"]
     parts = [option.words(settings[name]) for name, option in OPTIONS.items() if settings[name]]
-    form = f" with {', '.join(parts)}" if parts else ""
+    options = f" with {', '.join(parts)}" if parts else ""
     count = sum(image["part"] == "train" for image in settings["images"].values())
-    return f"{settings['network_name']}{form}, {height} x {width}, trained on {count} images"
+    return f"{settings['network_name']}{options}, {height} x {width}, trained on {count} images"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which files a model's folder holds: the best model, its settings, and the model before it."""
+"""The files in a model's folder: the best model, its settings, and the model before it."""
 
 from __future__ import annotations
 
@@ -26,33 +26,44 @@ MODEL, PREVIOUS = "model", "model.previous"
 
 
 def settings_path(ckpt_dir: str | os.PathLike, name: str = MODEL) -> Path:
-    """The settings file that belongs to ``<ckpt_dir>/model.pt``, or to the model of another name."""
+    """Return the path of the settings file that belongs to a model.
+
+    Args:
+        ckpt_dir: folder of the model.
+        name: name of the model's file without suffix: :py:data:`MODEL` or :py:data:`PREVIOUS`.
+    """
     return Path(ckpt_dir) / f"{name}.json"
 
 
 def pending_model(ckpt_dir: str | os.PathLike) -> Path:
-    """Where a new best model lies until its settings are written."""
+    """Return the path where a new best model lies until its settings are written.
+
+    Args:
+        ckpt_dir: folder of the model.
+    """
     return Path(ckpt_dir) / ".model.pending.pt"
 
 
 def put_pending_model(ckpt_dir: str | os.PathLike, settings: Mapping[str, Any]) -> None:
-    """Put a model in its place whose settings are there already: a training was cut off between the two.
+    """Rename a pending model to ``model.pt`` if the settings in ``model.json`` are those of the pending model.
+
+    This also repairs a folder whose training was cut off after it wrote the settings and before it renamed the model.
 
     Args:
-        ckpt_dir: folder of both.
-        settings: of its ``model.json``.
+        ckpt_dir: folder of the model and its settings.
+        settings: content of ``model.json``.
     """
     pending = pending_model(ckpt_dir)
     if pending.is_file() and settings.get("sha256") == file_digest(pending):
-        with suppress(FileNotFoundError):  # another process has done it meanwhile
+        with suppress(FileNotFoundError):  # another process has renamed the file meanwhile
             pending.replace(settings_path(ckpt_dir).with_suffix(".pt"))
 
 
 def keep_previous_model(ckpt_dir: str | os.PathLike) -> None:
-    """Copy the model that is there, and its settings, before a new training replaces them.
+    """Copy the present model and its settings before a new training replaces them. Only the first process does.
 
     Args:
-        ckpt_dir: folder of ``model.pt``; the copies are ``model.previous.pt`` and ``model.previous.json``.
+        ckpt_dir: folder of ``model.pt``. The copies are ``model.previous.pt`` and ``model.previous.json``.
     """
     if idist.get_rank() > 0 or not (Path(ckpt_dir) / "model.pt").is_file():
         return

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a model remembers of its training: its knobs, and which images had a part in it."""
+"""The record of a model's training: the knobs, and the images that took part in the training."""
 
 from __future__ import annotations
 
@@ -26,25 +26,28 @@ def describe_model(
     start: str | os.PathLike | None = None,
     encoder: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
-    """What is to be remembered of a model: its knobs, and which images had a part in its training.
+    """Return the record of a model: its knobs, and the images that took part in its training.
 
     Args:
         hyperparameters: names and resolved values of the knobs.
-        divided: the split that the fold is of.
-        facts: of the images, from :py:func:`..data.survey.survey_images`.
-        leaks: of the split, from :py:func:`..data.splits.leaks.find_leaks`.
-        start: weights that the training starts from, if it does.
-        encoder: weights that only the encoder starts from, if it does.
+        divided: split of the images that has the fold of the training.
+        facts: facts about the images, from :py:func:`..data.survey.survey_images`.
+        leaks: leaks between the parts of the split, from :py:func:`..data.splits.leaks.find_leaks`.
+        start: file with the weights that the whole network starts from, or None.
+        encoder: file with the weights that only the encoder starts from, or None.
 
     Returns:
-        The knobs with ``dataset_dir`` as an absolute path; the ``cleaning`` of masks of the model that the training
-        starts from; ``images``: of each image of the fold, by its path in the dataset's folder, its ``part`` ("train",
-        "validate" or "test"), ``group`` and ``digest`` of its pixels; ``seen_before``: digests of the images that the
-        models it starts from were trained on or chosen by; ``start_is_known``: whether those of ``start`` are on
-        record; and the ``leaks`` of the fold.
+        The knobs, with ``dataset_dir`` as an absolute path, and these keys:
+
+        - ``cleaning``: how the model that the training starts from cleans its masks;
+        - ``images``: for each image of the fold, by its path in the dataset's folder, the ``part`` ("train",
+          "validate" or "test"), the ``group``, and the ``digest`` of its pixels;
+        - ``seen_before``: digests of the images that trained or chose the models that this training starts from;
+        - ``start_is_known``: whether the images of the model ``start`` are on record;
+        - ``leaks``: the leaks of the fold.
     """
     dataset_dir, fold = hyperparameters["dataset_dir"], hyperparameters["fold"]
-    earlier = settings_of(start)
+    start_settings = settings_of(start)
     images = {
         divided.images[i]: {"part": part, "group": divided.groups[i], "digest": facts[i].digest}
         for part, positions in asdict(divided.folds[fold]).items()
@@ -53,24 +56,24 @@ def describe_model(
     return {
         **hyperparameters,
         "dataset_dir": None if dataset_dir is None else absolute(dataset_dir),
-        "cleaning": earlier["cleaning"],
+        "cleaning": start_settings["cleaning"],
         "images": images,
-        "seen_before": sorted(seen_in_training(earlier) | seen_in_training(settings_of(encoder))),
-        "start_is_known": not _is_there(start) or (earlier is not PUBLISHED and earlier["start_is_known"]),
+        "seen_before": sorted(seen_in_training(start_settings) | seen_in_training(settings_of(encoder))),
+        "start_is_known": not _is_file(start) or (start_settings is not PUBLISHED and start_settings["start_is_known"]),
         "leaks": [leak for leak in leaks if leak["fold"] == fold],
     }
 
 
 def seen_in_training(settings: Mapping[str, Any]) -> set[str]:
-    """Digests of the images that a model was trained on, or chosen by, and the models that it came from.
+    """Return the digests of all images that trained or chose a model, or a model that its training started from.
 
     Args:
-        settings: the model's.
+        settings: settings of the model.
     """
     parts = ("train", "validate", "test") if settings["protocol"] == "paper" else ("train", "validate")
     own = {image["digest"] for image in settings["images"].values() if image["part"] in parts}
     return own | set(settings["seen_before"])
 
 
-def _is_there(weights: str | os.PathLike | None) -> bool:
+def _is_file(weights: str | os.PathLike | None) -> bool:
     return weights is not None and given_path(weights).is_file()

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What may stand in a ``model.json``, which can come from anywhere: in configs, where it goes, text can be code."""
+"""The fields of ``model.json`` and their checks.
+
+The file can come from anywhere. Its values go into configs, where text can be code, so every value is checked.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ _FIRST = "0.1.0"  # the version of the bundle that wrote the first model.json
 
 @dataclass(frozen=True)
 class Field:
-    """A field of ``model.json`` that is read back. What is only recorded there needs no row.
+    """A field of ``model.json`` that is read again. A value that is only recorded in the file needs no row.
 
     Args:
-        name: the key in the file.
-        default: the published setting. It holds for weights that have no settings file beside them, and for models of
-            versions before ``since``.
-        since: the first version of the bundle that wrote the field, such as "0.3.0".
-        is_value: tells whether a value may stand there.
-        expected: what may stand there, as words of a message.
-        as_trained: whether the model can only be used with the value of its training: the models of an ensemble must
-            have the same, and a training that goes on with the model keeps it.
+        name: key in the file.
+        default: value of the published model. It is used for weights without a settings file beside them, and for
+            models of versions before ``since``.
+        since: first version of the bundle that wrote the field, such as "0.3.0".
+        is_value: function that returns whether a value is allowed.
+        expected: description of the allowed values, as words of a message.
+        as_trained: whether the model can only be used with the value of its training. If so, all models of an ensemble
+            must have the same value, and a training that continues the model keeps it.
     """
 
     name: str
@@ -159,15 +162,16 @@ PUBLISHED: dict[str, Any] = {field.name: field.default for field in FIELDS}
 
 
 def missing_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model of an earlier version does not have, with the values that it had then.
+    """Return the fields that a model of an earlier version does not have, with the values that its training used.
 
-    A version was in the making while models were trained with it, so they may lack any field that came with theirs.
+    Models may have been trained while a version was still in development. They may therefore lack any field that came
+    with their own version.
 
     Args:
-        settings: content of its ``model.json``.
+        settings: content of ``model.json``.
 
     Returns:
-        Names and defaults of the fields that came with its version, or later.
+        Names and defaults of the missing fields that came with the version of the model, or later.
     """
     version = max((_order(field.since) for field in FIELDS if field.name in settings), default=_order(_FIRST))
     return {
@@ -185,11 +189,11 @@ def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) ->
     """Check the settings of a model.
 
     Args:
-        settings: content of its ``model.json``.
-        path: of the file.
+        settings: content of ``model.json``, with all fields.
+        path: path of the file, for the message.
 
     Raises:
-        InputError: naming the first that is none.
+        InputError: if a value is not allowed. The message names the first such field.
     """
     for field in FIELDS:
         if not field.is_value(settings[field.name]):
@@ -200,14 +204,16 @@ def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) ->
 
 
 def check_as_trained(trained: Mapping[str, Any], **knobs: Any) -> None:
-    """Check knobs that a model is used with as it was trained; of a published checkpoint nothing is known.
+    """Check that a model is used with the same values of knobs as in its training.
+
+    A published checkpoint is not checked, because the values of its training are not on record.
 
     Args:
-        trained: the model's settings.
-        knobs: names and values.
+        trained: settings of the model.
+        knobs: values of the knobs by name.
 
     Raises:
-        InputError: if one has another value.
+        InputError: if a knob has another value than in the training.
     """
     for name, value in knobs.items() if "run" in trained else []:
         if value != trained.get(name):

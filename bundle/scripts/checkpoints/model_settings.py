@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a trained model needs to be used as it was trained: a small JSON file beside its weights."""
+"""The settings of a trained model, in a small JSON file beside its weights: the model is used as it was trained."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _logger = logging.getLogger("qtseg")
 
 
 def overlays_of(network_name: str) -> list[str]:
-    """The overlays in ``configs/`` that a config needs for a network, without ``.json``.
+    """Return the overlays that a config needs for a network, as paths in ``configs/`` without ``.json``.
 
     Args:
-        network_name: as models remember it.
+        network_name: name of the network, as in the settings of a model.
     """
     return [] if network_name == PUBLISHED["network_name"] else [f"networks/{network_name}"]
 
 
 def read_settings(ckpt_dir: str | os.PathLike, name: str = MODEL) -> dict[str, Any]:
-    """Settings that the model in ``ckpt_dir`` was trained with; the published ones where there is no settings file.
+    """Read the settings that a model was trained with. Without a settings file, they are the published ones.
 
-    Evaluation and inference take their defaults from here, so that a model meets images of the size it was trained on
-    and is scored on the fold that it has not seen.
+    Evaluation and inference take their defaults from these settings. So the model gets images of the size that it was
+    trained on, and is scored on the fold that it has not seen.
 
     Args:
         ckpt_dir: folder that holds ``model.pt`` and ``model.json``.
-        name: of both files, where it is another.
+        name: name of both files without suffix.
 
     Returns:
         A dictionary with at least the keys of :py:data:`PUBLISHED`.
 
     Raises:
-        InputError: if the file is not JSON, lacks a key, has a value that is none, or belongs to another ``model.pt``
+        InputError: if the file is not JSON, lacks a key, has a value that is not allowed, or belongs to another model
             than the one beside it.
     """
     path = settings_path(ckpt_dir, name)
@@ -72,11 +72,11 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = MODEL) -> dict[str, A
 
 
 def _completed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Settings of any version, with what those of earlier ones do not have."""
+    """Add the fields that the settings of an earlier version do not have."""
     completed = {**missing_fields(settings), **settings}
     if "start_is_known" not in settings:
-        started = (settings.get(name) is not None for name in ("weights", "encoder_weights"))
-        completed["start_is_known"] = "images" in settings and (not any(started) or bool(settings.get("seen_before")))
+        has_start = any(settings.get(name) is not None for name in ("weights", "encoder_weights"))
+        completed["start_is_known"] = "images" in settings and (not has_start or bool(settings.get("seen_before")))
         if settings.get("color_space") == "YCrCb":
             completed |= {"images": {}, "seen_before": [], "start_is_known": False}
             _logger.warning(f"{path} is of a version that knew images by converted colors, so none is on record")
@@ -84,40 +84,40 @@ def _completed(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def model_digest(path: str | os.PathLike) -> str | None:
-    """SHA-256 of a model; None where there is none, which is for those to say who need it.
+    """Return the SHA-256 digest of a model, or None if there is no such file. The caller reports a missing model.
 
     Args:
-        path: of its weights.
+        path: file with the weights of the model.
     """
     return file_digest(path) if Path(path).is_file() else None
 
 
 def settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
-    """The settings beside a file of weights; those of a new model where there are none.
+    """Return the settings beside a weights file, or :py:data:`PUBLISHED` if the file has none.
 
     Args:
-        weights: the file; None for no weights. Only ``model.pt`` and ``model.previous.pt`` have settings.
+        weights: the weights file, or None for no weights. Only ``model.pt`` and ``model.previous.pt`` have settings.
 
     Raises:
-        InputError: as :py:func:`read_settings` does.
+        InputError: if the settings are wrong, as in :py:func:`read_settings`.
     """
     if weights is None:
         return PUBLISHED
     path = given_path(weights)
-    kept = _has_settings(path) and path.with_suffix(".json").is_file()
-    return read_settings(path.parent, path.stem) if kept else PUBLISHED
+    has_file = _has_settings(path) and path.with_suffix(".json").is_file()
+    return read_settings(path.parent, path.stem) if has_file else PUBLISHED
 
 
 def settings_of_checkpoint(checkpoint: str | os.PathLike, ckpt_dir: str | os.PathLike) -> dict[str, Any]:
-    """The settings of what is evaluated, or makes masks.
+    """Return the settings of the checkpoint that an evaluation or an inference uses.
 
     Args:
-        checkpoint: a ``model.pt`` or ``model.previous.pt``, whose settings lie beside it, or what the run of a training
-            has saved, which has those of the model that the training wrote.
-        ckpt_dir: folder of that model.
+        checkpoint: a ``model.pt`` or ``model.previous.pt``, whose settings lie beside it. Or a checkpoint in the folder
+            of a training's run, whose settings are those of the model that the training wrote.
+        ckpt_dir: folder of the model that the training wrote.
 
     Raises:
-        InputError: as :py:func:`read_settings` does, or if the checkpoint is of neither kind.
+        InputError: if the settings are wrong, as in :py:func:`read_settings`, or if the checkpoint is of neither kind.
     """
     path = given_path(checkpoint)
     if _has_settings(path):
@@ -134,5 +134,5 @@ def settings_of_checkpoint(checkpoint: str | os.PathLike, ckpt_dir: str | os.Pat
 
 
 def _has_settings(path: Path) -> bool:
-    """Whether a file has a name that settings are kept for."""
+    """Return whether a file has the name of a model, so that its settings lie beside it."""
     return path.suffix == ".pt" and path.stem in (MODEL, PREVIOUS)

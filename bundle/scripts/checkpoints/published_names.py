@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the published QTSeg (release v0.3.1) calls its weights, and what this bundle calls them."""
+"""The names of weights in the published QTSeg (release v0.3.1), and the names of the same weights in this bundle."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ Names = dict[str, str]  # release name -> our name
 
 
 def convert_release(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Turn a state dict of the published QTSeg into one of ours.
+    """Convert a state dict of the published QTSeg into one of this bundle.
 
-    Any width, depths, heads, number of classes and input channels; whole models with or without the bridge, and
-    encoders alone, which may lack the prefix ``image_encoder.``. Shapes are left for ``load_state_dict`` to check.
+    The model may have any width, depths, heads, number of classes and input channels. It may be a whole model with or
+    without the bridge, or an encoder alone, whose names may lack the prefix ``image_encoder.``. Shapes are not checked
+    here: ``load_state_dict`` checks them.
 
     Args:
-        state_dict: the release's state dict, or a dictionary that holds it as ``state_dict_model``.
+        state_dict: state dict of the release, or a dictionary that holds it as ``state_dict_model``.
 
     Returns:
-        The same tensors by our names; the encoder's only, if there are no others.
+        The same tensors by the names of this bundle. They are those of the encoder alone if the file has no others.
 
     Raises:
-        InputError: if a key is unknown or missing; names it.
+        InputError: if a key is unknown or missing. The message names it.
     """
     weights = state_dict.get("state_dict_model", state_dict)
     names = _names(weights)
@@ -45,18 +46,27 @@ def convert_release(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def is_release(weights: Iterable[str]) -> bool:
-    """Tell by its keys whether a state dict is one of the published QTSeg."""
+    """Return whether a state dict is one of the published QTSeg, which its keys show.
+
+    Args:
+        weights: the state dict, or the keys of it.
+    """
     return bool({key.split(".")[0] for key in weights} & {"image_encoder", "mask_decoder", "conv_0"})
 
 
 def listed(keys: Sequence[Any], limit: int = 3) -> str:
-    """Name the first few keys for a message."""
+    """Join the first keys of a list for a message.
+
+    Args:
+        keys: all keys.
+        limit: how many keys are named; of the others only the number is.
+    """
     shown = ", ".join(repr(key) for key in keys[:limit])
     return f"{shown} and {len(keys) - limit} more" if len(keys) > limit else shown
 
 
 def _nest(parts: Mapping[str, tuple[str, Names]]) -> Names:
-    """Join tables: release prefix -> (our prefix, table of what follows)."""
+    """Join tables of names. ``parts`` holds, by the prefix of the release, our prefix and the table of the rest."""
     return {
         f"{theirs}.{their_rest}": f"{ours}.{our_rest}"
         for theirs, (ours, names) in parts.items()
@@ -96,7 +106,7 @@ _ENCODER = _nest(
     }
 )
 
-# Bridge: piece j of level i comes from level j, upsampled if that one is coarser.
+# Bridge: part j of level i comes from level j. It is upsampled if level j is coarser than level i.
 _BRIDGE = _nest(
     {
         f"bridge.neck_{level}_{source}": (
@@ -156,16 +166,16 @@ def _stage(stage: int, depth: int, num_tokens: int) -> Names:
 
 
 def _names(keys: Iterable[str]) -> Names:
-    """Every name that a complete state dict of this kind has: the settings are read off the ``keys`` there are."""
+    """Return all names of a complete state dict of this kind. Depths and number of classes follow from ``keys``."""
     parts = {key.split(".")[0] for key in keys}
     encoder = {f"image_encoder.{theirs}": ours for theirs, ours in _ENCODER.items()}
     if not parts & {"bridge", "mask_decoder"}:
         return encoder if "image_encoder" in parts else _ENCODER
 
     def count(pattern: str) -> int:
-        """Count distinct indices, so that a gap shows as a missing key; at least 1, so that none at all does too."""
-        found = (re.match(rf"mask_decoder\.{pattern}\.", key) for key in keys)
-        return max(1, len({match[1] for match in found if match}))
+        """Count distinct indices. A gap then shows as a missing key. The count is at least 1, so no index shows too."""
+        matches = (re.match(rf"mask_decoder\.{pattern}\.", key) for key in keys)
+        return max(1, len({match[1] for match in matches if match}))
 
     names = encoder | {"mask_decoder.mask_tokens.weight": "decoder.tokens"}
     num_tokens = count(r"MLP_s\d\.(\d+)")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files of weights: read them, start a network from them, convert those of the published release."""
+"""Weights files: read them, load them into a network, and convert those of the published release."""
 
 from __future__ import annotations
 
@@ -30,31 +30,33 @@ BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "frequencies")
 
 
 def read_weights(path: PathLike, names: Collection[str] = ()) -> dict[str, Tensor]:
-    """Read a weights file: a state dict of ours, or a file of the published QTSeg, which is converted.
+    """Read a weights file. A file of the published QTSeg is converted.
 
     Args:
-        path: the file; only tensors and plain containers are loaded, never code.
-        names: of the weights of a network that is no QTSeg, whose state dicts are taken too.
+        path: path of the file. Only tensors and plain containers are loaded, never code.
+        names: names of the weights of a network other than QTSeg. A state dict with such a name is accepted too.
 
     Returns:
-        Tensors by our names, on the CPU.
+        Tensors on the CPU, by the names of this bundle.
 
     Raises:
-        InputError: if there is no such file, it cannot be read safely, or it holds something else; says what.
+        InputError: if there is no such file, if it cannot be read safely, or if it holds something else. The message
+            names what it holds.
     """
     weights = read_state_dict(path, names)
     return converted(weights, path) if is_release(weights) else weights
 
 
 def load_encoder(network: nn.Module, path: PathLike) -> None:
-    """Start the encoder of ``network`` from a file; the rest keeps its values.
+    """Load the weights of the encoder from a file. The rest of the network keeps its values.
 
     Args:
-        network: a network with a part named ``encoder``.
-        path: the weights of an encoder or of a whole model, in any form that ``read_weights`` takes.
+        network: network with a part named ``encoder``, changed in place.
+        path: file with the weights of an encoder or of a whole model, in any form that ``read_weights`` accepts.
 
     Raises:
-        InputError: if the file is not there, cannot be read, or does not fit; names the file, the keys and both shapes.
+        InputError: if the file does not exist, cannot be read, or does not fit the encoder. The message names the file,
+            the keys and both shapes.
     """
     prefix = "encoder."
     weights = {key: value for key, value in read_weights(path).items() if key.startswith(prefix)}
@@ -65,30 +67,34 @@ def load_encoder(network: nn.Module, path: PathLike) -> None:
 
 
 def load_weights(network: nn.Module, path: PathLike, *, exact: bool = False) -> list[str]:
-    """Start ``network`` from a whole model.
+    """Load the weights of a whole model into a network.
 
-    A file for another number of classes fits too: the tokens, their MLPs and the last convolutions of a refinement,
-    which have a part for each class, then keep the values that the network has, and a warning is logged. A file
-    without a part that starts as none, such as a refinement, fits a network that has one, which keeps its values as
-    well; that is logged, too.
+    A file for another number of classes fits too. The tokens, their MLPs and the last convolutions of a refinement have
+    a part for each class. They then keep the values that the network has, and a warning is logged.
+
+    A refinement has no effect at the start of a training. A file without one therefore fits a network that has one.
+    The refinement then keeps its values, and this is logged too.
 
     Args:
-        network: a QTSeg network, or another that the file is of.
-        path: the weights of a whole model, in any form that ``read_weights`` takes.
-        exact: refuse a file that leaves a part of the network as it was.
+        network: a QTSeg, or another network that the file belongs to. It is changed in place.
+        path: file with the weights of a whole model, in any form that ``read_weights`` accepts.
+        exact: whether to refuse a file that does not hold all weights of the network.
 
     Returns:
-        The keys that were not loaded; empty if all were.
+        The keys that were not loaded. The list is empty if all were loaded.
 
     Raises:
-        InputError: if the file is not there, cannot be read, or does not fit; names the file, the keys and both shapes.
+        InputError: if the file does not exist, cannot be read, or does not fit the network. The message names the file,
+            the keys and both shapes.
     """
     target = network.state_dict()
     weights = read_weights(path, target)
     differ = _classes_differ(weights, target)
     if differ and exact:
-        found, expected = len(weights[TOKENS]), len(target[TOKENS])
-        raise InputError(f"{path} is for {found} classes and the network has {expected}; set --out_channels {found}")
+        classes, expected = len(weights[TOKENS]), len(target[TOKENS])
+        raise InputError(
+            f"{path} is for {classes} classes and the network has {expected}; set --out_channels {classes}"
+        )
     per_class = {key for key in target if _PER_CLASS.match(key)} if differ else set()
     additions = [] if exact else _additions(weights, target)
     added = {key for key in target if key.startswith(tuple(additions))}
@@ -98,7 +104,7 @@ def load_weights(network: nn.Module, path: PathLike, *, exact: bool = False) -> 
     _check_fit(start, target, path)
     network.load_state_dict(start, strict=True)
     for addition in additions:
-        logger.info(f"{path} has no {addition.rstrip('.')}; that of the network starts as none")
+        logger.info(f"{path} has no {addition.rstrip('.')}; that of the network starts without effect")
     if per_class:
         logger.warning(
             f"{path} is for {len(weights[TOKENS])} classes and the network has {len(target[TOKENS])}: "
@@ -108,12 +114,23 @@ def load_weights(network: nn.Module, path: PathLike, *, exact: bool = False) -> 
 
 
 def read_state_dict(path: PathLike, names: Collection[str] = ()) -> dict[str, Tensor]:
-    """Read a state dict, ours or the release's, without converting it, or one that has some of the ``names``."""
+    """Read a state dict without converting it.
+
+    Args:
+        path: path of the file.
+        names: names of the weights of a network other than QTSeg, as in :py:func:`read_weights`.
+
+    Returns:
+        Tensors on the CPU, by the names in the file: those of this bundle, of the release, or of another network.
+
+    Raises:
+        InputError: if there is no such file, if it cannot be read safely, or if it holds something else.
+    """
     if not Path(path).is_file():
         raise InputError(f"{path} is no file; give the path of a weights file.")
     content = load_tensors(path)
     weights = content
-    if isinstance(content, Mapping):  # the training state of the release, or of ours
+    if isinstance(content, Mapping):  # it may be the state of a training, of the release or of this bundle
         parts = content.get("parts")
         state = parts if isinstance(parts, Mapping) else content
         weights = state.get("state_dict_model", state.get("network", state))
@@ -133,6 +150,15 @@ def read_state_dict(path: PathLike, names: Collection[str] = ()) -> dict[str, Te
 
 
 def converted(weights: Mapping[str, Tensor], path: PathLike) -> dict[str, Tensor]:
+    """Convert a state dict of the published QTSeg, with the path of its file in the message of an error.
+
+    Args:
+        weights: state dict of the release.
+        path: path of the file, for the message.
+
+    Raises:
+        InputError: if a key is unknown or missing. The message names it and the file.
+    """
     try:
         return convert_release(weights)
     except InputError as error:
@@ -140,13 +166,13 @@ def converted(weights: Mapping[str, Tensor], path: PathLike) -> dict[str, Tensor
 
 
 def _additions(weights: Collection[str], target: Collection[str]) -> list[str]:
-    """How names begin of parts that the network has and the weights have not, and that start as none."""
-    additions = [option.addition for option in OPTIONS.values() if option.addition]
-    return [each for each in additions if any_begins(target, each) and not any_begins(weights, each)]
+    """Return the prefixes of additional parts, such as a refinement, that only the network has, not the weights."""
+    prefixes = [option.addition for option in OPTIONS.values() if option.addition]
+    return [prefix for prefix in prefixes if any_begins(target, prefix) and not any_begins(weights, prefix)]
 
 
 def _classes_differ(weights: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> bool:
-    """Tell whether the tokens differ in number, and in nothing else."""
+    """Return whether the tokens differ in their number only, which is the number of classes."""
     if TOKENS not in weights or TOKENS not in target:
         return False
     theirs, ours = weights[TOKENS], target[TOKENS]
@@ -154,7 +180,7 @@ def _classes_differ(weights: Mapping[str, Tensor], target: Mapping[str, Tensor])
 
 
 def _check_fit(weights: Mapping[str, Tensor], target: Mapping[str, Tensor], path: PathLike) -> None:
-    """Refuse weights that are not, key by key and shape by shape, those of ``target``."""
+    """Refuse weights whose keys or shapes are not those of the state dict ``target`` of the network."""
 
     def shape(state: Mapping[str, Tensor], key: str) -> str:
         return str(tuple(state[key].shape)) if key in state else "missing"

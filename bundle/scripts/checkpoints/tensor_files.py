@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files of tensors, which can come from anywhere: nothing in them is run, and none fills the memory."""
+"""Reading of tensor files. They can come from anywhere, so no code in them is run, and none can fill the memory."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ __all__ = ["check_tensors", "load_tensors"]
 
 
 def load_tensors(path: str | os.PathLike[str]) -> Any:
-    """What a file that PyTorch has saved holds: tensors, and plain containers of them.
+    """Read a file that PyTorch has saved and that holds only tensors and plain containers.
 
     Args:
-        path: the file.
+        path: path of the file.
+
+    Returns:
+        The content of the file, with tensors on the CPU.
 
     Raises:
-        InputError: if it cannot be read so.
+        InputError: if the file cannot be opened or is damaged, or if it holds other Python objects.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -41,29 +44,32 @@ def load_tensors(path: str | os.PathLike[str]) -> Any:
 
 
 def check_tensors(weights: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
-    """Refuse tensors that take more memory than their file, hold no values, or values that are no numbers.
+    """Refuse tensors that need more memory than their file has, that hold no values, or whose values are not finite.
 
     Args:
-        weights: what was loaded.
-        path: of the file.
+        weights: tensors that were loaded, by name.
+        path: path of the file.
 
     Raises:
-        InputError: naming such a tensor.
+        InputError: if there is such a tensor. The message names it, or the memory that the tensors need.
     """
     cure = "save the state dict of a trained network, with torch.save(network.state_dict(), path)."
     for key, value in weights.items():
         if value.layout != torch.strided or value.is_quantized or value.is_meta or value.is_complex():
-            raise InputError(f"{path} holds {key} as no plain tensor; {cure}")
-    found, named = os.path.getsize(path), sum(value.numel() * value.element_size() for value in weights.values())
-    if named > found:
-        raise InputError(f"{path} has {found} bytes, but names tensors of {named}; {cure}")
-    wrong = [key for key, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
-    if wrong:
-        raise InputError(f"{path} holds {listed(wrong)} with values that are NaN or infinite; use an earlier one.")
+            raise InputError(f"{path} holds {key}, which is no plain tensor; {cure}")
+    size, needed = os.path.getsize(path), sum(value.numel() * value.element_size() for value in weights.values())
+    if needed > size:
+        raise InputError(f"{path} has {size} bytes, but names tensors of {needed}; {cure}")
+    non_finite = [key for key, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
+    if non_finite:
+        raise InputError(f"{path} holds {listed(non_finite)} with values that are NaN or infinite; use an earlier one.")
 
 
 def _check_archive(path: str | os.PathLike[str]) -> None:
-    """Refuse what PyTorch has not packed: it stores tensors as they are, and unpacks all that is compressed."""
+    """Refuse archives that PyTorch has not written.
+
+    PyTorch stores tensors without compression, but would unpack compressed entries, which could fill the memory.
+    """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):

@@ -12,10 +12,16 @@ __all__ = ["calling_parser"]
 
 
 def calling_parser() -> ConfigParser:
-    """The parser of the config that calls; MONAI gives no handle on it, but it is among the callers.
+    """Return the parser of the config that calls this function.
+
+    MONAI does not pass the parser to the functions that a config names. The parser is therefore searched among the
+    callers of this function.
+
+    Returns:
+        The parser of the config, with all overrides of the command line.
 
     Raises:
-        RuntimeError: if not called by a config.
+        RuntimeError: if no config is among the callers.
     """
     frame = inspect.currentframe()
     while frame is not None:

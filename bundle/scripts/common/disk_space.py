@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checks, before the first epoch, that a run can write what it will write."""
+"""Checks before the first epoch that a run can write all its files."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from .errors import InputError
 
 __all__ = ["check_space", "check_writable"]
 
-_CHECKPOINTS = 3  # two that are kept, and the one that is being written, each with two moments of every weight
+# Two checkpoints stay on the disk while a third is being written. Each holds two moments of every weight.
+_CHECKPOINTS = 3
 _REST = 2**26  # bytes for tables, pictures and MLflow
 
 
 def check_space(network: nn.Module, **folders: str) -> None:
-    """Check that a training can write what it will write. Only the first process does.
+    """Check that the disks have room for all files of a training. Only the first process checks.
 
     Args:
-        network: to be trained with an optimizer of two moments a weight.
-        folders: names of the knobs, and the folders; of one that is missing, the folder that it will be made in counts.
+        network: network to train, with an optimizer that holds two moments for each weight.
+        folders: folders of the training, by the names of their knobs. If a folder does not exist yet, the check is
+            made on the folder in which it will be created.
 
     Raises:
-        InputError: if a folder cannot be written to, or its disk has too little space.
+        InputError: if a folder cannot be written to, or if its disk has too little space.
     """
     check_writable(**folders)
     if idist.get_rank() > 0:
         return
-    weights = sum(each.nbytes for each in network.state_dict().values())
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     needed = weights * (3 * _CHECKPOINTS + 2) + _REST
     for knob, folder in folders.items():
         free = shutil.disk_usage(_existing(folder)).free
@@ -44,13 +46,14 @@ def check_space(network: nn.Module, **folders: str) -> None:
 
 
 def check_writable(**folders: str) -> None:
-    """Check that files can be written into folders. Only the first process does.
+    """Check that files can be written into folders. Only the first process checks.
 
     Args:
-        folders: names of the knobs, and the folders; of one that is missing, the folder that it will be made in counts.
+        folders: folders by the names of their knobs. If a folder does not exist yet, the check is made on the folder
+            in which it will be created.
 
     Raises:
-        InputError: if one cannot be written to.
+        InputError: if a folder cannot be written to.
     """
     if idist.get_rank() > 0:
         return
@@ -63,8 +66,8 @@ def check_writable(**folders: str) -> None:
 
 
 def _existing(folder: str) -> Path:
-    """The folder, or the one that it will be made in."""
-    there = Path(folder).absolute()
-    while not there.exists():
-        there = there.parent
-    return there
+    """Return the folder if it exists, else the nearest folder above it that exists."""
+    path = Path(folder).absolute()
+    while not path.exists():
+        path = path.parent
+    return path

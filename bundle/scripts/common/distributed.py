@@ -17,13 +17,13 @@ __all__ = ["check_processes", "share_statistics"]
 
 
 def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
-    """Let batch normalization take its statistics over the batches of all processes, as one process would.
+    """Let batch normalization compute its statistics over the batches of all processes, as one process would.
 
-    PyTorch can between GPUs only. On a CPU each process keeps to the statistics of its own batch.
+    PyTorch can do so between GPUs only. On a CPU each process uses the statistics of its own batch.
 
     Args:
-        network: to be trained; its layers are replaced, its state keeps its names.
-        device: that it is trained on.
+        network: network to train. Its layers are replaced, and the names in its state dict stay the same.
+        device: device that the network is trained on.
 
     Returns:
         The same network.
@@ -32,11 +32,11 @@ def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def check_processes(images: Sequence[Any], purpose: str) -> None:
-    """Check that each process of a job has an image, as MONAI's sampler asks for.
+    """Check that each process of a job has at least one image, as MONAI's sampler requires.
 
     Args:
-        images: that the processes share.
-        purpose: what the images are for.
+        images: images that the processes share.
+        purpose: what the images are used for, such as "to choose the epoch on", for the message.
 
     Raises:
         InputError: if there are more processes than images.

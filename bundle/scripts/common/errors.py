@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Errors that users can cure themselves, told in one sentence instead of a traceback."""
+"""Errors that users can cure themselves, printed as one sentence instead of a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["InputError", "explain_failures", "explanation", "in_one_line"]
 
 _GO_ON = "run the same command again: a training goes on from its last checkpoint"
 
-# What is no fault of the program either, by its text, however many libraries have wrapped it since.
+# Failures that are no fault of the program either. They are recognized by their text, because several libraries may
+# have wrapped the first error.
 _OF_THE_MACHINE = {
     r"No space left on device|[Dd]isk quota exceeded|database or disk is full": (
         f"a disk is full; make room, and {_GO_ON}"
@@ -38,18 +39,18 @@ Hook = Callable[[type[BaseException], BaseException, TracebackType | None], obje
 
 
 class InputError(ValueError):
-    """What the user gave is wrong: a file, a folder or a setting.
+    """The error for wrong input of the user: a file, a folder or a setting.
 
-    The message is one or two sentences that name the file, the value found and the cure, with no blank line in it.
+    The message is one or two sentences that name the file or setting, its value and the cure. It has no blank line.
     """
 
 
 def explain_failures() -> None:
     """Let an uncaught ``InputError`` end the program with ``error: <message>`` instead of a traceback.
 
-    MONAI wraps what a config or a transform raises in RuntimeErrors of its own, whose last line says nothing about the
-    input; the whole chain of causes is therefore searched. Any other exception goes to the hook that was there before.
-    The exit status stays 1. A second call changes nothing.
+    MONAI wraps the errors of configs and transforms in its own RuntimeErrors, whose last line says nothing about the
+    input. Therefore the whole chain of causes is searched. Any other exception goes to the previous exception hook. The
+    exit status stays 1. A second call changes nothing.
     """
     if not isinstance(sys.excepthook, _ExplainingHook):
         sys.excepthook = _ExplainingHook(sys.excepthook)
@@ -68,24 +69,29 @@ class _ExplainingHook:
 
 
 def explanation(error: BaseException) -> str | None:
-    """The sentence of the InputError that an error came from, or of a machine's failing; MONAI raises others around it.
+    """Find the sentence that explains an error to the user.
+
+    The sentence is the message of an ``InputError``, or describes a failure of the machine, such as a full disk. It is
+    searched in the whole chain of causes, because MONAI wraps errors in its own.
 
     Args:
-        error: what was raised.
+        error: exception that was raised.
 
     Returns:
-        The sentence; None if it came from neither.
+        The sentence, or None if the error has no such cause.
     """
     chain = list(_chain(error))
-    told = (message for link in chain if (message := _input_error_in(link)) is not None)
-    return next(told, None) or next((message for link in chain if (message := _failing_of(link)) is not None), None)
+    messages = (message for link in chain if (message := _input_error_in(link)) is not None)
+    return next(messages, None) or next(
+        (message for link in chain if (message := _machine_failure_in(link)) is not None), None
+    )
 
 
 def in_one_line(error: BaseException) -> str:
-    """Type and text of an error, without line breaks.
+    """Return the type and the text of an error, without line breaks.
 
     Args:
-        error: what was raised.
+        error: exception that was raised.
     """
     return " ".join(f"{type(error).__name__}: {error}".split())
 
@@ -98,7 +104,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _failing_of(error: BaseException) -> str | None:
+def _machine_failure_in(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         text = "No space left on device"
     elif isinstance(error, (RuntimeError, OSError)) or type(error).__module__.startswith(("mlflow", "sqlalchemy")):
@@ -106,15 +112,15 @@ def _failing_of(error: BaseException) -> str | None:
     else:
         return None
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    known = _OF_THE_MACHINE | _OF_ANOTHER_PROCESS if several else _OF_THE_MACHINE
-    cure = next((cure for pattern, cure in known.items() if re.search(pattern, text)), None)
+    cures = _OF_THE_MACHINE | _OF_ANOTHER_PROCESS if several else _OF_THE_MACHINE
+    cure = next((cure for pattern, cure in cures.items() if re.search(pattern, text)), None)
     return cure and f"{cure} ({in_one_line(error)[:200]})"
 
 
 def _input_error_in(error: BaseException) -> str | None:
-    # A DataLoader worker sends only the text of its traceback, in which a blank line or the end follows the message.
+    # A DataLoader worker sends only the text of its traceback. There the message ends at a blank line or at the end.
     name = re.escape(f"{InputError.__module__}.{InputError.__qualname__}")
-    sent = re.search(rf"^{name}: (.*?)(?:\n\n|\Z)", str(error), re.DOTALL | re.MULTILINE)
-    if sent is not None:
-        return sent.group(1).rstrip()
+    match = re.search(rf"^{name}: (.*?)(?:\n\n|\Z)", str(error), re.DOTALL | re.MULTILINE)
+    if match is not None:
+        return match.group(1).rstrip()
     return str(error) if isinstance(error, InputError) else None

@@ -2,7 +2,7 @@
 
 """Reading and writing of files: paths as users type them, text, JSON and tables.
 
-A file is always replaced as a whole: after a crash its old content is there or its new content, never a part.
+A file is always replaced as a whole. After a crash it has either its old or its new content, never a part of it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ __all__ = [
     "write_text",
 ]
 
-_LONGEST_SUFFIX = 4  # letters with the dot, of a suffix before another
+_LONGEST_SUFFIX = 4  # characters, with the dot, of a suffix such as .tar that stands before another
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON file that holds an object.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        InputError: if it cannot be read, or is no JSON object.
+        InputError: if the file cannot be read, or if its content is no JSON object.
     """
     try:
         content = given_json(path)
@@ -56,13 +56,15 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 @contextmanager
 def synced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a file to write, and wait at the end until the disk has it: what follows may rely on it.
+    """Open a file to write, and wait at the end until its content is on the disk.
+
+    Later steps can therefore rely on the file, even after a crash of the machine.
 
     Args:
-        path: the file.
+        path: path of the file. Its folder is created if it does not exist.
 
     Yields:
-        The file.
+        The open file.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
@@ -73,17 +75,18 @@ def synced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path to write to, and put what was written in the place of a file once it is complete.
+    """Replace a file by a new one once the new one is complete.
 
     Args:
-        path: the file; its folder is made if it is not there.
+        path: path of the file. Its folder is created if it does not exist.
 
     Yields:
-        A hidden file in the same folder, of the same suffix.
+        The path to write to: a hidden file in the same folder, with the same suffix.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}{_suffix(path)}")  # shorter than any name that fits
+    # This name is short, so that it fits wherever the name of the file fits.
+    partial = path.with_name(f".{os.getpid()}{_suffix(path)}")
     try:
         yield partial
         partial.replace(path)
@@ -92,7 +95,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _suffix(path: Path) -> str:
-    """The suffix of a file, with the one before it where that is short, as of compressed files: ``.tar.gz``."""
+    """Return the suffix of a file, together with a short suffix before it, as in ``.tar.gz``."""
     before = Path(path.stem).suffix
     return (before if len(before) <= _LONGEST_SUFFIX else "") + path.suffix
 
@@ -101,21 +104,21 @@ def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "backsl
     """Write a text file in UTF-8.
 
     Args:
-        path: the file.
-        text: its content.
-        errors: what becomes of file names that are no UTF-8, as of ``str.encode``. As they are by default, JSON reads
-            them back.
+        path: path of the file.
+        text: content of the file.
+        errors: how characters of file names that are no UTF-8 are written, as in ``str.encode``. JSON reads the
+            default back.
     """
     with replacing(path) as partial, synced(partial) as file:
         file.write(text.encode("utf-8", errors))
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write a JSON file that people can read, too.
+    """Write a JSON file with line breaks and indentation, so that people can read it.
 
     Args:
-        path: the file.
-        content: what JSON can hold; NaN is refused, as it is none of JSON.
+        path: path of the file.
+        content: values of types that JSON can hold. NaN and infinity are not part of JSON.
 
     Raises:
         ValueError: if a number is NaN or infinite.
@@ -124,12 +127,12 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table.
+    """Write a table as a CSV file.
 
     Args:
-        path: the file.
-        columns: their names, which become the first line.
-        rows: a value for each column.
+        path: path of the file.
+        columns: names of the columns, which become the first line.
+        rows: rows of the table, each with one value for each column.
     """
     table = io.StringIO()
     csv.writer(table).writerows([columns, *rows])
@@ -137,13 +140,14 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
 
 
 def given_path(name: object) -> Path:
-    """The path that somebody has written, ``~`` for a home folder.
+    """Return the path that a user has typed. A ``~`` at its start stands for the home folder.
 
-    A name that only begins with ``~`` stays as it is, where ``Path.expanduser`` would raise.
+    A file name that only begins with ``~`` stays as it is, while ``Path.expanduser`` would raise an error.
 
     Args:
-        name: as written; the command line turns a folder named 2018 into a number, and MONAI's configs turn ``#`` into
-            ``::``, which is turned back where there is such a file or folder, and none of the other name.
+        name: path as the user typed it. It may be a number, because the command line turns a folder named 2018 into
+            one. MONAI's configs turn ``#`` into ``::``. This is turned back if a file or folder with ``#`` exists and
+            none with ``::`` does.
     """
     path = os.path.expanduser(str(name))
     written = path.replace("::", "#")
@@ -151,14 +155,14 @@ def given_path(name: object) -> Path:
 
 
 def given_text(path: str | os.PathLike[str]) -> str:
-    """The text of a file, as UTF-8 with or without a mark at its start; line ends as they are.
+    """Read a text file in UTF-8, with or without a byte order mark at its start. Line ends stay as they are.
 
     Args:
-        path: of the file. File names in it that are no UTF-8 come as ``os.fsdecode`` gives them, so that they can be
-            opened.
+        path: path of the file. Bytes in it that are no UTF-8 are decoded as ``os.fsdecode`` does, so that file names
+            in the text can be opened.
 
     Raises:
-        OSError: if it cannot be opened, or is a pipe or a device, which may never end.
+        OSError: if the file cannot be opened, or if it is a pipe or a device, which may never end.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError("it is no file")
@@ -166,14 +170,14 @@ def given_text(path: str | os.PathLike[str]) -> str:
 
 
 def given_json(path: str | os.PathLike[str]) -> Any:
-    """The content of a JSON file, of any type.
+    """Read a JSON file with content of any type.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        OSError: if it cannot be opened, or is no file.
-        ValueError: if it is no JSON, or nested too deeply.
+        OSError: if the file cannot be opened, or if it is no regular file.
+        ValueError: if the content is no JSON, or if it is nested too deeply.
     """
     try:
         return json.loads(given_text(path))
@@ -182,7 +186,11 @@ def given_json(path: str | os.PathLike[str]) -> Any:
 
 
 def file_digest(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's content."""
+    """Return the SHA-256 digest of the content of a file, as 64 hexadecimal digits.
+
+    Args:
+        path: path of the file.
+    """
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
@@ -191,5 +199,9 @@ def file_digest(path: str | os.PathLike) -> str:
 
 
 def absolute(path: str | os.PathLike) -> str:
-    """The path as it is remembered."""
+    """Return a path in the form that settings and records store: absolute, with the home folder in place of ``~``.
+
+    Args:
+        path: absolute or relative path.
+    """
     return os.path.abspath(os.path.expanduser(str(path)))

@@ -20,7 +20,7 @@ __all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", 
 
 
 def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
-    """The size that images are fitted to, checked.
+    """Check the size that images are fitted to.
 
     Args:
         spatial_size: (H, W) in pixels, or one number for a square.
@@ -29,7 +29,7 @@ def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
         (H, W) in pixels.
 
     Raises:
-        InputError: if it is not one or two positive whole numbers divisible by 32.
+        InputError: if the size is not one or two positive whole numbers divisible by 32, or if it has too many pixels.
     """
     sides = [spatial_size, spatial_size] if isinstance(spatial_size, int) else spatial_size
     if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
@@ -43,16 +43,16 @@ def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def switch(**knob: bool | str) -> bool:
-    """A knob that is on or off; the command line hands ``true`` and ``false`` on as words.
+    """Check a knob that is on or off. The words "true" and "false" are accepted, as the command line passes them.
 
     Args:
-        knob: its name and value.
+        knob: value of one knob, by its name.
 
     Returns:
-        Whether it is on.
+        Whether the knob is on.
 
     Raises:
-        InputError: if the value is neither.
+        InputError: if the value is neither true nor false.
     """
     ((name, value),) = knob.items()
     words = {"true": True, "false": False}
@@ -67,7 +67,7 @@ Check = Callable[[str, Any], Any]
 
 
 def _must(holds: Callable[[Any], bool], words: str) -> Check:
-    """A check that hands a value on if it holds, and else says ``<name> is <value><words>``."""
+    """Make a check that returns a value if ``holds(value)``, and else raises ``<name> is <value><words>``."""
 
     def check(name: str, value: Any) -> Any:
         if not holds(value):
@@ -99,9 +99,9 @@ def _switch(name: str, value: Any) -> bool:
 
 
 def _path(name: str, value: Any) -> str:
-    if not isinstance(value, str):  # the command line takes 2018 for a number
+    if not isinstance(value, str):  # the command line turns a folder named 2018 into a number
         raise InputError(f"{name} is {value!r}, which is no path; write ./{value}")
-    if "::" in value:  # as MONAI's configs read it
+    if "::" in value:  # MONAI's configs turn # into ::
         written = value.replace("::", "#")
         raise InputError(f"{name} is {written}, but in a path of a config no # can be; use a folder without it")
     return value
@@ -109,7 +109,7 @@ def _path(name: str, value: Any) -> str:
 
 _NUMBER = _must(lambda value: _is_finite(value) and value >= 0, "; it must be a number of at least 0")
 
-#: what a knob must be, by its name: checks that take the name and the value, and return the value with its right type
+#: The checks of a knob, by its name. A check takes the name and the value, and returns the value with its right type.
 CHECKS: dict[str, Sequence[Check]] = {
     **dict.fromkeys(("output_dir", "ckpt_dir"), (_path,)),
     "spatial_size": (lambda name, value: image_size(value),),
@@ -150,17 +150,17 @@ CHECKS: dict[str, Sequence[Check]] = {
 
 
 def check_knobs(knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the values that no other part checks before the work begins.
+    """Check the values of knobs that no other part checks before the work begins.
 
     Args:
-        knobs: names and values, of a training, an evaluation or an inference.
+        knobs: names and values of the knobs of a training, an evaluation or an inference.
 
     Returns:
-        Names and values with their right types: a size as (H, W), a switch as a bool. A value that has no row in
-        :py:data:`CHECKS` is returned as it is.
+        Names and values with their right types: a size is (H, W), a switch is a bool. The value of a knob without a row
+        in :py:data:`CHECKS` is returned as it is.
 
     Raises:
-        InputError: naming the knob, its value and the cure.
+        InputError: if a value is wrong. The message names the knob, its value and the cure.
     """
     checked = dict(knobs)
     for name in checked:
@@ -172,15 +172,17 @@ def check_knobs(knobs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_batch(norm: str | None, *, size: tuple[int, int], images: int) -> None:
-    """Check that a step gives batch normalization more than one value a channel, down to 1/32 of the size.
+    """Check that batch normalization gets more than one value for each channel in a training step.
+
+    The coarsest feature maps of the network have 1/32 of the size of the image.
 
     Args:
-        norm: the knob; None for other networks.
-        size: (H, W) in pixels that the network sees.
-        images: of a step.
+        norm: value of the knob ``norm``, or None for networks other than QTSeg.
+        size: (H, W) in pixels of the images that the network gets.
+        images: number of images in a step.
 
     Raises:
-        InputError: if it does not.
+        InputError: if batch normalization gets only one value for each channel.
     """
     if norm == "batch" and size == (STRIDE, STRIDE) and images == 1:
         raise InputError(
@@ -190,44 +192,48 @@ def check_batch(norm: str | None, *, size: tuple[int, int], images: int) -> None
 
 
 def check_names(config: Mapping[str, Any] | None = None, also: Iterable[str] = ()) -> None:
-    """Check that every name set from outside is one that the config uses: MONAI ignores any other.
+    """Check that the config uses every name that is set on the command line or in an overlay.
 
-    A top-level name has no effect if nothing refers to it, and it is of no config of the bundle that is in use.
+    MONAI ignores names that a config does not use. A top-level name has no effect if nothing in the config refers to it
+    and no config file of the bundle that is in use has it.
 
     Args:
-        config: the config; None, where this is named in a config, for that one.
-        also: names that a component of the config reads, though nothing in it refers to them.
+        config: content of the config. None stands for the config that calls this function.
+        also: names that a component of the config reads although nothing in the config refers to them.
 
     Raises:
-        InputError: naming what has no effect, and the knob that may have been meant.
+        InputError: if a name has no effect. The message names it and the knob that the user may have meant.
     """
     config = calling_parser().get() if config is None else config
     text = json.dumps(config, default=str)
     files = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(CONFIGS.rglob("*.json"))}
-    known = {name for content in files.values() if _is_in_use(content, config) for name in _top_level(content)}
-    known |= set(also)
+    used = {name for content in files.values() if _is_in_use(content, config) for name in _top_level(content)}
+    used |= set(also)
     for name in config:
-        if name not in known and not name.startswith("_") and not re.search(rf"@(knobs\.)?{re.escape(name)}\b", text):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        if name not in used and not name.startswith("_") and not re.search(rf"@(knobs\.)?{re.escape(name)}\b", text):
+            similar = difflib.get_close_matches(name, used, n=1, cutoff=0.5)
             others = [path for path, content in files.items() if name in _top_level(content)]
-            cure = f"did you mean {near[0]}?" if near else "remove it"
+            cure = f"did you mean {similar[0]}?" if similar else "remove it"
             cure = f"it is one of configs/{others[0].relative_to(CONFIGS)}" if others else cure
             raise InputError(f"{name} is no knob of this config and would have no effect; {cure}")
 
 
 def _top_level(content: Mapping[str, Any]) -> set[str]:
-    """The top-level names that a config file sets or changes."""
+    """Return the top-level names that a config file sets or changes."""
     return {name.lstrip("+").partition("#")[0] for name in content}
 
 
 def _is_in_use(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a config file is part of a config: all its names are there, and a value that no command line sets."""
+    """Return whether a config file is part of a config.
+
+    The config must have all names of the file, and one value of the file that nobody sets on a command line.
+    """
     if not _top_level(content) <= set(config):
         return False
     for name, value in content.items():
-        found: Any = config
+        section: Any = config
         for part in name.split("#"):
-            found = found.get(part) if isinstance(found, Mapping) else None
-        if found == value and (isinstance(value, (list, dict)) or str(value).startswith(("$", "@"))):
+            section = section.get(part) if isinstance(section, Mapping) else None
+        if section == value and (isinstance(value, (list, dict)) or str(value).startswith(("$", "@"))):
             return True
     return False

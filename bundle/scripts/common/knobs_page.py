@@ -19,7 +19,7 @@ from .paths import BUNDLE, CONFIGS
 
 __all__ = ["CHAPTERS", "knobs_page", "main"]
 
-#: Of each chapter the title, and the config files that are merged for it. The last file is the one that is described.
+#: The config files that are merged for each chapter, by the title of the chapter. The chapter describes the last file.
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "Training": ("train",),
     "Training by the paper's protocol": ("train", "paper_protocol"),
@@ -40,6 +40,7 @@ The defaults are those for a dataset of your own. This page is made from the des
 scripts.common.knobs_page`, from the folder `bundle/`.
 """
 
+# What the page shows for knobs whose default depends on the machine or on the run.
 _OF_THE_RUN = {
     "device": "the first GPU, else the CPU",
     "run_name": "made of kind and time",
@@ -48,7 +49,7 @@ _OF_THE_RUN = {
 
 
 def knobs_page() -> str:
-    """The page in Markdown: of each config a chapter, of each group of knobs a table."""
+    """Return the page in Markdown. It has a chapter for each config, and a table for each group of knobs."""
     return _INTRODUCTION + "".join(line for title, names in CHAPTERS.items() for line in _chapter(title, names))
 
 
@@ -69,7 +70,7 @@ def _path(name: str) -> Path:
 
 
 def _default(config: ConfigParser, knob: str) -> str:
-    """The default as the page shows it; that of an own dataset, where the kind of images decides."""
+    """Return the default of a knob as the page shows it. If it depends on the images, it is that for an own dataset."""
     if knob in _OF_THE_RUN:
         return _OF_THE_RUN[knob]
     if "@trained" in str(config[knob]):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Limits that hold in all rooms: sizes the network takes, pixels of an image, classes of a mask."""
+"""Limits that hold in all rooms: sizes that the network accepts, pixels of an image, classes of a mask."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ import math
 
 __all__ = ["LABEL_FITS", "MAX_CLASSES", "MOST_PIXELS", "STRIDE", "divisible"]
 
-#: Pixels of the image along one pixel of the encoder's coarsest features; sides must be divisible by it.
+#: Side in pixels of the square of the image that one pixel of the encoder's coarsest feature map stands for. The height
+#: and the width of an image must be divisible by it.
 STRIDE = 32
 
-#: Pixels of the largest image that is decoded, and of the largest size that the network works on.
+#: Number of pixels of the largest image that is decoded, and of the largest size that the network works on.
 MOST_PIXELS = 200_000_000
 
-#: Classes of a mask, the background included: label ids are uint8.
+#: Largest number of classes of a mask, with the background. It follows from label ids, which are uint8.
 MAX_CLASSES = 256
 
-#: How labels are fitted: as the share of a pixel that a class has, or, as published, by the nearest pixel.
+#: How labels are fitted. With "shares", a pixel holds the share of it that each class covers. With "nearest", it holds
+#: the class of the nearest pixel, as published.
 LABEL_FITS = ("shares", "nearest")
 
 
 def divisible(side: float) -> int:
-    """The smallest number of pixels from ``side`` up that the network can take."""
+    """Round a side up to the next length that the network accepts.
+
+    Args:
+        side: length in pixels.
+
+    Returns:
+        The smallest multiple of :py:data:`STRIDE` that is not below ``side``, in pixels.
+    """
     return math.ceil(side / STRIDE) * STRIDE

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where the parts of the bundle lie: the only module that derives a folder from its own place."""
+"""The paths of the parts of the bundle. No other module derives a folder from its own path."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ BUNDLE = Path(__file__).parents[2]
 #: The folder of all configs.
 CONFIGS = BUNDLE / "configs"
 
-#: The file that tells the bundle's version, packages and data format.
+#: The file with the bundle's version, its packages and its data format.
 METADATA = CONFIGS / "metadata.json"
 
-#: The folder that synthetic images are drawn into.
+#: The folder where synthetic images are written.
 SYNTHETIC = BUNDLE / "data" / "synthetic"
 
-#: The folder of the tests; it is there in a clone of the repository, not in an installed bundle.
+#: The folder of the tests. A clone of the repository has it, an installed bundle has not.
 TESTS = BUNDLE.parent / "tests"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The table of scores: what each is called, in which direction it is better, its unit, and where it is shown.
+"""The table of scores: the name of each score, whether higher or lower is better, its unit, and where it is shown.
 
-How a score is computed stands beside its metric in ``evaluation``; all else that is known of it stands here.
+The room ``evaluation`` computes the scores. All other facts about a score stand here.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = [
     "shown_in",
 ]
 
-#: What the names begin with of the scores that a training's validation computes.
+#: Prefix in the names of the scores that the validation of a training computes.
 VALIDATION = "val_"
 
-#: What the names begin with of the scores that are computed as the paper computes them.
+#: Prefix in the names of the scores that are computed as in the paper.
 PAPER = "paper_"
 
-#: The score by which the best epoch is chosen, cases are ranked, and networks are compared.
+#: The score that chooses the best epoch, ranks the cases and compares networks.
 KEY = "dice"
 
 #: A place that shows some of the scores: the headline of the report, the table of a cross-validation's folds, the
@@ -39,17 +39,18 @@ Place = Literal["headline", "folds", "contest", "validation"]
 
 
 class Score(NamedTuple):
-    """All that is known of a score, but how it is computed.
+    """A row of the table: all facts about a score except how it is computed.
 
     Attributes:
-        name: its name in ``scores.csv`` and ``summary.json``, without a prefix and without the number of a class.
-        label: its name for readers.
+        name: name in ``scores.csv`` and ``summary.json``, without a prefix and without the number of a class.
+        label: name of the score for readers.
         unit: "share" (of 1), "distance" (in pixels, or in the unit of ``pixel_size``) or "count" (a whole number). The
-            counts of an image's classes are added up; of shares and distances, the mean is taken.
-        better: "higher" or "lower"; empty where neither is better.
-        meaning: one line that explains it; empty where it is not known.
-        places: where it is shown, beside ``scores.csv``, ``summary.json`` and the report's tables, which show all.
-        paper: where it is shown as the paper computes it; None if the paper does not compute it.
+            score of an image is the sum over its classes for counts, and the mean over its classes for shares and
+            distances.
+        better: "higher" or "lower", or empty where neither is better.
+        meaning: one line that explains the score, or empty where the meaning is not known.
+        places: where the score is shown. ``scores.csv``, ``summary.json`` and the report's tables show all scores.
+        paper: where the score is shown as the paper computes it, or None if the paper does not compute it.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Score(NamedTuple):
     paper: tuple[Place, ...] | None = None
 
 
-#: All scores, in the order of their columns. Those that are computed as the paper does follow after all others.
+#: All scores, in the order of their columns. The scores that are computed as in the paper follow after all others.
 SCORES: tuple[Score, ...] = (
     Score(
         "dice", "Dice", "share", "higher", "overlap of prediction and label, 2 TP / (2 TP + FP + FN)",
@@ -99,7 +100,7 @@ SCORES: tuple[Score, ...] = (
     Score("object_f1", "Object F1", "share", "higher", "F1 of the objects found, at an IoU of more than 0.5"),
 )  # fmt: skip
 
-#: Columns of ``scores.csv`` that are numbers of an image, but no scores.
+#: Columns of ``scores.csv`` that hold numbers of an image which are no scores.
 COUNTS: tuple[Score, ...] = (
     Score("label_pixels", "Label, pixels", "count"),
     Score("pred_pixels", "Prediction, pixels", "count"),
@@ -113,8 +114,8 @@ class ScoreName(NamedTuple):
 
     Attributes:
         prefix: ``PAPER``, ``VALIDATION``, or empty.
-        base: the name in the table, such as ``dice``; of what is not in the table, all that follows the prefix.
-        number: of the foreground class, from 1; None for the mean over the classes.
+        base: name in the table, such as ``dice``. For a name that is not in the table, all that follows the prefix.
+        number: number of the foreground class, from 1, or None for the mean over the classes.
     """
 
     prefix: str
@@ -126,7 +127,7 @@ def parse_name(name: str) -> ScoreName:
     """Split a name into its prefix, the name of the score, and the number of a class.
 
     Args:
-        name: such as ``dice``, ``val_dice``, ``paper_dice`` or, of the second class, ``dice_2``.
+        name: name such as ``dice``, ``val_dice`` or ``paper_dice``, or ``dice_2`` for the second foreground class.
 
     Example::
 
@@ -137,21 +138,21 @@ def parse_name(name: str) -> ScoreName:
     """
     prefix = next((prefix for prefix in (VALIDATION, PAPER) if name.startswith(prefix)), "")
     rest = name[len(prefix) :]
-    of_class = re.fullmatch(r"(.+)_([0-9]+)", rest)
-    if of_class and _row(rest) is None and _row(of_class[1]) is not None:
-        return ScoreName(prefix, of_class[1], int(of_class[2]))
+    match = re.fullmatch(r"(.+)_([0-9]+)", rest)
+    if match and _row(rest) is None and _row(match[1]) is not None:
+        return ScoreName(prefix, match[1], int(match[2]))
     return ScoreName(prefix, rest, None)
 
 
 def score_named(name: str) -> Score:
-    """How a column of ``scores.csv``, a score of ``summary.json`` or a metric of a training is shown.
+    """Return how a column of ``scores.csv``, a score of ``summary.json`` or a metric of a training is shown.
 
     Args:
-        name: as of :py:func:`parse_name`.
+        name: name as :py:func:`parse_name` takes it.
 
     Returns:
-        The row of the table, with the label of the paper's or the validation's score, or of the class; what is not in
-        the table bears its own name.
+        The row of the table. Its label also names the paper or the validation, and the class, where ``name`` does. For
+        a name that is not in the table, a row whose name and label are this name.
     """
     prefix, base, number = parse_name(name)
     row = _row(base)
@@ -162,10 +163,10 @@ def score_named(name: str) -> Score:
 
 
 def lower_is_better(name: str) -> bool:
-    """Whether less of a score is better.
+    """Return whether a lower value of a score is better.
 
     Args:
-        name: as of :py:func:`parse_name`.
+        name: name as :py:func:`parse_name` takes it.
 
     Raises:
         ValueError: if the table does not say which direction is better.
@@ -177,13 +178,14 @@ def lower_is_better(name: str) -> bool:
 
 
 def shown_in(place: Place) -> tuple[str, ...]:
-    """The names of the scores that a place shows, without ``VALIDATION``, in the order of the table.
+    """Return the names of the scores that a place shows, in the order of the table.
 
     Args:
-        place: one of those that a :py:class:`Score` can name.
+        place: a place of :py:data:`Place`.
 
     Returns:
-        The scores, and after them those that are computed as the paper does, with ``PAPER`` before their names.
+        Names without the prefix ``VALIDATION``. After them follow the names of the scores that are computed as in the
+        paper, with the prefix ``PAPER``.
     """
     plain = [row.name for row in SCORES if place in row.places]
     return (*plain, *(f"{PAPER}{row.name}" for row in SCORES if place in (row.paper or ())))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an option of QTSeg's architecture is; the table of all options stands in ``qtseg.py``."""
+"""The type of an option of QTSeg's architecture. The table of all options is in ``qtseg.py``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Option:
     """An option of the architecture: a knob of the training, an argument of QTSeg and a field of ``model.json``.
 
     Args:
-        name: the name of all three.
-        default: the value of the published network.
-        since: the first version of the bundle that has the option.
-        value_in: reads the value off the names in the state dict of a network, or of its encoder.
-        choices: the values of an option that is a choice; empty for one that is switched on or off.
-        addition: how the names of the weights begin which the option adds, if they start as if they were not there: a
-            network with the option then starts from weights without it. Empty if it cannot.
+        name: name of the knob, of the argument and of the field.
+        default: value of the published network.
+        since: first version of the bundle that has the option.
+        value_in: function that returns the value from the names in the state dict of a network, or of its encoder.
+        choices: allowed values of an option that is a choice. Empty for an option that is on or off.
+        addition: prefix in the names of the weights that the option adds, if these have no effect at the start of a
+            training. A network with the option can then start from weights without it. Empty if it cannot.
     """
 
     name: str
@@ -37,29 +37,40 @@ class Option:
 
     @property
     def absent(self) -> bool | None:
-        """The value in settings of a network of another kind than QTSeg."""
+        """The value in the settings of a network other than QTSeg."""
         return None if self.choices else False
 
     @property
     def expected(self) -> str:
-        """What may stand in ``model.json``, as words of a message."""
+        """The allowed values in ``model.json``, as words of a message."""
         if not self.choices:
             return "true or false"
         return f"{' or '.join(self.choices)}, or null for a network of another kind"
 
     def words(self, value: str | bool) -> str:
-        """How a log tells a value that is not off."""
+        """Return the words for a value in a log, if the option is not off.
+
+        Args:
+            value: value of the option.
+        """
         return f"{self.name} {value}" if self.choices else self.name
 
     def is_value(self, value: Any) -> bool:
-        """Whether a value may stand in ``model.json``; that of another network is one."""
+        """Return whether a value is allowed in ``model.json``. The value of another network is allowed too.
+
+        Args:
+            value: value in the file.
+        """
         return value is None or value in self.choices if self.choices else isinstance(value, bool)
 
     def checked(self, value: Any) -> str | bool | None:
-        """The value of the knob, which the command line may hand on as a word.
+        """Check the value of the knob. The command line may pass true and false as words.
 
         Args:
-            value: the knob; :py:attr:`absent` for a network of another kind.
+            value: value of the knob, or :py:attr:`absent` for a network of another kind.
+
+        Returns:
+            The value with its right type.
 
         Raises:
             InputError: if the option has no such value.
@@ -72,5 +83,10 @@ class Option:
 
 
 def any_begins(names: Collection[str], beginning: str) -> bool:
-    """Whether any of the names begins so."""
+    """Return whether any of the names has a prefix.
+
+    Args:
+        names: names of weights.
+        beginning: the prefix.
+    """
     return any(name.startswith(beginning) for name in names)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""QTSeg: the paper's figure."""
+"""The network QTSeg: encoder, bridge and decoder, as in the paper's figure of the architecture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .refinement import Refinement
 
 __all__ = ["OPTIONS", "QTSeg"]
 
-#: Options of the architecture by their names. What a row says is all that checkpoints, configs and contests know of it.
+#: The options of the architecture, by name. Checkpoints, configs and contests take all facts about an option from here.
 OPTIONS: dict[str, Option] = {
     option.name: option
     for option in (
@@ -46,30 +46,32 @@ OPTIONS: dict[str, Option] = {
     )
 }
 
-# Shapes: B batch, H x W image in pixels.
+# Shapes: B batch size, H x W image in pixels.
 
 
 class QTSeg(nn.Module):
     """Query-token segmentation network for 2D medical images (QTSeg, arXiv 2412.17241).
 
-    With the defaults, three input channels and two classes it has 9,214,850 parameters, as published.
+    With the default options, three input channels and two classes, the network has 9,214,850 parameters, as published.
 
     Args:
-        in_channels: channels of the image.
-        out_channels: number of classes, the background counted: 2 for a binary task (1 is for a sigmoid's single mask).
-        features: base width n of the encoder.
-        depths: attention blocks of the decoder's stages 0 (fine), 1 and 2 (coarse).
-        num_heads: attention heads; must divide half of each of the encoder's widths.
-        mlp_dim: hidden width of the tokens' MLP in each block.
-        bridge: whether the levels are mixed between encoder and decoder; False is the paper's ablation.
-        norm: how encoder, bridge and refinement normalize: "batch", as published, or "group", each image by itself.
-        detail: whether the decoder sees the encoder's maps at 1/2 and 1/4 of the image's size too, which the published
-            one does not.
-        refine: whether the logits are corrected by convolutions at the image's full size, ``features`` wide, which the
-            published ones are not.
+        in_channels: number of channels of the image.
+        out_channels: number of classes, with the background: 2 for a binary task. (1 is for the single mask of a
+            sigmoid.)
+        features: base width n of the encoder, in channels.
+        depths: numbers of attention blocks in the decoder's stages 0 (fine), 1 and 2 (coarse).
+        num_heads: number of attention heads. It must divide half of each width of the encoder.
+        mlp_dim: hidden width of the tokens' MLP in each attention block.
+        bridge: whether the levels are mixed between encoder and decoder. False is an ablation of the paper.
+        norm: normalization in encoder, bridge and refinement: "batch", as published, or "group", which normalizes each
+            image by itself.
+        detail: whether the decoder also gets the encoder's maps at 1/2 and 1/4 of the image's size. The published
+            decoder does not.
+        refine: whether convolutions at the full size of the image correct the logits, with ``features`` channels. The
+            published network has no such convolutions.
 
     Raises:
-        ValueError: if a setting is out of its range; the message names it, its value and the cure.
+        ValueError: if an argument is out of its range. The message names it, its value and the cure.
 
     Example::
 
@@ -114,21 +116,22 @@ class QTSeg(nn.Module):
         """Segment images.
 
         Args:
-            image: (B, in_channels, H, W), in [-1, 1], float32 even where the network is not; H and W divisible by 32.
+            image: (B, in_channels, H, W) float32 in [-1, 1], even if the network has another type. H and W must be
+                divisible by 32.
 
         Returns:
-            Logits (B, out_channels, H, W), of the image's type.
+            Logits (B, out_channels, H, W) of the same type as ``image``.
 
         Raises:
-            ValueError: if H or W is not divisible by 32; names the size to pad to.
+            ValueError: if H or W is not divisible by 32. The message names the size to pad to.
         """
-        if not torch.jit.is_tracing():  # a trace would freeze the answer
+        if not torch.jit.is_tracing():  # a trace would record the result of the check for this size only
             self._check_size(image.shape[-2], image.shape[-1])
-        # The decoder reads maps as sequences of pixels, so channels come last in memory from the start.
+        # The decoder reads maps as sequences of pixels. So channels come last in memory from the start.
         x = image.to(self.decoder.tokens.dtype).contiguous(memory_format=torch.channels_last)
         fine, maps = self.encoder(x)
         logits = self.decoder(self.bridge(maps), fine).to(image.dtype)
-        logits = logits.contiguous()  # masks are looked at one by one
+        logits = logits.contiguous()  # later steps use one mask at a time, so channels come first again
         logits = F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
         return logits if self.refinement is None else self.refinement(x, logits)
 

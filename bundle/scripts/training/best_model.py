@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The best model so far, and beside it what it needs to be used: never one without the other."""
+"""Saving of the best model together with its settings: a folder never has one without the other."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _logger = logging.getLogger("qtseg")
 
 
 class SaveBestModel:
-    """Write ``model.pt`` and ``model.json`` whenever the validation has found a new best model.
+    """Write ``model.pt`` and ``model.json`` whenever the validation finds a new best model.
 
-    Both are written aside, and then put in their places. Cut off between the two, the settings are of a model that
-    still has its other name, which :py:func:`..checkpoints.model_settings.read_settings` mends. The first time, the
-    model of an earlier training is kept as ``model.previous.pt``, with its settings. A training that starts from the
-    very model in the folder leaves it untouched until it has found a better one.
+    The model is first written under another name. Then the settings are written, and the model is renamed. If the
+    training is cut off between these two steps, :py:func:`..checkpoints.model_settings.read_settings` renames the model
+    later. The first time, the model of an earlier training is kept as ``model.previous.pt``, with its settings. A
+    training that starts from the model in the same folder does not replace it until the training finds a better one.
 
     Args:
-        ckpt_dir: folder of both.
-        network: whose state is saved.
+        ckpt_dir: folder of the model and its settings.
+        network: network whose state is saved.
         settings: JSON-serializable values, with at least the keys of
-            :py:data:`..checkpoints.model_schema.PUBLISHED`; the checksum of the model is added.
-        run_name: of the training; kept with the settings.
-        start: weights that the training starts from, if it does.
+            :py:data:`..checkpoints.model_schema.PUBLISHED`. The SHA-256 digest of the model is added to them.
+        run_name: name of the run of the training. It is saved with the settings.
+        start: file with the weights that the training starts from, or None.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class SaveBestModel:
         Args:
             engine: the evaluator.
         """
-        engine.add_event_handler(Events.STARTED, self._check_that_the_best_is_there)
+        engine.add_event_handler(Events.STARTED, self._check_best_model)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def _check_that_the_best_is_there(self, engine: Engine) -> None:
-        """A training that goes on compares with a model that may have been removed, or replaced, since."""
+    def _check_best_model(self, engine: Engine) -> None:
+        """Forget the best score if the best model was removed or replaced while the training was cut off."""
         state: Any = engine.state
         if not self.is_checked and state.best_metric_epoch > 0 and not self._is_as_written():
             _logger.warning(
@@ -74,9 +74,10 @@ class SaveBestModel:
         self.is_checked = True
 
     def __call__(self, engine: Engine) -> None:
-        """
+        """Save the model if it is the best so far.
+
         Args:
-            engine: the evaluator, its scores compared by MONAI with the best before.
+            engine: the evaluator, after MONAI has compared its scores with the best scores before.
         """
         state: Any = engine.state
         if state.best_metric_epoch != state.epoch or (self.is_start and state.epoch == 0 and self.path.is_file()):
@@ -88,7 +89,7 @@ class SaveBestModel:
             keep_previous_model(folder)
         pending = pending_model(folder)
         with synced(pending) as file:
-            # of a GPU's tensors others could make nothing on a machine without one
+            # Tensors are saved from the CPU, so that a machine without a GPU can load them.
             torch.save({name: value.cpu() for name, value in self.network.state_dict().items()}, file)
         settings = {**self.settings, "sha256": file_digest(pending)}
         write_json(settings_path(folder), settings)

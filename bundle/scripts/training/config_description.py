@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a config builds, in words of JSON, without building it."""
+"""A description of what a config builds, in values of JSON. It is made without building the objects."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from monai.bundle import ConfigComponent, ConfigExpression, ConfigParser, Refere
 __all__ = ["ConfigDescription"]
 
 _SEP = ReferenceResolver.sep
-_BUNDLE = "scripts."  # the package whose functions compute values; any other target is described and never called
+_BUNDLE = "scripts."  # only functions of this package may be called; any other target is described
 _NO_ARGUMENTS = ("_desc_", "_disabled_", "_requires_")
 _SCALARS = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
 class _Unbuilt:
-    """Stands for an object that is not built: an expression can hand it on, but ask nothing of it."""
+    """The placeholder of an object that is not built. An expression can pass it on, but use no attribute of it."""
 
     id: str
 
@@ -32,18 +32,20 @@ class _Unbuilt:
 
 
 class ConfigDescription:
-    """Describe parts of a config as it is resolved, without the names of its ids and modules.
+    """Describe parts of a config as they are resolved, without the names of ids and modules.
 
-    References are followed and expressions evaluated. A component becomes the name of its class, as ``_target_``, and
-    its arguments. Of components, only functions of this bundle are called that take nothing but values, such as the
-    checks of knobs; their results are values, which the parser keeps for the run. All else is described unbuilt. An
-    expression that needs more, or whose value JSON cannot hold (a function, an object), becomes its text, in which
-    values take the place of references, and names of classes that of components.
+    References are followed, and expressions are evaluated. A component becomes the name of its class, as ``_target_``,
+    and its arguments. No component is built, with one exception: functions of this bundle whose arguments are all plain
+    values, such as the checks of knobs, are called. Their results are values, which the parser keeps for the run.
+
+    Some expressions need an object that is not built, or have a value that JSON cannot hold (a function, an object).
+    Such an expression is described by its text. In the text, values replace references to values, and names of classes
+    replace references to components.
 
     Args:
-        parser: of the config, with all overrides.
+        parser: parser of the config, with all overrides.
         unbuilt: ids that are never built or called.
-        places: ids whose values a machine or a run chooses, such as the device; they are described by their names.
+        places: ids whose values a machine or a run chooses, such as the device. They are described by their ids.
         left_out: names of arguments that are not described.
     """
 
@@ -56,13 +58,13 @@ class ConfigDescription:
         self.left_out = left_out
 
     def describe(self, id: str) -> Any:
-        """A part of the config.
+        """Describe a part of the config.
 
         Args:
-            id: of the part, such as ``train#loss``.
+            id: id of the part, such as ``train#loss``.
 
         Returns:
-            What JSON can hold.
+            Values of types that JSON can hold.
         """
         id = ReferenceResolver.normalize_id(id)
         config = self.parser.get(id)
@@ -72,17 +74,17 @@ class ConfigDescription:
             reference = _reference(config)
             return config if reference is None else self.describe(reference)
         if isinstance(config, Mapping) and not ConfigComponent.is_instantiable(config):
-            return {key: self.describe(f"{id}{_SEP}{key}") for key in self._there(id, config) if key != "_desc_"}
+            return {key: self.describe(f"{id}{_SEP}{key}") for key in self._enabled_keys(id, config) if key != "_desc_"}
         if isinstance(config, list):
-            return [self.describe(f"{id}{_SEP}{i}") for i in self._there(id, range(len(config)))]
+            return [self.describe(f"{id}{_SEP}{i}") for i in self._enabled_keys(id, range(len(config)))]
         value = self._value(id)
         if isinstance(value, _Unbuilt) and value.id == id:
             return self._component(id, config) if isinstance(config, Mapping) else self._text(id)
         is_object = not isinstance(value, (*_SCALARS, Mapping, list, tuple, _Unbuilt))
         return self._text(id) if is_object and isinstance(config, str) else self._as_json(value)
 
-    def _there(self, id: str, keys: Collection[Any]) -> list[Any]:
-        """Those of the keys of a part that a resolved config has: components that are disabled are not there."""
+    def _enabled_keys(self, id: str, keys: Collection[Any]) -> list[Any]:
+        """Return the keys of a part without those of disabled components, which a resolved config does not have."""
         return [key for key in keys if not self._is_disabled(f"{id}{_SEP}{key}")]
 
     def _is_disabled(self, id: str) -> bool:
@@ -94,7 +96,7 @@ class ConfigDescription:
 
     def _component(self, id: str, config: Mapping[str, Any]) -> dict[str, Any]:
         names = [name for name in config if name not in (*_NO_ARGUMENTS, "_target_") and name not in self.left_out]
-        arguments = {name: self.describe(f"{id}{_SEP}{name}") for name in self._there(id, names)}
+        arguments = {name: self.describe(f"{id}{_SEP}{name}") for name in self._enabled_keys(id, names)}
         return {"_target_": self._class_name(id, config), **arguments}
 
     def _class_name(self, id: str, config: Mapping[str, Any]) -> str:
@@ -113,7 +115,7 @@ class ConfigDescription:
         return value if isinstance(value, _SCALARS) else getattr(value, "__qualname__", type(value).__name__)
 
     def _value(self, id: str) -> Any:
-        """A part of the config as an expression takes it, with what is not built in the place of objects."""
+        """Return the value of a part of the config for an expression, with placeholders for objects."""
         id = ReferenceResolver.normalize_id(id)
         config = self.parser.get(id)
         if id in self.unbuilt:
@@ -121,9 +123,9 @@ class ConfigDescription:
         if ConfigComponent.is_instantiable(config):
             return self._value_of_component(id, config)
         if isinstance(config, Mapping):
-            return {key: self._value(f"{id}{_SEP}{key}") for key in self._there(id, config)}
+            return {key: self._value(f"{id}{_SEP}{key}") for key in self._enabled_keys(id, config)}
         if isinstance(config, list):
-            return [self._value(f"{id}{_SEP}{i}") for i in self._there(id, range(len(config)))]
+            return [self._value(f"{id}{_SEP}{i}") for i in self._enabled_keys(id, range(len(config)))]
         if ConfigExpression.is_expression(config):
             return self._evaluated(id, config)
         reference = _reference(config)
@@ -143,16 +145,17 @@ class ConfigDescription:
         try:
             return ConfigExpression(code, id, self.parser.globals).evaluate({ReferenceResolver._vars: values})
         except RuntimeError as error:
-            if isinstance(error.__cause__, (AttributeError, TypeError)):  # it asks something of what is not built
+            if isinstance(error.__cause__, (AttributeError, TypeError)):  # it uses an object that is not built
                 return _Unbuilt(id)
             raise
 
     def _text(self, id: str) -> str:
-        """An expression, without the names of ids."""
+        """Return the text of an expression, without the names of ids."""
         text = ReferenceResolver.normalize_id(self.parser.get(id)).removeprefix(ConfigExpression.prefix)
-        return ReferenceResolver.id_matcher.sub(lambda found: self._in_text(found[0].removeprefix("@")), text)
+        return ReferenceResolver.id_matcher.sub(lambda match: self._in_text(match[0].removeprefix("@")), text)
 
     def _in_text(self, id: str) -> str:
+        """Return the words that replace a reference in the text of an expression."""
         if id in self.places:
             return id
         value = self._value(id)
@@ -166,7 +169,7 @@ class ConfigDescription:
 
 
 class _Values(dict[str, Any]):
-    """Values by id, which are computed when an expression comes to them: it may never do."""
+    """Values by id. A value is only computed when an expression uses it."""
 
     def __init__(self, value_of: Any) -> None:
         super().__init__()
@@ -181,7 +184,7 @@ class _Values(dict[str, Any]):
 
 
 def _reference(config: Any) -> str | None:
-    """The id that a string refers to as a whole."""
+    """Return the id if a string is one reference and nothing else."""
     return next(iter(ReferenceResolver.match_refs_pattern(config)), None) if isinstance(config, str) else None
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Random numbers that follow from the seed, the epoch and the image alone.
+"""Random numbers that depend only on the seed, the epoch and the image.
 
-However many workers load images, and wherever a training was cut off and resumed, each image is met in the same order
-and each change of it is drawn the same: no random state has to be kept from one step to the next.
+The order of the images and the random changes of an image are always the same. They depend neither on the number of
+workers that load images nor on where a training was cut off and resumed. So no random state has to be saved.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ __all__ = ["EpochSampler", "SeedSteps", "SeededDataset", "derived_seed", "use_de
 
 
 def derived_seed(*parts: int | str) -> int:
-    """A seed of 32 bits that follows from others.
+    """Compute a seed of 32 bits from other values.
 
     Args:
-        parts: what it depends on.
+        parts: values that the seed depends on.
     """
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:4], "little")
 
 
 class SeededDataset(Dataset):
-    """Another dataset, whose random transforms are seeded anew for each image and epoch.
+    """A dataset that seeds the random transforms of another dataset anew for each image and epoch.
 
     Args:
-        dataset: with ``transform``, and items of one dictionary or several.
-        seed: of the training.
+        dataset: dataset with an attribute ``transform``. An item is a dictionary or a list of dictionaries.
+        seed: seed of the training.
     """
 
     def __init__(self, dataset: Any, seed: int) -> None:
@@ -51,29 +51,32 @@ class SeededDataset(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, place: int) -> Any:
-        """
+        """Load an image.
+
         Args:
-            place: number of the epoch times the number of images, plus that of the image: of :py:class:`EpochSampler`.
+            place: number from :py:class:`EpochSampler`: the epoch times the number of images, plus the index of the
+                image.
 
         Returns:
-            The dataset's item, with ``"index"``, the number of the image.
+            The item of the dataset. Each dictionary of it also holds ``"index"``, the index of the image.
         """
         epoch, index = divmod(place, len(self.dataset))
         transform: Compose = self.dataset.transform
         transform.set_random_state(derived_seed("item", self.seed, epoch, index))
         item: Mapping[str, Any] | Sequence[Mapping[str, Any]] = self.dataset[index]
-        return {**item, "index": index} if isinstance(item, Mapping) else [{**each, "index": index} for each in item]
+        return {**item, "index": index} if isinstance(item, Mapping) else [{**crop, "index": index} for crop in item]
 
 
 class EpochSampler(DistributedSampler):
-    """MONAI's sampler, for one process too, which tells the dataset the epoch with each index.
+    """MONAI's sampler for one or several processes, whose numbers also hold the epoch for :py:class:`SeededDataset`.
 
     Args:
-        dataset: whose images are to be shuffled.
-        seed: of the training.
-        even_divisible: as of MONAI's.
-        drop_last: leave out what does not divide by the processes, as the loader leaves out what does not fill a batch;
-            several processes then train on the batches that one would, shared.
+        dataset: dataset whose images are shuffled.
+        seed: seed of the training.
+        even_divisible: whether all processes get the same number of images, as in MONAI's sampler.
+        drop_last: whether to leave out the last images if the number of images cannot be divided by the number of
+            processes. The loader does the same with images that do not fill a batch. Several processes together then
+            train on the same batches as one process would.
     """
 
     def __init__(self, dataset: Any, *, seed: int, even_divisible: bool = True, drop_last: bool = False) -> None:
@@ -84,16 +87,16 @@ class EpochSampler(DistributedSampler):
             num_replicas=idist.get_world_size(),
             rank=idist.get_rank(),
             shuffle=True,
-            seed=derived_seed("order", seed) >> 1,  # to which PyTorch adds the epoch
+            seed=derived_seed("order", seed) >> 1,  # halved, because PyTorch adds the epoch to it
         )
         self.num_images = len(dataset)
         self.start = 0
 
     def skip(self, count: int) -> None:
-        """Leave out the first images of the next epoch, which a training that goes on has met.
+        """Leave out the first images of the next epoch, because a resumed training has already used them.
 
         Args:
-            count: number of images of this process.
+            count: number of images that this process leaves out.
         """
         self.start = count
 
@@ -104,10 +107,12 @@ class EpochSampler(DistributedSampler):
 
 
 class SeedSteps:
-    """Seed the generators of PyTorch, NumPy and Python before each training step, which draws the changes of a batch.
+    """Seed the generators of PyTorch, NumPy and Python before each training step.
+
+    The changes that augment a batch are drawn from these generators within the step.
 
     Args:
-        seed: of the training.
+        seed: seed of the training.
     """
 
     def __init__(self, seed: int) -> None:
@@ -126,14 +131,16 @@ class SeedSteps:
 
 
 def use_deterministic_algorithms(deterministic: bool) -> None:
-    """Let PyTorch choose algorithms whose result does not hang on the order in which a GPU's threads come.
+    """Let PyTorch use algorithms whose results do not depend on the order in which the threads of a GPU run.
 
-    Of an operation that has none PyTorch warns. The cross entropy of images is one: its value may differ in the last
-    digit, its gradient does not, and with it the weights. On a CPU all is deterministic anyway.
+    PyTorch warns of an operation that has no such algorithm. The cross entropy of images is one. Its value may differ
+    in the last digit, but its gradient does not, and so the weights do not differ either. On a CPU all operations are
+    deterministic anyway. Call this function before CUDA is first used.
 
     Args:
-        deterministic: whether to; call it before CUDA is first used.
+        deterministic: whether to use such algorithms. False changes nothing.
     """
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without, cuBLAS may share a buffer among streams
+        # Without this setting cuBLAS may share a buffer among streams.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the result of a training depends on, and how two trainings differ in it."""
+"""The fingerprint of a training: all that its result depends on, and how two trainings differ in it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .config_description import ConfigDescription
 
 __all__ = ["check_claim", "claim_folder", "claim_of", "differences", "fingerprint_of", "is_comparable"]
 
-#: What of a config is compared, beside the knobs, the images and the number of processes. An id that a config has not
-#: is skipped.
+#: The sections of a config that are compared, as names and ids. The knobs, the images and the number of processes are
+#: compared too. An id that a config does not have is skipped.
 _SECTIONS = {
     "network": "network_def",
     "loss": "train#loss",
@@ -41,48 +41,48 @@ _SECTIONS = {
     "choice of the epoch": "validate#key_metric",
 }
 
-#: Knobs, and arguments in a section, that change where and how quickly a training runs, not its result.
+#: Names of knobs and of arguments in a section that change where and how fast a training runs, but not its result.
 _WITHOUT_EFFECT = {
     *("dataset_dir", "output_dir", "max_pixels", "num_workers", "cache_rate", "save_interval", "sw_batch_size"),
     *("device", "resume", "tracking_uri", "experiment_name", "run_name", "bundle_root"),
 }
-#: Arguments in a section that another part of the fingerprint tells: a section, a knob, or the images.
-_TOLD_ELSEWHERE = {"dataset", "optimizer", "precision", "seed"}
-#: Ids that a machine chooses, or what memory a run finds.
+#: Names of arguments in a section that another part of the fingerprint holds: a section, a knob, or the images.
+_IN_OTHER_PARTS = {"dataset", "optimizer", "precision", "seed"}
+#: Ids whose values depend on the machine or on its free memory.
 _CHOSEN_BY_MACHINE = {"device", "used_batch_size"}
 
-_FORMAT = 1  # of a fingerprint; those of earlier versions have no number
-_SHOWN = 3  # differences in a message
+_FORMAT = 1  # number of the format of fingerprints; those of earlier versions have no number
+_SHOWN = 3  # largest number of differences in a message
 
 
 def fingerprint_of(
     hyperparameters: Mapping[str, Any], split: Split, facts: Sequence[Facts], ckpt_dir: str
 ) -> dict[str, Any]:
-    """What the result of a training depends on. To be named in a config, with the id ``fingerprint``.
+    """Return the fingerprint of a training: all that its result depends on.
 
-    It stays the same when an id of the config gets another name, a module moves or a list is divided. It takes no
-    network, no dataset and no handler to be built.
+    A config names this function, with the id ``fingerprint``. The fingerprint stays the same if an id of the config is
+    renamed, if a module moves, or if a list is divided. No network, dataset or handler has to be built for it.
 
     Args:
         hyperparameters: names and resolved values of the knobs.
-        split: of the images.
-        facts: of the images, from :py:func:`..data.survey.survey_images`.
+        split: split of the images.
+        facts: facts about the images, from :py:func:`..data.survey.survey_images`.
         ckpt_dir: folder of the best model.
 
     Returns:
-        Values that JSON can hold: the number of this format; the knobs that have an effect; the sections of the config,
-        such as the loss, by class names and arguments; digests of the split and of each image with its label; the
-        number of processes; the absolute path of ``ckpt_dir``.
+        Values of types that JSON can hold: the number of this format; the knobs that have an effect; the sections of
+        the config, such as the loss, by class names and arguments; digests of the split and of each image with its
+        label; the number of processes; the absolute path of ``ckpt_dir``.
 
     Raises:
-        RuntimeError: if not called by a config.
+        RuntimeError: if no config calls this function.
     """
     parser = calling_parser()
     description = ConfigDescription(
         parser,
         unbuilt={"fingerprint", *_SECTIONS.values()},
         places=_CHOSEN_BY_MACHINE,
-        left_out=_WITHOUT_EFFECT | _TOLD_ELSEWHERE,
+        left_out=_WITHOUT_EFFECT | _IN_OTHER_PARTS,
     )
     fingerprint = {
         "format": _FORMAT,
@@ -102,67 +102,78 @@ def _short_digest(facts: Facts) -> str:
     return hashlib.sha256((facts.digest + facts.label_digest).encode()).hexdigest()[:16]
 
 
-def is_comparable(begun: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two fingerprints, or two claims, have the same format; those of earlier versions have another."""
-    return begun.get("format") == now.get("format")
-
-
-def differences(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """How two fingerprints differ, as a part of a sentence; of many differences the first three.
-
-    Where images or knobs differ, differences of the sections are not listed: most follow from those.
+def is_comparable(previous: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Return whether two fingerprints, or two claims, have the same format. Earlier versions wrote another format.
 
     Args:
-        begun: that of a training that was cut off.
-        now: another, of the same format.
+        previous: fingerprint or claim of one training.
+        current: fingerprint or claim of the other training.
     """
-    images = begun.get("images", {}), now.get("images", {})
-    phrases = [_of_images(*images)] if images[0] != images[1] else []
-    names = [name for name in {**begun, **now} if name not in ("images", "sections")]
-    phrases += [phrase for name in names for phrase in _of_values(name, begun.get(name), now.get(name))]
+    return previous.get("format") == current.get("format")
+
+
+def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
+    """Describe how two fingerprints differ.
+
+    If images or knobs differ, differences of the sections are not listed, because most of them follow from those.
+
+    Args:
+        previous: fingerprint or claim of the earlier training.
+        current: fingerprint or claim of this training, in the same format.
+
+    Returns:
+        A part of a sentence with the first three differences and the number of the others. It is empty if there are no
+        differences.
+    """
+    images = previous.get("images", {}), current.get("images", {})
+    phrases = [_image_differences(*images)] if images[0] != images[1] else []
+    names = [name for name in {**previous, **current} if name not in ("images", "sections")]
+    phrases += [phrase for name in names for phrase in _value_differences(name, previous.get(name), current.get(name))]
     if not phrases:
-        sections = begun.get("sections", {}), now.get("sections", {})
+        sections = previous.get("sections", {}), current.get("sections", {})
         for name in {**sections[0], **sections[1]}:
-            phrases += _of_section(name, sections[0].get(name), sections[1].get(name))
+            phrases += _section_differences(name, sections[0].get(name), sections[1].get(name))
     more = f"; and {len(phrases) - _SHOWN} more" if len(phrases) > _SHOWN else ""
     return "; ".join(phrases[:_SHOWN]) + more
 
 
-def _of_images(begun: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """How the images differ, with the first of each kind."""
+def _image_differences(previous: Mapping[str, str], current: Mapping[str, str]) -> str:
+    """Describe how the images differ, with the first image of each kind of difference."""
     kinds = {
-        "new": [name for name in now if name not in begun],
-        "gone": [name for name in begun if name not in now],
-        "changed, or its mask": [name for name in now if name in begun and begun[name] != now[name]],
+        "new": [name for name in current if name not in previous],
+        "gone": [name for name in previous if name not in current],
+        "changed, or its mask": [name for name in current if name in previous and previous[name] != current[name]],
     }
     phrases = (f"{names[0]} is {kind} ({len(names)} in all)" for kind, names in kinds.items() if names)
     return f"of the images {', '.join(phrases)}"
 
 
-def _of_values(name: str, begun: Any, now: Any) -> Iterator[str]:
-    if begun != now:
-        yield f"{name} was {_short(begun)} and is {_short(now)}"
+def _value_differences(name: str, previous: Any, current: Any) -> Iterator[str]:
+    if previous != current:
+        yield f"{name} was {_short(previous)} and is {_short(current)}"
 
 
-def _of_section(section: str, begun: Any, now: Any, place: str = "") -> Iterator[str]:
-    """How two descriptions of a section differ: in a class, or else in the arguments of the same class."""
-    if isinstance(begun, dict) and isinstance(now, dict) and begun.get("_target_") == now.get("_target_"):
-        for name in {**begun, **now}:
-            yield from _of_section(section, begun.get(name), now.get(name), f"{place}#{name}" if place else name)
-    elif isinstance(begun, list) and isinstance(now, list) and _has_parts([*begun, *now]):
-        for i, (item, item_now) in enumerate(zip_longest(begun, now)):
-            yield from _of_section(section, item, item_now, f"{place}#{i}")
+def _section_differences(section: str, previous: Any, current: Any, place: str = "") -> Iterator[str]:
+    """Describe how two descriptions of a section differ: in a class, or else in the arguments of the same class."""
+    if isinstance(previous, dict) and isinstance(current, dict) and previous.get("_target_") == current.get("_target_"):
+        for name in {**previous, **current}:
+            inner = f"{place}#{name}" if place else name
+            yield from _section_differences(section, previous.get(name), current.get(name), inner)
+    elif isinstance(previous, list) and isinstance(current, list) and _has_parts([*previous, *current]):
+        for i, (item, current_item) in enumerate(zip_longest(previous, current)):
+            yield from _section_differences(section, item, current_item, f"{place}#{i}")
     else:
-        yield from _of_values(f"{section}: {place}" if place else section, _class_name(begun), _class_name(now))
+        name = f"{section}: {place}" if place else section
+        yield from _value_differences(name, _class_name(previous), _class_name(current))
 
 
 def _has_parts(values: Sequence[Any]) -> bool:
     return any(isinstance(value, (dict, list)) for value in values)
 
 
-def _class_name(described: Any) -> Any:
-    """A component shortened to the name of its class."""
-    return described.get("_target_", described) if isinstance(described, dict) else described
+def _class_name(description: Any) -> Any:
+    """Return the name of the class if a value describes a component, else the value."""
+    return description.get("_target_", description) if isinstance(description, dict) else description
 
 
 def _short(value: Any) -> str:
@@ -170,21 +181,22 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-# where files lie, and what a machine chooses: told beside the scores, but no other training
+# Trainings that differ only in these keys belong together. A digest takes the place of the images.
 _NOT_CLAIMED = ("ckpt_dir", "split", "seed", "precision", "images")
 
 
 def claim_of(config: ConfigParser) -> dict[str, Any]:
-    """What a folder of trainings is claimed for: what their result depends on, but for the seed.
+    """Return the claim of a training: all that its result depends on except the seed and the machine.
 
-    It is equal for trainings that may stand in one line of a table.
+    A claim is written into a folder of trainings, so that only trainings with the same claim share it. Trainings
+    with the same claim may stand in one line of a table.
 
     Args:
-        config: of the training.
+        config: parser of the config of the training.
 
     Returns:
-        Values that JSON can hold: those of the fingerprint without the seed and what a machine chooses, and a digest of
-        all images and masks.
+        Values of types that JSON can hold: those of the fingerprint without the seed and without values that a machine
+        chooses, and a digest of all images and masks.
     """
     fingerprint: dict[str, Any] = config.get_parsed_content("fingerprint")
     claim = {name: value for name, value in fingerprint.items() if name not in _NOT_CLAIMED}
@@ -196,14 +208,15 @@ def _digest(content: Any) -> str:
 
 
 def claim_folder(path: Path, claim: Mapping[str, Any]) -> None:
-    """Claim a folder for a training before it begins, or check that it was begun as the same.
+    """Claim a folder for a training before it begins. If the folder is claimed already, check that the claim is equal.
 
     Args:
-        path: of a JSON file in the folder, which is written if it is not there.
-        claim: of the training, from :py:func:`claim_of`.
+        path: path of a JSON file in the folder that holds the claim. It is written if it does not exist.
+        claim: claim of the training, from :py:func:`claim_of`.
 
     Raises:
-        InputError: if it was begun as another, and says in what they differ; or by an earlier version of the bundle.
+        InputError: if the folder is claimed for another training, or was by an earlier version of the bundle. The
+            message says how the trainings differ.
     """
     if path.is_file():
         check_claim(path.parent, read_json(path), claim)
@@ -211,22 +224,24 @@ def claim_folder(path: Path, claim: Mapping[str, Any]) -> None:
         write_json(path, claim)
 
 
-def check_claim(what: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that two trainings are the same.
+def check_claim(what: Path, previous: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Check that two trainings have the same claim.
 
     Args:
-        what: is of the first, for the message.
-        begun, now: claims of both.
+        what: file or folder of the earlier training, for the message.
+        previous: claim of the earlier training.
+        current: claim of this training.
 
     Raises:
-        InputError: saying in what they differ, or that the first is of an earlier version of the bundle.
+        InputError: if the claims differ, or if an earlier version of the bundle wrote the first. The message says how
+            they differ.
     """
-    if not is_comparable(begun, now):
+    if not is_comparable(previous, current):
         raise InputError(
             f"{what} was begun by an earlier version of the bundle, whose trainings cannot be compared with those of "
             "this one; give another --output_dir, or go on with the version that began it"
         )
-    if phrases := differences(begun, now):
+    if phrases := differences(previous, current):
         raise InputError(
             f"{what} is of another training ({phrases}); set it as it was, move it away, or give another --output_dir"
         )

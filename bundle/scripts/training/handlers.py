@@ -25,16 +25,16 @@ _logger = logging.getLogger("qtseg")
 
 
 class FreezeEncoder:
-    """Keep a pretrained encoder as it is for the first epochs: neither weights nor BatchNorm statistics change.
+    """Freeze a pretrained encoder for the first epochs: neither its weights nor its BatchNorm statistics change.
 
     The published run freezes an encoder that starts from pretrained weights for 50 epochs (paper, section on training).
 
     Args:
-        encoder: the part of the network to freeze; None where it has none.
-        epochs: number of epochs at the start of training in which it is frozen; 0 never freezes.
+        encoder: part of the network to freeze, or None if the network has no encoder.
+        epochs: number of epochs at the start of the training in which the encoder is frozen. 0 never freezes it.
 
     Raises:
-        InputError: if there is nothing to freeze, but epochs to freeze it in.
+        InputError: if the network has no encoder, but ``epochs`` is above 0.
     """
 
     def __init__(self, encoder: nn.Module | None, epochs: int) -> None:
@@ -57,7 +57,7 @@ class FreezeEncoder:
         assert self.encoder is not None
         frozen = engine.state.epoch <= self.epochs
         if frozen and self.hook is None:
-            # the trainer calls network.train() before every step, so the mode is set where the encoder is entered
+            # The trainer calls network.train() before every step. So the mode is set each time the encoder is called.
             self.hook = self.encoder.register_forward_pre_hook(lambda module, _: module.eval() and None)
             self.encoder.requires_grad_(False)
         if not frozen and self.hook is not None:
@@ -70,8 +70,9 @@ class EarlyStopping:
     """Stop a training whose validation has not found a better model for some time.
 
     Args:
-        patience: validations in a row without a better model; None never stops.
-        validator: the evaluator used for validation.
+        patience: number of validations in a row without a better model after which the training stops. None never
+            stops it.
+        validator: evaluator that validates the network.
     """
 
     def __init__(self, patience: int | None, validator: Evaluator) -> None:
@@ -88,7 +89,7 @@ class EarlyStopping:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        validated: Any = self.validator.state  # with what MONAI adds
+        validated: Any = self.validator.state  # Any, because MONAI adds attributes to ignite's state
         if self.patience is None or validated.epoch != engine.state.epoch:
             return
         self.waited = 0 if validated.best_metric_epoch == validated.epoch else self.waited + 1
@@ -97,23 +98,27 @@ class EarlyStopping:
             engine.terminate()
 
     def state_dict(self) -> dict[str, int]:
-        """How many validations in a row have found no better model."""
+        """Return the number of validations in a row that have found no better model, as ``waited``."""
         return {"waited": self.waited}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on from there."""
+        """Continue with a state that :py:meth:`state_dict` returned.
+
+        Args:
+            state: the state.
+        """
         self.waited = state["waited"]
 
 
 class BestScores:
-    """Write the best value of each score over all validations so far, whichever epoch it is from, as JSON.
+    """Write a JSON file with the best value of each score over all validations so far, and its epoch.
 
-    So the published evaluation reports: the best epoch of each score, on the scored images themselves. Scores of
-    several epochs do not belong to one model; compare them with the paper's figures and with nothing else.
+    The published evaluation reports scores in this way: it takes the best epoch of each score, on the scored images
+    themselves. Scores of different epochs do not belong to one model. Compare them only with the figures of the paper.
 
     Args:
-        path: the file to write, in a folder that exists.
-        prefix: what the names of the scores begin with: one of those of the table of scores.
+        path: path of the file to write, in a folder that exists.
+        prefix: prefix in the names of the scores to write, one of those in the table of scores.
     """
 
     def __init__(self, path: str | os.PathLike, *, prefix: str) -> None:
@@ -127,7 +132,7 @@ class BestScores:
         Args:
             engine: the evaluator.
         """
-        if self.path.is_file():  # of the same run, which goes on
+        if self.path.is_file():  # the same run wrote it before it was cut off
             self.best = read_json(self.path)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
@@ -142,9 +147,9 @@ class BestScores:
 
 
 class ValidationHandler(monai.handlers.ValidationHandler):
-    """MONAI's handler, which validates every ``interval`` epochs, and always after the last epoch too.
+    """MONAI's handler, which validates every ``interval`` epochs, and here also after the last epoch.
 
-    The best model is saved by the validation, so training for any number of epochs leaves a model behind.
+    The validation saves the best model. So a training for any number of epochs writes a model.
     """
 
     def attach(self, engine: Engine) -> None:

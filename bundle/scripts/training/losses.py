@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The loss of a training whose labels tell what share of a pixel each class has."""
+"""The loss of a training with soft labels, which hold the share of a pixel that each class covers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ __all__ = ["SoftLabelDiceCELoss"]
 
 
 class SoftLabelDiceCELoss(DiceCELoss):
-    """Dice and cross-entropy (paper, section "Loss"), both smallest where the prediction equals a soft label.
+    """The sum of Dice loss and cross-entropy (paper, section "Loss"), with a Dice loss for soft labels.
 
-    The usual Dice is not: where half of a pixel is object it asks for all or nothing. This one (Wang et al. 2023, "Dice
-    semimetric losses") is MONAI's with ``soft_label``, which its sum with cross-entropy does not pass on. For labels of
-    zeros and ones both are the same.
+    Both losses are smallest where the prediction equals the soft label. The usual Dice loss is not: in a pixel that an
+    object covers by half, it is smallest at 0 or 1. This Dice loss (Wang et al. 2023, "Dice semimetric losses") is
+    MONAI's with ``soft_label``, which MONAI's ``DiceCELoss`` does not pass on. For labels of zeros and ones both Dice
+    losses are the same.
 
     Args:
-        arguments: of :py:class:`monai.losses.DiceCELoss`, which takes logits and labels, here both (B, K, H, W).
+        arguments: arguments of :py:class:`monai.losses.DiceCELoss`. The loss takes logits and labels, both
+            (B, K, H, W) with K classes.
     """
 
     def __init__(self, **arguments: Any) -> None:

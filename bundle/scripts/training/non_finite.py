@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can go wrong in a training, noticed: numbers that are not finite, folders that cannot be written to."""
+"""A handler that skips training steps whose loss or gradients are not finite."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ _logger = logging.getLogger("qtseg")
 
 
 class SkipNonFinite:
-    """Skip a training step whose loss or gradients are not finite, and say of which images; stop after three in a row.
+    """Skip a training step whose loss or gradients are not finite, and log its images.
 
-    Statistics of batch normalization, which such a step spoils, become what they were before.
+    Three such steps in a row stop the training. Such a step also spoils the statistics of batch normalization, so their
+    values before the step are restored.
 
     Args:
-        network: that is trained.
-        data: the training images, items of ``"image"``, a path; batches have ``"index"``, positions in it.
+        network: network that is trained.
+        data: training images, as items with the path ``"image"``. A batch holds ``"index"``, the positions of its
+            images in ``data``.
     """
 
     def __init__(self, network: nn.Module, data: Sequence[Mapping[str, Any]]) -> None:
@@ -49,13 +51,14 @@ class SkipNonFinite:
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
     def _keep_statistics(self) -> None:
-        self.statistics = [each for each in self.network.buffers() if each.is_floating_point()]
-        self.kept = [each.clone() for each in self.statistics]
+        self.statistics = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
+        self.kept = [buffer.clone() for buffer in self.statistics]
 
     def __call__(self, engine: Any) -> None:
-        """
+        """Check a training step, and skip it if its loss or gradients are not finite.
+
         Args:
-            engine: the trainer, its gradients computed.
+            engine: the trainer, after it has computed the gradients.
 
         Raises:
             InputError: if this is the third such step in a row.
@@ -66,25 +69,25 @@ class SkipNonFinite:
             return
         self.in_a_row += 1
         _copy(self.kept, self.statistics)
-        if not engine.amp:  # else the scaler of gradients skips the step, and has to see why
+        if not engine.amp:  # with amp, the scaler of gradients skips the step, and must see the gradients for that
             engine.optimizer.zero_grad(set_to_none=True)
         state = engine.state
         step = (state.iteration - 1) % state.epoch_length + 1
         names = [str(self.data[i]["image"]) for i in dict.fromkeys(state.batch["index"].tolist())]
-        told = f"loss or gradients of epoch {state.epoch}, step {step} are not finite; images: {', '.join(names)}"
+        message = f"loss or gradients of epoch {state.epoch}, step {step} are not finite; images: {', '.join(names)}"
         if self.in_a_row == _IN_A_ROW:
             raise InputError(
-                f"{told}; so were those of the {_IN_A_ROW - 1} steps before. Lower learning_rate (and set --resume "
+                f"{message}; so were those of the {_IN_A_ROW - 1} steps before. Lower learning_rate (and set --resume "
                 "false), and look at these images; the best model so far is kept"
             )
-        _logger.warning(f"{told}; the step is skipped")
+        _logger.warning(f"{message}; the step is skipped")
 
     def _is_finite(self, engine: Any) -> bool:
         finite = torch.isfinite(engine.state.output[Keys.LOSS])
         if not engine.amp or engine.scaler.get_scale() < 1:  # gradients that are scaled up may overflow
-            gradients = [each.grad for each in self.network.parameters() if each.grad is not None]
+            gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
             finite = finite & torch.isfinite(torch.nn.utils.get_total_norm(gradients))
-        if idist.get_world_size() > 1:  # all skip or none does
+        if idist.get_world_size() > 1:  # either all processes skip the step or none does
             return int(idist.all_reduce(int(finite), op="MIN")) == 1
         return bool(finite)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a training is at a moment: saved every few epochs and when it is stopped, and taken up again by the next."""
+"""The state of a training: saved every few epochs and when the training is stopped, and loaded when it is resumed."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ _logger = logging.getLogger("qtseg")
 
 
 class TrainingState:
-    """Save the state of a training, and begin with a saved one.
+    """Save the state of a training, and load a saved state at its start.
 
-    With random numbers as of :py:mod:`.determinism`, a training that goes on ends as one that was never stopped: on a
-    CPU, bit by bit.
+    With the random numbers of :py:mod:`.determinism`, a training that was stopped and resumed has the same result as
+    one that was never stopped. On a CPU the results are equal bit by bit.
 
-    The first SIGINT or SIGTERM lets the step end, saves, and exits with the usual status (130, 143); the second stops
-    at once.
+    At the first SIGINT or SIGTERM the training ends its step, saves its state, and exits with the usual status (130,
+    143). The second signal stops it at once.
 
     Args:
-        folder: of the run, for checkpoints.
-        parts: what has a state, by name: network, optimizer, scheduler.
-        handlers: with a state of their own, by name; they are attached before this one.
-        metrics: that sum over the steps of an epoch, by name.
-        validator: the evaluator used for validation, whose best score is part of the state.
-        sampler: of the training images.
-        images_per_batch: of this process.
-        interval: epochs from one checkpoint to the next; the last epoch has one.
-        save_start: whether to save before the first step too: for weights from a file that may change meanwhile.
-        state: to begin with, of :py:func:`..checkpoints.run_checkpoints.newest_checkpoint`; None for a new training.
+        folder: folder where this run writes its checkpoints.
+        parts: objects with a state, by name: network, optimizer, scheduler.
+        handlers: handlers with a state of their own, by name. They are attached to the trainer before this handler.
+        metrics: metrics that accumulate over the steps of an epoch, by name.
+        validator: evaluator that validates the network. Its best score is part of the state.
+        sampler: sampler of the training images.
+        images_per_batch: number of images in a batch of this process.
+        interval: number of epochs from one checkpoint to the next. The last epoch always has a checkpoint.
+        save_start: whether to save a checkpoint before the first step too. This keeps first weights whose file may
+            change meanwhile.
+        state: state to begin with, from :py:func:`..checkpoints.run_checkpoints.newest_checkpoint`, or None for a new
+            training.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class TrainingState:
         engine.add_event_handler(Events.COMPLETED, self._leave)
 
     def _begin(self, engine: Trainer) -> None:
-        if threading.current_thread() is threading.main_thread():  # others may set no handler
+        if threading.current_thread() is threading.main_thread():  # other threads must not set signal handlers
             for number in _SIGNALS:
                 self.before[number] = signal.signal(number, self._note)
         if self.state is None:
@@ -102,16 +104,16 @@ class TrainingState:
         for name, part in {**self.parts, **_scaler(engine)}.items():
             part.load_state_dict(self.state["parts"][name])
         engine.state.epoch, engine.state.iteration = self.state["epoch"], self.state["step"]
-        for each, name in ((engine, "trainer"), (self.validator, "validator")):
-            each.state.best_metric, each.state.best_metric_epoch = self.state["best"][name]
+        for workflow, name in ((engine, "trainer"), (self.validator, "validator")):
+            workflow.state.best_metric, workflow.state.best_metric_epoch = self.state["best"][name]
         if self.state["ended"]:
             engine.terminate()
 
     def _go_on_within_epoch(self, engine: Trainer) -> None:
-        """Behind the steps of the epoch that are done, and the sums over them."""
+        """Skip the images of the steps that are done in this epoch, and restore the metrics over these steps."""
         if self.state is None:
             return
-        assert engine.state.epoch_length is not None  # of a loader with a length
+        assert engine.state.epoch_length is not None  # the loader has a length
         done = self.state["step"] % engine.state.epoch_length
         self.sampler.skip(done * self.images_per_batch)
         if done:
@@ -122,29 +124,29 @@ class TrainingState:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         _logger.warning(f"{signal.Signals(number).name}: stopping after this step; once more stops at once")
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        for handled in _SIGNALS:
+            signal.signal(handled, signal.SIG_DFL)
 
     def _leave(self) -> None:
         while self.before:
             signal.signal(*self.before.popitem())
 
     def _after_step(self, engine: Trainer) -> None:
-        assert engine.state.epoch_length is not None  # of a loader with a length
-        if engine.state.iteration % engine.state.epoch_length and self._is_asked_to_stop():
+        assert engine.state.epoch_length is not None  # the loader has a length
+        if engine.state.iteration % engine.state.epoch_length and self._is_stopping():
             self._save(engine)
             raise SystemExit(128 + self.signal)
 
     def _end_epoch(self, engine: Trainer) -> None:
-        asked = self._is_asked_to_stop()
+        is_stopping = self._is_stopping()
         is_last = engine.state.epoch == engine.state.max_epochs or engine.should_terminate
-        if asked or is_last or engine.state.epoch % self.interval == 0:
+        if is_stopping or is_last or engine.state.epoch % self.interval == 0:
             self._save(engine)
-        if asked:
+        if is_stopping:
             raise SystemExit(128 + self.signal)
 
-    def _is_asked_to_stop(self) -> bool:
-        if idist.get_world_size() > 1:  # all stop after the same step
+    def _is_stopping(self) -> bool:
+        if idist.get_world_size() > 1:  # all processes stop after the same step
             self.signal = int(idist.all_reduce(self.signal, op="MAX"))
         return self.signal > 0
 
@@ -155,16 +157,16 @@ class TrainingState:
             "parts": {name: part.state_dict() for name, part in {**self.parts, **_scaler(engine)}.items()},
             "metrics": {name: metric.state_dict() for name, metric in self.metrics.items()},
             "best": {
-                name: [each.state.best_metric, each.state.best_metric_epoch]
-                for name, each in (("trainer", engine), ("validator", self.validator))
+                name: [workflow.state.best_metric, workflow.state.best_metric_epoch]
+                for name, workflow in (("trainer", engine), ("validator", self.validator))
             },
             "epoch": epoch,
             "step": state.iteration,
-            "ended": engine.should_terminate,  # before its last epoch
+            "ended": engine.should_terminate,  # True after early stopping, before the last epoch
         }
         if idist.get_rank() == 0:
             self._write(content, epoch, state.iteration)
-        idist.barrier()  # as a job's other processes are killed once one has ended
+        idist.barrier()  # a process that ends earlier would let the job kill the first process while it writes
 
     def _write(self, content: Mapping[str, Any], epoch: int, step: int) -> None:
         try:
@@ -177,18 +179,18 @@ class TrainingState:
 
 
 def _scaler(engine: Trainer) -> dict[str, Any]:
-    """The scaler of gradients, where there is one, which only float16 needs."""
+    """Return the scaler of gradients by its name, if the trainer has one. Only float16 needs it."""
     return {} if engine.scaler is None else {"scaler": engine.scaler}
 
 
 def leave_signals(worker: int) -> None:
-    """Let a process that fetches images live on when its whole group is told to end: the training ends it in time.
+    """Let a worker process that loads images ignore the signal that stops its whole process group.
 
-    To be named as ``worker_init_fn`` of a loader.
+    The training itself ends the worker in time. A config names this function as ``worker_init_fn`` of a loader.
 
     Args:
-        worker: its number.
+        worker: number of the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # once: at the end of all, what the training has not ended is told again
+    # The first SIGTERM is ignored. The second ends the worker, if the training has not ended it before.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL) and None)
