@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 
@@ -134,13 +133,6 @@ def test_an_option_is_one_row(tmp_path, monkeypatch, caplog):
         check_architecture(QTSeg(3, 2, **SMALL), {**AS_PUBLISHED, "stem": "plain"}, weights=tmp_path / "model.pt")
     with pytest.raises(InputError, match='an overlay of your own write .*"refine": false.*, "stem": null'):
         check_architecture(torch.nn.Identity(), {**no_architecture(), "stem": "fine"})
-
-
-def test_options_are_arguments_of_the_network_with_the_published_defaults():
-    arguments = inspect.signature(QTSeg).parameters
-    assert {name: arguments[name].default for name in OPTIONS} == {
-        name: option.default for name, option in OPTIONS.items()
-    }
 
 
 @pytest.mark.parametrize(
