@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 
@@ -136,13 +135,6 @@ def test_an_option_is_one_row(tmp_path, monkeypatch, caplog):
         check_architecture(torch.nn.Identity(), {**no_architecture(), "stem": "fine"})
 
 
-def test_options_are_arguments_of_the_network_with_the_published_defaults():
-    arguments = inspect.signature(QTSeg).parameters
-    assert {name: arguments[name].default for name in OPTIONS} == {
-        name: option.default for name, option in OPTIONS.items()
-    }
-
-
 @pytest.mark.parametrize(
     "form", [{"norm": "group"}, {"norm": "batch"}, {"detail": True}, {"refine": True}], ids=str
 )
@@ -186,4 +178,5 @@ def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
 def test_the_record_of_a_training_names_the_options(overlay, expected):
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / "train.json"), str(CONFIGS / "networks" / f"{overlay}.json")])
-    assert {name: parser.get_parsed_content(f"hyperparameters#{name}") for name in OPTIONS} == expected
+    hyperparameters = parser.get_parsed_content("hyperparameters")
+    assert {name: hyperparameters[name] for name in OPTIONS} == expected

@@ -156,7 +156,7 @@ def test_a_row_alone_brings_a_score_into_comparison_and_folds(folder, planted, t
 def test_a_row_alone_brings_a_score_into_a_contest(folder, planted, tmp_path):
     contestant, cost = Contestant("r", "a"), {"parameters": 1, "gmacs": 1, "latency": None, "step": None}
     path = results_path(tmp_path, contestant, 0)
-    save_results(path, folder, terms={}, machine="m", hours=1)
+    save_results(path, folder, claim={}, machine="m", hours=1)
     results = read_results(tmp_path, {contestant: {}}, [0])
     speed = {"machine": "m", "size": 32, "networks": {"a": cost}}
     assert "| HD95, pixels | Gap, pixels | sd |" in write_contest(tmp_path, results, speed, "this", "paper")

@@ -200,11 +200,6 @@ def test_what_trained_and_what_was_timed_may_be_two_machines(held, blobs, tmp_pa
     assert len([line for line in text.splitlines() if line.startswith("| paper |") and line.endswith(" | 1.25 |")]) == 2
 
 
-def test_an_overlay_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="networks/none.json is not there; the networks are attention_unet, "):
-        Contestant("paper", "none").overlays(CONFIGS)
-
-
 def test_trainings_are_spread_over_devices(held, blobs, tmp_path, monkeypatch):
     folder = tmp_path / "spread"
     folder.mkdir()

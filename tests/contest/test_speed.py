@@ -6,10 +6,6 @@ import torch
 
 from scripts.common.files import write_json
 from scripts.contest import speed
-from scripts.contest.contestants import build_network
-from workflows import BUNDLE, CONFIGS
-
-TRAIN = str(CONFIGS / "train.json")
 
 
 def test_networks_are_timed_again_when_they_or_the_device_change(tmp_path, monkeypatch):
@@ -27,9 +23,3 @@ def test_networks_are_timed_again_when_they_or_the_device_change(tmp_path, monke
 
     assert [timed(), timed(), timed("b"), timed("b"), timed("b", "meta"), timed("b", "meta")] == [1, 0, 1, 0, 1, 0]
     assert [timed(name="large"), timed(name="large")] == [1, 1]  # what was not timed for want of memory is tried again
-
-
-def test_networks_are_built_where_they_are_timed():
-    files = [TRAIN, str(CONFIGS / "networks" / "unet.json")]
-    network = build_network(files, {"bundle_root": str(BUNDLE)}, torch.device("meta"))
-    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from scripts.common.errors import InputError
-from scripts.common.files import write_csv, write_json
+from scripts.common.files import write_json
 from scripts.contest.contestants import Contestant
-from scripts.contest.results import read_results, results_path
+from scripts.contest.results import results_path
 from scripts.contest.table import _plot, write_contest
-from workflows import BUNDLE
 
 
 def scores(dice: float, group: str = "") -> dict[str, float | str]:
@@ -76,73 +72,3 @@ def test_distances_are_told_in_their_unit(tmp_path):
     results = {Contestant("r", "a"): {0: {"0.png": scores(0.5)}}}
     assert "| HD95, pixels |" in table_of(tmp_path, results)
     assert "| HD95, mm |" in table_of(tmp_path, results, training={"pixel_size": 0.5})
-
-
-def test_scores_of_other_images_do_not_mix(tmp_path):
-    contestants = [Contestant("paper", name) for name in "ab"]
-    for contestant, image in zip(contestants, ("1.png", "2.png")):
-        row = {"image": image, **scores(0.5)}
-        path = results_path(tmp_path, contestant, 0)
-        write_csv(path, list(row), [list(row.values())])
-        write_json(path.with_suffix(".json"), {"training": {}})
-    with pytest.raises(InputError, match="results holds scores of different images; give another --output_dir"):
-        read_results(tmp_path, dict.fromkeys(contestants, {}), [0])
-
-
-PUBLISHED = BUNDLE / "docs" / "results" / "dsb2018_256"  # saved before trainings were compared by sections
-
-
-def claims_now(seed: int = 0) -> dict[Contestant, dict]:
-    """What this version would claim for the trainings of the published table, in its order."""
-    rows = re.findall(r"^\| (one_cycle) \| (\w+) \|", (BUNDLE / "docs" / "contest_dsb2018_256.md").read_text(), re.M)
-    contestants = [Contestant(*row) for row in rows]
-    claims = {}
-    for each in contestants:
-        saved = json.loads((PUBLISHED / f"one_cycle.{each.network}.seed_{seed}.json").read_text())["training"]
-        knobs = {name: value for name, value in saved.items() if name != "config_digest"}
-        claims[each] = {"format": 1, **knobs, "sections": {"network": {"_target_": each.network}}}
-    return claims
-
-
-def test_results_of_an_earlier_version_still_make_their_table(tmp_path):
-    shutil.copytree(PUBLISHED, tmp_path / "results")
-    claims = claims_now()
-    assert len(claims) == 8
-    results = read_results(tmp_path, claims, [0])
-    cost = {"parameters": 1e6, "gmacs": 1.0, "latency": None, "step": None}
-    costs = {"machine": "here", "size": 256, "networks": {each.network: cost for each in claims}}
-    text = write_contest(tmp_path, results, costs, "this", "held-out")
-    published = (BUNDLE / "docs" / "contest_dsb2018_256.md").read_text()
-    tables = [
-        [line.split(" | ")[:9] for line in page.splitlines() if "| one_cycle |" in line] for page in (text, published)
-    ]
-    assert tables[0] == tables[1] and len(tables[0]) == 8  # scores, intervals and differences
-
-
-def test_results_of_two_versions_do_not_mix(tmp_path):
-    shutil.copytree(PUBLISHED, tmp_path / "results")
-    claims = claims_now()
-    first, *_, last = claims
-    refusal = (
-        f"{tmp_path / 'results'}/one_cycle.{first.network}.seed_0.csv is of an earlier version of the bundle, whose "
-        "trainings cannot be compared with those of this one; ask for networks, recipes and seeds that are all of one "
-        "version, or give another --output_dir"
-    )
-    path = results_path(tmp_path, last, 0).with_suffix(".json")
-    earlier = path.read_text()
-    write_json(path, {**json.loads(earlier), "training": claims[last]})
-    with pytest.raises(InputError) as refused:
-        read_results(tmp_path, claims, [0])
-    assert str(refused.value) == refusal
-    path.write_text(earlier)
-    results_path(tmp_path, last, 0).unlink()  # so that it would be trained now
-    with pytest.raises(InputError) as refused:
-        read_results(tmp_path, claims, [0])
-    assert str(refused.value) == refusal
-
-
-def test_knobs_of_results_of_an_earlier_version_are_compared(tmp_path):
-    shutil.copytree(PUBLISHED, tmp_path / "results")
-    claims = {each: {**claim, "learning_rate": 0.01} for each, claim in claims_now().items()}
-    with pytest.raises(InputError, match=r"is of another training \(learning_rate was 0.001 and is 0.01\)"):
-        read_results(tmp_path, claims, [0])

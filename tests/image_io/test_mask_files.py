@@ -35,12 +35,6 @@ def test_ids_and_text_are_kept(kind, source, tmp_path):
     assert was_changed(path)
 
 
-@pytest.mark.parametrize("kind", MASK_FORMATS, ids=lambda kind: kind.suffix)
-def test_a_damaged_mask_has_no_mark(kind, tmp_path):
-    (tmp_path / f"a{kind.suffix}").write_bytes(b"text")
-    assert read_mark(tmp_path / f"a{kind.suffix}") is None and was_changed(tmp_path / f"a{kind.suffix}")
-
-
 def test_suffixes():
     assert [kind.suffix for kind in MASK_FORMATS] == [".png", ".tif", ".nii.gz"]
     assert mask_format("x/a.jpg.png") is PNG_MASK and mask_format(Path("a.geojson")) is PNG_MASK

@@ -8,15 +8,13 @@ import os
 from pathlib import Path
 
 import ignite.distributed as idist
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from scripts.common.errors import InputError
-from scripts.image_io.mask_files import mask_format
-from scripts.image_io.mask_marks import made_of, mark, read_mark, was_changed
+from scripts.image_io.mask_marks import mark, read_mark, was_changed
 from scripts.image_io.pictures import save_palette
 from scripts.inference import output_folder as outputs
 from scripts.inference.output_folder import batches_of, other_files
@@ -173,17 +171,6 @@ def test_masks_of_huge_images_are_known(images, tmp_path, monkeypatch):
     finish(still_to_do(images, masks, {}), masks, "abc")
     assert still_to_do(images, masks, {}) == []
     assert names(still_to_do(images, masks, {"model": "2"})) == "abc"
-
-
-@pytest.mark.parametrize("name", ["a.nii.gz", "a.tif"])
-def test_volumes_are_marked_too(name, tmp_path):
-    nib.save(nib.Nifti1Image(np.zeros((4, 3, 2), np.uint8), np.eye(4)), tmp_path / "source.nii.gz")
-    ids = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    made = made_of(tmp_path / "source.nii.gz", {})
-    mask_format(name).write(ids, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
-    assert read_mark(tmp_path / name) == made and not was_changed(tmp_path / name)
-    mask_format(name).write(ids + 1, str(tmp_path / "source.nii.gz"), tmp_path / name, mark(made, ids))
-    assert was_changed(tmp_path / name)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])

@@ -6,9 +6,7 @@ import math
 
 import pytest
 
-from evaluations import evaluate
 from scripts.report.cases import Case, choose, short_names
-from scripts.report.page import write_report
 
 
 def case(name: str, dice: float = 0.5) -> Case:
@@ -44,13 +42,3 @@ def test_cases_are_chosen_by_rank_and_none_twice(count, expected):
 )
 def test_names_are_what_follows_the_shared_folder(paths, expected):
     assert list(short_names([case(path) for path in paths]).items()) == list(zip(paths, expected))
-
-
-def test_a_table_without_a_number_for_dice_still_makes_a_page(tmp_path):
-    folder = evaluate(tmp_path, ["a.png"])
-    (folder / "scores.csv").write_text("image,group,dice,iou\na.png,a,nan,\n")
-    (tmp_path / "curves.csv").write_text("epoch,val_mae\n1,0.5\n")
-    text = write_report(folder, curves=tmp_path / "curves.csv").read_text()
-    assert "No histogram: no image has a Dice." in text
-    assert "curves.csv has neither a training loss nor a validation Dice" in text
-    assert "<img" not in text and '["a.png", "a", null, null]' in text

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from PIL import Image
 from evaluations import CURVES, FALSE_ALARM, HEIGHT, MISSED, WIDTH, Page, evaluate
 from scripts.common.errors import InputError
 from scripts.image_io.pictures import PALETTE
-from scripts.report.__main__ import main
 from scripts.report.page import write_report
 
 NASTY = [
@@ -189,76 +187,6 @@ def test_curves_are_drawn_through_what_was_measured(page):
     assert {len(points) for points in lines[1:]} == {3, 2}  # three losses, two validations; the first is calibration
     assert "Training loss: 0.7500 in epoch 1, 0.2500 in epoch 3." in page.text()
     assert "Validation Dice: 0.6250 in epoch 2, 0.8750 in epoch 3." in page.text()
-
-
-def test_curves_of_another_training_are_not_drawn(tmp_path):
-    curves = tmp_path / "curves.csv"
-    told = f"No training curves: {curves} is of train_2, but the model is of train_1."
-    for run, is_told in (("train_1", False), ("train_2", True)):
-        curves.write_text(f"run,epoch,train_loss\n{run},1,0.5\n{run},2,0.25\n")
-        text = Page(evaluate(tmp_path / run, ["a.png"], curves=curves) / "report.html").text()
-        assert (told in text) == is_told and ("Training loss: 0.5000" in text) != is_told
-
-
-def test_what_is_not_there_is_said(tmp_path):
-    folder = evaluate(tmp_path, ["a.png"], curves=tmp_path / "none.csv")
-    text = Page(folder / "report.html").text()
-    assert f"No training curves: {tmp_path / 'none.csv'} is not there" in text
-    for name in ("calibration.json", "data_check.json", "provenance.json"):
-        assert f"{name} is not there" not in text
-        (folder / name).unlink()
-    text = Page(write_report(folder)).text()
-    assert "no curves.csv was named for this report" in text
-    for name in ("calibration.json", "data_check.json", "provenance.json"):
-        assert f"{name} is not there" in text
-
-
-def test_copies_of_training_images_change_what_the_scores_mean(tmp_path):
-    folder = evaluate(tmp_path, ["a.png", "b.png"])
-    summary = json.loads((folder / "summary.json").read_text())
-    for seen, meaning in ((0, "No scored image was trained on"), (1, "1 of the scored images had a part in the")):
-        (folder / "summary.json").write_text(json.dumps({**summary, "seen_in_training": seen}))
-        assert meaning in Page(write_report(folder)).text()
-    (folder / "summary.json").write_text(json.dumps({**summary, "start_is_known": False}))
-    assert "But the model started from weights whose images are not on record" in Page(write_report(folder)).text()
-    (folder / "summary.json").write_text(json.dumps({**summary, "protocol": "held-out protocol: ..."}))
-    with pytest.raises(InputError, match="names no protocol, but 'held-out protocol: ...'; evaluate again"):
-        write_report(folder)
-
-
-def test_the_data_check_names_problems_files_and_leaks(tmp_path):
-    folder = evaluate(tmp_path, [f"{i}.png" for i in range(4)])
-    report = json.loads((folder / "data_check.json").read_text())
-    first = str(tmp_path / "images" / "0.png")
-    files = [first, *(f"/elsewhere/{i}<.png" for i in range(24))]
-    text = "25 mask(s) have gray edges"
-    report["problems"] = [{"kind": "smeared mask", "fatal": False, "text": text, "files": files}]
-    report["leaks"] = [{"fold": 3, "num_groups": 2, "groups": [{"train": "a.png", "test": "images/b.png"}]}]
-    (folder / "data_check.json").write_text(json.dumps(report))
-    text = Page(write_report(folder)).text()
-    assert "smeared mask : 25 mask(s) have gray edges 25 entries 0.png /elsewhere/0<.png" in text
-    assert "and 5 more" in text and "Fold 3 parts 2 group(s) of images that belong together" in text
-    assert "a.png (train) and images/b.png (test)" in text
-    assert "Height, pixels 32 32 32 32 32" in text and "Width, pixels 48" in text
-
-
-def test_the_page_can_be_written_anew_with_the_same_origin(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    (tmp_path / "curves.csv").write_text(CURVES)
-    command = "python -m monai.bundle run --name 'a <b>' --tracking_uri http://me:secret@host"
-    folder = evaluate(tmp_path, ["a.png", "b.png"])
-    path = write_report(folder, curves=tmp_path / "curves.csv", command=command)
-    first = path.read_text()
-    assert command.replace("secret", "***") in Page(path).text() and "secret" not in first
-    for name in ("Bundle QTSeg", "PyTorch", "MONAI", "Python"):
-        assert name in Page(path).text()
-    path.unlink()
-    main([str(folder)])
-    assert capsys.readouterr().out == f"{path}\n" and path.read_text() == first
-    other = tmp_path / "other.csv"
-    other.write_text("epoch,train_loss\n1,4.5\n")
-    main([str(folder), "--curves", str(other)])
-    assert "Training loss: 4.5000 in epoch 1" in path.read_text()
 
 
 @pytest.mark.parametrize(
