@@ -61,6 +61,7 @@ def test_a_mask_forgets_how_the_intensities_of_its_volume_were_scaled(tmp_path):
     volume.header.set_slope_inter(0.5, 100)
     volume.header["cal_max"], volume.header["descrip"] = 400, b"of the scanner"
     nib.save(volume, tmp_path / "a.nii")
+    assert (load(tmp_path / "a.nii").dataobj.slope, load(tmp_path / "a.nii").dataobj.inter) == (0.5, 100)
     ids = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     write_mask(ids, str(tmp_path / "a.nii"), tmp_path / "mask.nii", "made by us")
     mask = load(tmp_path / "mask.nii")
