@@ -45,6 +45,7 @@ def test_curves_are_found_from_elsewhere(tmp_path, monkeypatch):
     "command, kept",
     [
         ("--uri http://me:secret@host/a", "--uri http://me:***@host/a"),
+        ("--uri http://me:se@cret@host", "--uri http://me:***@host"),
         ("--uri https://:token@host --db sql://a:b@c", "--uri https://:***@host --db sql://a:***@c"),
         ("--uri http://host:5000/a@b", "--uri http://host:5000/a@b"),
         ("--uri http://me@host", "--uri http://me@host"),

@@ -29,7 +29,7 @@ def record(folder: Path, command: str, curves: str | os.PathLike | None) -> None
     """
     metadata = read_json(METADATA)
     provenance = {
-        "command": re.sub(r"(://[^/\s:@]*:)[^/\s@]+@", r"\1***@", command),  # other people may read the page
+        "command": re.sub(r"(://[^/\s:@]*:)[^/\s]+@", r"\1***@", command),  # other people may read the page
         "folder": os.getcwd(),
         "date": datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
         "system": platform.platform(),
