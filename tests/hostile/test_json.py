@@ -16,7 +16,7 @@ import images
 from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
-from scripts.common.files import given_json
+from scripts.common.files import load_json
 from scripts.data.layouts.decathlon import from_decathlon
 from scripts.data.splits.files import read_split
 
@@ -36,12 +36,12 @@ def test_what_is_no_json_is_refused_by_all_that_read_it(content, message, tmp_pa
         with pytest.raises(InputError, match=f"(model|split|dataset).json.*{message}"):
             read(tmp_path)
     with pytest.raises(ValueError, match=message):
-        given_json(tmp_path / "model.json")
+        load_json(tmp_path / "model.json")
 
 
 def test_names_that_are_no_utf_8_are_kept(tmp_path):
     (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf["caf\xe9"]')
-    assert given_json(tmp_path / "a.json") == ["caf\udce9"]
+    assert load_json(tmp_path / "a.json") == ["caf\udce9"]
 
 
 BAD_SETTINGS: list[tuple[str, list[Any]]] = [

@@ -17,7 +17,7 @@ from torch import nn
 
 from ..common.active_config import calling_parser
 from ..common.errors import InputError
-from ..common.files import given_path
+from ..common.files import user_path
 from ..networks.qtseg import OPTIONS, QTSeg
 from .model_schema import PUBLISHED
 from .state_dicts import read_weights
@@ -45,7 +45,7 @@ def architecture_of(
     """
     path = weights if weights is not None else encoder_weights
     if path is not None:
-        names = read_weights(given_path(path))
+        names = read_weights(user_path(path))
         return {name: option.value_in(names) for name, option in OPTIONS.items()}
     return {name: (settings or PUBLISHED)[name] for name in OPTIONS}
 

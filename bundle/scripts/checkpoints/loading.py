@@ -13,7 +13,7 @@ import ignite.distributed as idist
 from torch import nn
 
 from ..common.errors import InputError
-from ..common.files import given_path
+from ..common.files import user_path
 from ..networks.qtseg import OPTIONS
 from .model_schema import PUBLISHED
 from .model_settings import overlays_of, settings_of
@@ -42,9 +42,9 @@ def start_from(
     if weights is not None and encoder_weights is not None:
         raise InputError("weights and encoder_weights are both set; a whole model holds an encoder already: drop one")
     if weights is not None:
-        load_weights(network, given_path(weights))
+        load_weights(network, user_path(weights))
     if encoder_weights is not None:
-        load_encoder(network, given_path(encoder_weights))
+        load_encoder(network, user_path(encoder_weights))
     if idist.get_rank() == 0:
         source = weights or (encoder_weights and f"the encoder of {encoder_weights}") or "random weights"
         settings = settings_of(weights)

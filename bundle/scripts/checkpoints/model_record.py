@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..common.files import absolute, given_path
+from ..common.files import absolute, user_path
 from ..data.splits.split import Split
 from ..data.survey import Facts
 from .model_schema import PUBLISHED
@@ -76,4 +76,4 @@ def seen_in_training(settings: Mapping[str, Any]) -> set[str]:
 
 
 def _is_file(weights: str | os.PathLike | None) -> bool:
-    return weights is not None and given_path(weights).is_file()
+    return weights is not None and user_path(weights).is_file()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import InputError
-from ..common.files import file_digest, given_json, given_path
+from ..common.files import file_digest, load_json, user_path
 from .model_folder import MODEL, PREVIOUS, put_pending_model, settings_path
 from .model_schema import PUBLISHED, check_settings, missing_fields
 
@@ -51,7 +51,7 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = MODEL) -> dict[str, A
         _logger.info(f"no {path}: using the published setting (512 x 512 pixels, 2 classes)")
         return dict(PUBLISHED)
     try:
-        settings = given_json(path)
+        settings = load_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); delete it to use the published setting") from error
     if isinstance(settings, dict):
@@ -103,7 +103,7 @@ def settings_of(weights: str | os.PathLike | None) -> Mapping[str, Any]:
     """
     if weights is None:
         return PUBLISHED
-    path = given_path(weights)
+    path = user_path(weights)
     has_file = _has_settings(path) and path.with_suffix(".json").is_file()
     return read_settings(path.parent, path.stem) if has_file else PUBLISHED
 
@@ -119,7 +119,7 @@ def settings_of_checkpoint(checkpoint: str | os.PathLike, ckpt_dir: str | os.Pat
     Raises:
         InputError: if the settings are wrong, as in :py:func:`read_settings`, or if the checkpoint is of neither kind.
     """
-    path = given_path(checkpoint)
+    path = user_path(checkpoint)
     if _has_settings(path):
         return read_settings(path.parent, path.stem)
     settings = read_settings(ckpt_dir)

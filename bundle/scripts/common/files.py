@@ -22,12 +22,12 @@ from .errors import InputError
 __all__ = [
     "absolute",
     "file_digest",
-    "given_json",
-    "given_path",
-    "given_text",
+    "load_json",
+    "load_text",
     "read_json",
     "replacing",
     "synced",
+    "user_path",
     "write_csv",
     "write_json",
     "write_text",
@@ -46,7 +46,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: if the file cannot be read, or if its content is no JSON object.
     """
     try:
-        content = given_json(path)
+        content = load_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); make it anew") from error
     if not isinstance(content, dict):
@@ -139,7 +139,7 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
     write_text(path, table.getvalue(), errors="surrogateescape")
 
 
-def given_path(name: object) -> Path:
+def user_path(name: object) -> Path:
     """Return the path that a user has typed. A ``~`` at its start stands for the home folder.
 
     A file name that only begins with ``~`` stays as it is, while ``Path.expanduser`` would raise an error.
@@ -154,7 +154,7 @@ def given_path(name: object) -> Path:
     return Path(written if os.path.exists(written) and not os.path.exists(path) else path)
 
 
-def given_text(path: str | os.PathLike[str]) -> str:
+def load_text(path: str | os.PathLike[str]) -> str:
     """Read a text file in UTF-8, with or without a byte order mark at its start. Line ends stay as they are.
 
     Args:
@@ -169,7 +169,7 @@ def given_text(path: str | os.PathLike[str]) -> str:
     return Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
 
 
-def given_json(path: str | os.PathLike[str]) -> Any:
+def load_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file with content of any type.
 
     Args:
@@ -180,7 +180,7 @@ def given_json(path: str | os.PathLike[str]) -> Any:
         ValueError: if the content is no JSON, or if it is nested too deeply.
     """
     try:
-        return json.loads(given_text(path))
+        return json.loads(load_text(path))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

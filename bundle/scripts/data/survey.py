@@ -25,7 +25,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from ..common.errors import InputError
-from ..common.files import given_json, write_text
+from ..common.files import load_json, write_text
 from ..image_io.mask_rules import smeared_share
 from ..image_io.pixels import Pixels
 from ..image_io.readers import ImageFileReader, MaskFileReader
@@ -106,7 +106,7 @@ def survey_images(
         if idist.get_rank() == 0:
             write_text(cache_file, json.dumps([asdict(image) for image in facts]))
         idist.barrier()
-    return [Facts(**image) for image in given_json(cache_file)]
+    return [Facts(**image) for image in load_json(cache_file)]
 
 
 def _state(datalist: Sequence[dict[str, Any]], settings: Any) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 import ignite.distributed as idist
 
 from ..common.errors import InputError
-from ..common.files import given_path, given_text
+from ..common.files import load_text, user_path
 from ..data.layouts.files import Item, first_names, is_image, is_visible
 from ..image_io.formats import format_named, format_of, has_image_suffix, stem
 from ..image_io.mask_files import MASK_FORMATS, PNG_MASK, MaskFormat
@@ -64,7 +64,7 @@ def images_to_segment(dataset_dir: str | PathLike[str] | None, *, output_dir: st
     leave_out()
     if dataset_dir is None:  # the default in the configs
         raise InputError(f"dataset_dir is not set; give --dataset_dir{_EXPECTED}")
-    source = given_path(dataset_dir)
+    source = user_path(dataset_dir)
     if not os.path.exists(source):
         raise InputError(f"{source} does not exist; give --dataset_dir{_EXPECTED}")
     if source.is_dir():
@@ -142,7 +142,7 @@ def _is_image_by_content(path: Path) -> bool:
 def _listed(path: Path) -> list[Path]:
     """Read the paths of the images from a list, which is a text file or a CSV file."""
     try:
-        text = given_text(path)
+        text = load_text(path)
         is_table = path.suffix.lower() == ".csv"
         lines = _column(path, csv.DictReader(io.StringIO(text, newline=""))) if is_table else text.split("\n")
     except (OSError, csv.Error) as error:
@@ -163,7 +163,7 @@ def _listed(path: Path) -> list[Path]:
 
 def _file(folder: Path, entry: str) -> Path:
     """Return the path that a line of a list names. Blanks around it are removed, unless such a file exists."""
-    exact, trimmed = (Path(os.path.abspath(folder / given_path(name))) for name in (entry, entry.strip()))
+    exact, trimmed = (Path(os.path.abspath(folder / user_path(name))) for name in (entry, entry.strip()))
     return exact if os.path.isfile(exact) else trimmed
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...common.errors import InputError
-from ...common.files import given_path
+from ...common.files import user_path
 from ...image_io.formats import has_image_suffix, image_suffixes, stem
 
 __all__ = [
@@ -47,7 +47,7 @@ def dataset_folder(dataset_dir: str | PathLike[str] | None, tree: str) -> Path:
     """
     if dataset_dir is None:  # the default in the configs
         raise InputError(f"dataset_dir is not set; give --dataset_dir a folder:{tree}")
-    folder = given_path(dataset_dir)
+    folder = user_path(dataset_dir)
     if not os.path.exists(folder):
         raise InputError(f"{folder} does not exist; give --dataset_dir an existing folder:{tree}")
     if not folder.is_dir():

@@ -17,7 +17,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from ...common.errors import InputError
-from ...common.files import given_json, given_path, write_json
+from ...common.files import load_json, user_path, write_json
 from ...image_io.formats import stem
 from ..layouts.files import Item
 from .split import Fold, Split, relative_names
@@ -67,7 +67,7 @@ def read_split(path: str | os.PathLike[str], datalist: Sequence[Item], root: str
             in two parts of a fold.
     """
     try:
-        content = given_json(given_path(path))
+        content = load_json(user_path(path))
     except (OSError, ValueError) as error:
         raise InputError(f"split names {path}, which cannot be read ({error}); give a JSON file of folds") from error
     entries, groups = (content.get("folds"), content.get("groups", {})) if isinstance(content, dict) else (content, {})

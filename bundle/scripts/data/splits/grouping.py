@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.errors import InputError
-from ...common.files import given_path, given_text
+from ...common.files import load_text, user_path
 from ...image_io.formats import stem
 from ..duplicates import Pair, clusters
 from ..survey import Facts
@@ -109,7 +109,7 @@ def _by_expression(files: Sequence[Path], rule: str) -> list[str]:
 
 def _by_table(files: Sequence[Path], path: str, column: str) -> list[str]:
     try:
-        reader = csv.DictReader(io.StringIO(given_text(given_path(path)), newline=""))
+        reader = csv.DictReader(io.StringIO(load_text(user_path(path)), newline=""))
         rows, columns = list(reader), reader.fieldnames or []
     except (OSError, csv.Error) as error:
         raise InputError(f"group names the table {path}, which cannot be read ({error}); give a CSV file") from error

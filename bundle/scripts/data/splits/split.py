@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...common.files import given_path
+from ...common.files import user_path
 
 __all__ = ["Fold", "Split", "relative_names"]
 
@@ -69,5 +69,5 @@ def relative_names(datalist: Sequence[Mapping[str, Any]], root: str | os.PathLik
     Returns:
         The names, in the order of ``datalist``, with ``/`` between folders.
     """
-    base = given_path(root)
+    base = user_path(root)
     return [Path(os.path.relpath(item["image"], base)).as_posix() for item in datalist]

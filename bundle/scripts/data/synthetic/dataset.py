@@ -18,7 +18,7 @@ from skimage.io import imread, imsave
 from skimage.util import img_as_ubyte
 
 from ...common.errors import InputError
-from ...common.files import given_json, write_json
+from ...common.files import load_json, write_json
 from .drawing import DRAWING_VERSION, MODALITIES, draw
 
 __all__ = ["make_dataset", "otsu_dice"]
@@ -125,7 +125,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"files": {}}
     try:
-        return given_json(path)
+        return load_json(path)
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); remove the folder {folder} to draw the set again") from error
 
