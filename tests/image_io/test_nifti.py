@@ -114,3 +114,12 @@ def test_files_that_end_after_their_first_bytes(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"{name} cannot be read as NIfTI"):
         read(tmp_path / name)
+
+
+def test_a_negative_number_of_slices_is_refused(tmp_path):
+    path = volume_of(tmp_path, 3, 3, 2)
+    header = bytearray(path.read_bytes())
+    header[46:48] = (-32765).to_bytes(2, "little", signed=True)  # dim[3]
+    path.write_bytes(header)
+    with pytest.raises(InputError, match=r"a.nii .*-32765"):
+        read(path)

@@ -49,7 +49,7 @@ def open_nifti(path: str) -> Iterator[OpenedFile]:
         image = load(path)
         shape = _three_axes(image.shape)
         kind = image.get_data_dtype()
-    if shape is None or 0 in shape:
+    if shape is None or min(shape) < 1:
         raise InputError(f"{path} has the shape {image.shape}; give a 2D or 3D file, such as one time of a 4D one")
     if kind.names is None and kind.kind not in "uif":
         raise InputError(f"{path} has voxels of {kind}; save it with one gray value or RGB a voxel")
