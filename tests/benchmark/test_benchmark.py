@@ -27,8 +27,8 @@ def test_the_command_writes_table_figures_and_plot(tmp_path: Path, blobs: Path, 
     "words, message",
     [
         (["--rounds", "1"], "--rounds is 1; a spread takes at least 2"),
-        (["--dataset_dir", "nowhere"], "nowhere/images is not a folder; name one of images by --images"),
-        (["--dataset_dir", "nowhere", "--images", "none"], "none is not a folder; name one of images by --images"),
+        (["--dataset_dir", "nowhere"], "nowhere/images is not a folder; name a folder of images by --images"),
+        (["--dataset_dir", "nowhere", "--images", "none"], "none is not a folder; name a folder of images by --images"),
     ],
 )
 def test_wrong_words_end_it_before_anything_is_measured(

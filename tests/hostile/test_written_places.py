@@ -17,7 +17,7 @@ import pytest
 
 from workflows import BUNDLE, config_files
 
-WATCHED = Path(__file__).with_name("watched.py")
+WATCHED = Path(__file__).parents[1] / "watched.py"
 # what libraries keep for themselves in the user's home, while they are imported
 LIBRARIES = (".config/mlflow", ".config/matplotlib", ".cache/matplotlib")
 

@@ -28,7 +28,7 @@ from workflows import CONFIGS, run_command
 @pytest.fixture(autouse=True)
 def as_in_a_config(monkeypatch):
     """The name of the run is not given, and nothing stays locked."""
-    monkeypatch.setattr(resume, "_given_name", lambda: None)
+    monkeypatch.setattr(resume, "_run_name_of_user", lambda: None)
     yield
     resume._let_go()
 
@@ -85,7 +85,7 @@ def test_a_training_of_an_earlier_version_cannot_go_on(tmp_path, monkeypatch):
         find(tmp_path, asked)
     assert str(refused.value) == message
     with monkeypatch.context() as patch, pytest.raises(InputError) as refused:
-        patch.setattr(resume, "_given_name", lambda: "train_1")
+        patch.setattr(resume, "_run_name_of_user", lambda: "train_1")
         find(tmp_path, asked)
     assert str(refused.value) == message
     assert json.loads(run_file.read_text()) == begun
@@ -124,7 +124,7 @@ def test_the_last_of_the_same_fingerprint_goes_on(tmp_path):
 def test_a_name_that_was_given_is_looked_for(tmp_path, monkeypatch):
     fingerprint = run_of(tmp_path, "mine", tmp_path / "m", seed=1)
     assert find(tmp_path, fingerprint) is None
-    monkeypatch.setattr(resume, "_given_name", lambda: "mine")
+    monkeypatch.setattr(resume, "_run_name_of_user", lambda: "mine")
     found = find(tmp_path, fingerprint)
     assert found is not None and found.name == "mine"
     with pytest.raises(InputError, match="mine was cut off, and this training is another: seed was 1 and is 2"):
