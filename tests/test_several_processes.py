@@ -24,6 +24,9 @@ IN_TIME = 60  # seconds
 class FrozenStatistics(QTSeg):
     """Normalizes with the running statistics in training too: those of a batch are another's in each process."""
 
+    def __init__(self, architecture: dict[str, Any], in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, **architecture)
+
     def train(self, mode: bool = True) -> FrozenStatistics:
         super().train(mode)
         for module in self.modules():

@@ -98,10 +98,11 @@ def test_knobs_and_overlays_set_an_architecture_in_every_config(configs, tmp_pat
     assert "refine is 'maybe'; it must be true or false" in explanation(error.value)
 
 
-@pytest.mark.parametrize("name", ["norm", "detail", "refine"])
+@pytest.mark.parametrize("name", OPTIONS)
 def test_what_an_overlay_sets_is_a_name_of_inference(name):
     parser = ConfigParser()
-    parser.read_config([str(CONFIGS / "inference.json"), str(CONFIGS / "networks" / "qtseg_refined.json")])
+    parser.read_config(str(CONFIGS / "inference.json"))
+    parser[name] = OPTIONS[name].others[0]
     check = next(position for position, part in enumerate(parser["run"]) if "check_names" in str(part))
     assert name in parser.get()
     parser.get_parsed_content(f"run#{check}")
@@ -136,7 +137,14 @@ def test_an_option_is_one_row(tmp_path, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    "form", [{"norm": "group"}, {"norm": "batch"}, {"detail": True}, {"refine": True}], ids=str
+    "form",
+    [
+        {option.name: value}
+        for option in OPTIONS.values()
+        for value in (option.default, *option.others)
+        if value != option.absent
+    ],
+    ids=str,
 )
 def test_no_other_network_has_a_form(form, tmp_path):
     other = UNet(2, 3, 2, channels=(4, 8), strides=(2,))
@@ -161,6 +169,20 @@ def test_a_form_is_that_of_the_weights_to_start_from(tmp_path):
         check_architecture(network, OTHER, weights=paths["published"])
     with pytest.raises(InputError, match="to start from norm is 'batch', detail is False, refine is True"):
         check_architecture(network, AS_PUBLISHED, weights=paths["refined"])
+
+
+def test_a_choice_may_add_a_part_to_weights_without_it(tmp_path, monkeypatch):
+    def value_in(names):
+        return "fine" if "stem.fine" in names else "plain"
+
+    monkeypatch.setitem(OPTIONS, "stem", Option("stem", "plain", "9.0.0", value_in, ("plain", "fine"), "stem."))
+    network = QTSeg(3, 2, **SMALL)
+    torch.save(network.state_dict(), tmp_path / "plain.pt")
+    torch.save({**network.state_dict(), "stem.fine": torch.zeros(1)}, tmp_path / "fine.pt")
+    check_architecture(network, {**AS_PUBLISHED, "stem": "fine"}, weights=tmp_path / "plain.pt")
+    check_architecture(network, {**AS_PUBLISHED, "stem": "fine"}, weights=tmp_path / "fine.pt")
+    with pytest.raises(InputError, match="leave all of them out, or add only --refine true or .*--stem fine$"):
+        check_architecture(network, {**AS_PUBLISHED, "stem": "plain"}, weights=tmp_path / "fine.pt")
 
 
 def test_a_form_without_effect_ends_a_training(blobs, tmp_path):

@@ -12,6 +12,7 @@ from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.networks.qtseg import OPTIONS
 
+#: the fields of versions up to 0.3.0, whose defaults never change; a later field does not belong here
 KNOWN = {
     "network_name": "qtseg",
     "norm": "batch",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from monai.bundle import ConfigParser
 
 from scripts.common.errors import InputError
-from scripts.common.knobs import check_batch, check_knobs, image_size, switch
+from scripts.common.knobs import CHECKS, check_batch, check_knobs, image_size, switch
 from workflows import BUNDLE
 
 KNOBS = {
@@ -64,6 +66,13 @@ def test_switch(given, on):
 def test_bad_switch(given):
     with pytest.raises(InputError, match=f"overlays is {given!r}; it must be true or false"):
         switch(overlays=given)
+
+
+@pytest.mark.parametrize("knob", CHECKS)
+def test_every_check_names_its_knob_and_refuses_what_is_no_value(knob):
+    for value in ({}, object()):
+        with pytest.raises(InputError, match=f"^{knob} is {re.escape(repr(value))}"):
+            check_knobs({**KNOBS, knob: value})
 
 
 def test_good_knobs_pass():

@@ -73,7 +73,11 @@ def test_values_are_read_off_the_names_of_a_state_dict(network, stem, gates):
     assert (STEM.value_in(names), GATES.value_in(names)) == (stem, gates)
 
 
-@pytest.mark.parametrize("name, value", [("norm", "group"), ("detail", True), ("refine", True)])
+def test_the_other_values_are_all_but_the_default():
+    assert (STEM.others, GATES.others) == (("fine",), (True,))
+
+
+@pytest.mark.parametrize("name, value", [(row.name, value) for row in OPTIONS.values() for value in row.others])
 def test_every_option_changes_the_names_by_which_it_is_known(name, value):
     sizes = {"features": 4, "num_heads": 2, "mlp_dim": 16, "depths": (1, 1, 1)}
     option = OPTIONS[name]

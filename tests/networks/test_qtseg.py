@@ -13,7 +13,7 @@ import torch
 from monai.networks.utils import eval_mode
 
 from awake import wake
-from scripts.networks.qtseg import QTSeg
+from scripts.networks.qtseg import OPTIONS, QTSeg
 
 # Compiling takes most of the time here, and less for a small network.
 SMALL = {"features": 4, "num_heads": 2, "mlp_dim": 16}
@@ -26,10 +26,18 @@ SETTINGS = {
     "odd_width": (3, 2, {"features": 5, "num_heads": 5, "mlp_dim": 16, "depths": (1, 1, 1)}, (3, 64, 32)),
     "deep": (3, 2, {**SMALL, "depths": (2, 1, 3)}, (1, 32, 64)),
     "no_bridge": (3, 2, {**SMALL, "depths": (1, 1, 1), "bridge": False}, (1, 64, 64)),
-    "group_norm": (3, 2, {**SMALL, "depths": (1, 1, 1), "norm": "group"}, (2, 64, 32)),
-    "detail": (3, 3, {**SMALL, "depths": (1, 1, 1), "norm": "group", "detail": True}, (2, 32, 96)),
-    "refined": (1, 2, {**SMALL, "depths": (1, 1, 1), "refine": True}, (2, 64, 32)),
-    "all": (3, 3, {**SMALL, "depths": (1, 1, 1), "norm": "group", "detail": True, "refine": True}, (2, 32, 96)),
+    "group_norm_and_detail": (3, 3, {**SMALL, "depths": (1, 1, 1), "norm": "group", "detail": True}, (2, 32, 96)),
+    **{
+        f"{option.name}_{value}": (1, 2, {**SMALL, "depths": (1, 1, 1), option.name: value}, (2, 64, 32))
+        for option in OPTIONS.values()
+        for value in option.others
+    },
+    "all_options": (
+        3,
+        3,
+        {**SMALL, "depths": (1, 1, 1), **{option.name: option.others[-1] for option in OPTIONS.values()}},
+        (2, 32, 96),
+    ),
 }
 
 

@@ -89,6 +89,13 @@ def test_what_is_described(id, described):
     assert describe(id) == described
 
 
+def test_arguments_at_the_defaults_of_the_class_are_left_out():
+    fit = {"_target_": "torch.optim.SGD", "params": "@placed", "lr": 0.001, "momentum": 0, "nesterov": True}
+    assert describe("fit", {**CONFIG, "fit": fit}) == {
+        "_target_": "SGD", "params": "Net.to(device)", "nesterov": True
+    }  # fmt: skip
+
+
 def test_names_and_places_in_the_config_do_not_matter():
     text = json.dumps(dict(reversed(CONFIG.items())))
     for name in ("load", "fit", "crop", "side", "is_native", "rate", "placed", "loader"):

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from pydoc import locate
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,9 +23,9 @@ from scripts.common.command_line import config_of
 from scripts.common.errors import InputError
 from scripts.common.files import read_json, write_json
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
-from scripts.networks.qtseg import QTSeg
+from scripts.networks.qtseg import OPTIONS, QTSeg
 from scripts.training import fingerprint as module
-from scripts.training.fingerprint import check_claim, claim_folder, claim_of, differences
+from scripts.training.fingerprint import check_claim, claim_folder, claim_of, differences, is_same
 from workflows import CONFIGS, config_files
 
 
@@ -51,22 +54,22 @@ def test_every_section_is_described(usual):
     assert list(usual["sections"]) == list(module._SECTIONS)
     assert usual["sections"]["network"] == {
         "_target_": "build_qtseg",
-        "architecture": {"norm": "batch", "detail": False, "refine": False},
         "in_channels": 3,
         "out_channels": 2,
     }
+    assert usual.keys() > OPTIONS.keys()
     transforms = usual["sections"]["training transforms"]["transforms"]
     assert [transform["_target_"] for transform in transforms] == [
         *("LoadImaged", "LoadImaged", "Fitd", "SpatialPadd", "ClassSharesd", "SpatialPadd", "EnsureTyped")
     ]
-    assert transforms[2]["spatial_size"] == [64, 64] and transforms[0]["reader"]["color_space"] == "RGB"
+    assert transforms[2]["spatial_size"] == [64, 64] and transforms[0]["reader"]["_target_"] == "ImageFileReader"
     transforms = usual["sections"]["validation transforms"]["transforms"]
     assert [transform["_target_"] for transform in transforms][-2:] == ["SharesToIdsd", "Compose"]
     assert usual["sections"]["augmentation"]["augment"]["padding"] == "reflection"
     assert "scripts." not in json.dumps(usual)
 
 
-def test_a_refactored_config_has_the_same_fingerprint(usual, folder, blobs, tmp_path):
+def test_a_refactored_config_has_the_same_fingerprint(usual, folder, blobs, tmp_path, monkeypatch):
     raw = json.loads((CONFIGS / "train.json").read_text())
     lists = [name for name, value in raw.items() if isinstance(value, list) and isinstance(value[0], dict)]
     lists = [name for name in lists if re.search(rf"@{name}\b", json.dumps(raw))]
@@ -76,8 +79,12 @@ def test_a_refactored_config_has_the_same_fingerprint(usual, folder, blobs, tmp_
     text = json.dumps({f"moved_{name}" if name in lists else name: raw[name] for name in reversed(raw)})
     for name in lists:
         text = re.sub(rf"@{name}\b", f"@moved_{name}", text)
-    text, moved = re.subn(r'"scripts\.(transforms|networks|training|inference)[\w.]*\.([A-Z]\w+)"', r'"moved.\2"', text)
-    assert moved > 10
+    moved = ModuleType("moved")
+    for path in re.findall(r'"(scripts\.(?:transforms|networks|training|inference)[\w.]*\.[A-Z]\w+)"', text):
+        setattr(moved, path.rpartition(".")[2], locate(path))
+        text = text.replace(f'"{path}"', f'"moved.{path.rpartition(".")[2]}"')
+    assert len(vars(moved)) > 10
+    monkeypatch.setitem(sys.modules, "moved", moved)
     content = json.loads(text.replace(f"@moved_{first}", "(@its_head + @its_tail)"))
     content |= {"its_head": head, "its_tail": tail}
     path = tmp_path / "train.json"
@@ -95,9 +102,9 @@ def test_a_refactored_config_has_the_same_fingerprint(usual, folder, blobs, tmp_
         ("train#loss#_target_", "DiceLoss", 'loss was "SoftLabelDiceCELoss" and is "DiceLoss"'),
         ("train#optimizer#fused", False, "optimizer: fused was true and is false"),
         ("train#optimizer#_target_", "torch.optim.SGD", 'optimizer was "AdamW" and is "SGD"'),
-        ("train#lr_scheduler#pct_start", 0.5, "schedule: pct_start was null and is 0.5"),
-        ("network_def#bridge", False, "network: bridge was null and is false"),
-        ("augment#max_changes", 2, "augmentation: augment#max_changes was 4 and is 2"),
+        ("train#lr_scheduler#pct_start", 0.5, "schedule: pct_start was the default and is 0.5"),
+        ("network_def#bridge", False, "network: bridge was the default and is false"),
+        ("augment#max_changes", 2, "augmentation: augment#max_changes was the default and is 2"),
         (
             "train#preprocessing#transforms",
             "$@validate#postprocessing#transforms",
@@ -123,7 +130,7 @@ def test_a_refactored_config_has_the_same_fingerprint(usual, folder, blobs, tmp_
             "@train#inferer#inferer",
             'validation inferer: inferer was "SlidingWindowInferer" and is "SimpleInferer"',
         ),
-        ("train#sampler#shuffle", False, "sampling: shuffle was null and is false"),
+        ("train#sampler#shuffle", False, "sampling: shuffle was the default and is false"),
     ],
 )
 def test_what_differs_is_named(id, value, message, usual, folder, blobs):
@@ -136,11 +143,35 @@ def test_what_differs_is_named(id, value, message, usual, folder, blobs):
 def test_an_overlay_makes_another_training(overlay, usual, folder, blobs):
     other = fingerprint(folder, blobs, *config_files(overlay))
     assert differences(usual, other)
-    assert other["sections"] != usual["sections"]
+    is_an_option = overlay == "networks/qtseg_refined"  # the knobs hold the options
+    assert (other["sections"] == usual["sections"]) == is_an_option
 
 
 def test_an_overlay_of_defaults_makes_the_same(usual, folder, blobs):
     assert fingerprint(folder, blobs, *config_files("recipes/one_cycle", "networks/qtseg")) == usual
+
+
+def test_what_an_earlier_version_did_not_know_is_no_difference_at_its_default(usual, monkeypatch):
+    monkeypatch.setattr(module, "_defaults", lambda: {"fold": 0, "norm": "batch", "stratify": False, "smoothing": 0.1})
+    earlier = {name: value for name, value in usual.items() if name not in ("fold", "norm", "stratify")}
+    assert is_same(earlier, usual) and not is_same({**earlier, "format": 0}, usual)
+    assert differences(earlier, {**usual, "stratify": True}) == "stratify was null and is true"
+    assert differences(earlier, {**usual, "norm": "group"}) == 'norm was null and is "group"'
+    assert differences({**earlier, "smoothing": 0.1}, usual) == "smoothing was 0.1 and is null"
+    gone = 'fold was 0 and is null; stratify was false and is null; norm was "batch" and is null'
+    assert differences(usual, earlier) == gone
+
+
+def test_the_defaults_are_those_of_the_knobs_and_of_the_published_network():
+    defaults = module._defaults()
+    expected = {"fold": 0, "label_fit": "shares", "norm": "batch", "refine": False}
+    assert {name: defaults[name] for name in expected} == expected
+
+
+def test_an_argument_at_its_default_is_no_difference(usual, folder, blobs):
+    parser = config(folder, blobs)
+    parser.update({"train#optimizer#betas": [0.9, 0.999]})
+    assert parser.get_parsed_content("fingerprint") == usual
 
 
 def test_what_has_no_effect_is_not_compared(usual, folder, blobs):

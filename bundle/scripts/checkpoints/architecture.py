@@ -122,16 +122,17 @@ def check_architecture(
     elif weights is not None:
         of_weights = architecture_of(weights)
         if any(architecture[name] != of_weights[name] and not _is_added(name, architecture) for name in OPTIONS):
-            additions = " or ".join(f"{name} true" for name, option in OPTIONS.items() if option.addition)
+            added = [(name, value) for name, option in OPTIONS.items() if option.addition for value in option.others]
+            additions = " or ".join(f"--{name} {str(value).lower()}" for name, value in added)
             raise InputError(
                 f"{_listed(architecture)}, but in the weights to start from {_listed(of_weights)}; leave all of them "
-                f"out, or change only {additions}"
+                f"out, or add only {additions}"
             )
 
 
 def _is_added(name: str, architecture: Mapping[str, Any]) -> bool:
     """Return whether an option adds a part to the network that has no effect at the start of the training."""
-    return bool(OPTIONS[name].addition and architecture[name])
+    return bool(OPTIONS[name].addition) and architecture[name] != OPTIONS[name].default
 
 
 def _listed(architecture: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import InputError
-from ..common.knobs import image_size
+from ..common.knobs import image_size, is_whole
 from ..common.limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE
 from ..data.splits.protocols import TRAINING_PROTOCOLS
 from ..networks.qtseg import OPTIONS
@@ -49,10 +49,6 @@ class Field:
     as_trained: bool = False
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_size(value: Any) -> bool:
     try:
         return bool(image_size(value))
@@ -65,12 +61,12 @@ def _is_cleaning(value: Any) -> bool:
         return False
     switches = (value.get(name) for name in ("fill_holes", "largest_component"))
     smallest: Any = value.get("smallest_object")
-    return all(isinstance(switch, bool) for switch in switches) and _is_whole(smallest) and bool(smallest >= 0)
+    return all(isinstance(switch, bool) for switch in switches) and is_whole(smallest) and bool(smallest >= 0)
 
 
 def _are_colors(value: Any) -> bool:
     def is_color(color: Any) -> bool:
-        return isinstance(color, list) and len(color) == 3 and all(_is_whole(part) for part in color)
+        return isinstance(color, list) and len(color) == 3 and all(is_whole(part) for part in color)
 
     return value is None or (isinstance(value, list) and all(is_color(color) for color in value))
 
@@ -121,7 +117,7 @@ FIELDS: tuple[Field, ...] = (
         "out_channels",
         2,
         "0.1.0",
-        lambda value: _is_whole(value) and 2 <= value <= MAX_CLASSES,
+        lambda value: is_whole(value) and 2 <= value <= MAX_CLASSES,
         f"2 to {MAX_CLASSES} classes",
         as_trained=True,
     ),
@@ -130,7 +126,7 @@ FIELDS: tuple[Field, ...] = (
     Field("color_space", "RGB", "0.2.0", lambda value: value in ("RGB", "YCrCb"), "RGB or YCrCb", as_trained=True),
     Field("label_colors", None, "0.2.0", _are_colors, "a list of [red, green, blue], or null"),
     Field("label_fit", "nearest", "0.3.0", lambda value: value in LABEL_FITS, " or ".join(LABEL_FITS)),
-    Field("fold", 0, "0.1.0", lambda value: _is_whole(value) and value >= 0, "the number of a fold"),
+    Field("fold", 0, "0.1.0", lambda value: is_whole(value) and value >= 0, "the number of a fold"),
     Field(
         "protocol",
         "held-out",

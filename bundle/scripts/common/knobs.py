@@ -16,7 +16,7 @@ from .errors import InputError
 from .limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE, divisible
 from .paths import CONFIGS
 
-__all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", "switch"]
+__all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", "is_whole", "switch"]
 
 
 def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
@@ -77,7 +77,8 @@ def _must(holds: Callable[[Any], bool], words: str) -> Check:
     return check
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number. True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -87,7 +88,7 @@ def _is_finite(value: Any) -> bool:
 
 def _count(least: int) -> Check:
     words = f"; it must be a whole number of at least {least}"
-    return _must(lambda value: _is_whole(value) and value >= least, words)
+    return _must(lambda value: is_whole(value) and value >= least, words)
 
 
 def _choice(values: Sequence[str]) -> Check:
@@ -126,7 +127,7 @@ CHECKS: dict[str, Sequence[Check]] = {
     "num_folds": (_count(2),),
     "early_stopping": (
         _must(
-            lambda value: value is None or (_is_whole(value) and value >= 1),
+            lambda value: value is None or (is_whole(value) and value >= 1),
             "; it must be a number of validations, or left out",
         ),
     ),

@@ -22,7 +22,8 @@ class Option:
         name: name of the knob, of the argument and of the field.
         default: value of the published network.
         since: first version of the bundle that has the option.
-        value_in: function that returns the value from the names in the state dict of a network, or of its encoder.
+        value_in: function that returns the value from the names in the state dict of a network. If only the weights of
+            an encoder are known, it gets their names, which begin with ``encoder.``, and nothing else.
         choices: allowed values of an option that is a choice. Empty for an option that is on or off.
         addition: prefix in the names of the weights that the option adds, if these have no effect at the start of a
             training. A network with the option can then start from weights without it. Empty if it cannot.
@@ -34,6 +35,11 @@ class Option:
     value_in: Callable[[Collection[str]], str | bool]
     choices: tuple[str, ...] = ()
     addition: str = ""
+
+    @property
+    def others(self) -> tuple[str | bool, ...]:
+        """The allowed values except the default."""
+        return tuple(value for value in self.choices or (False, True) if value != self.default)
 
     @property
     def absent(self) -> bool | None:

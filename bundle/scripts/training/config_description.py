@@ -19,6 +19,7 @@ _SEP = ReferenceResolver.sep
 _BUNDLE = "scripts."  # only functions of this package may be called; any other target is described
 _NO_ARGUMENTS = ("_desc_", "_disabled_", "_requires_")
 _SCALARS = (str, int, float, bool, type(None))
+_NO_DEFAULT = object()
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ConfigDescription:
     """Describe parts of a config as they are resolved, without the names of ids and modules.
 
     References are followed, and expressions are evaluated. A component becomes the name of its class, as ``_target_``,
-    and its arguments. No component is built, with one exception: functions of this bundle whose arguments are all plain
+    and the arguments that are not the defaults of the class. No component is built, with one exception: functions of this bundle whose arguments are all plain
     values, such as the checks of knobs, are called. Their results are values, which the parser keeps for the run.
 
     Some expressions need an object that is not built, or have a value that JSON cannot hold (a function, an object).
@@ -97,7 +98,18 @@ class ConfigDescription:
     def _component(self, id: str, config: Mapping[str, Any]) -> dict[str, Any]:
         names = [name for name in config if name not in (*_NO_ARGUMENTS, "_target_") and name not in self.left_out]
         arguments = {name: self.describe(f"{id}{_SEP}{name}") for name in self._enabled_keys(id, names)}
-        return {"_target_": self._class_name(id, config), **arguments}
+        defaults = self._defaults(config)
+        changed = {name: value for name, value in arguments.items() if value != defaults.get(name, _NO_DEFAULT)}
+        return {"_target_": self._class_name(id, config), **changed}
+
+    def _defaults(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the defaults of a component's arguments; none if they cannot be known."""
+        try:
+            target = ConfigComponent(dict(config), locator=self.parser.locator).resolve_module_name()
+            parameters = inspect.signature(locate(target)).parameters
+        except (ModuleNotFoundError, TypeError, ValueError):  # there is no such class, or it is not written in Python
+            return {}
+        return {name: self._as_json(parameter.default) for name, parameter in parameters.items()}
 
     def _class_name(self, id: str, config: Mapping[str, Any]) -> str:
         target = config["_target_"]

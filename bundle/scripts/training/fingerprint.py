@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from monai.bundle import ConfigParser
 from ..common.active_config import calling_parser
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
+from ..common.paths import CONFIGS
 from ..data.splits.split import Split
 from ..data.survey import Facts
+from ..networks.qtseg import OPTIONS
 from .config_description import ConfigDescription
 
-__all__ = ["check_claim", "claim_folder", "claim_of", "differences", "fingerprint_of", "is_comparable"]
+__all__ = ["check_claim", "claim_folder", "claim_of", "differences", "fingerprint_of", "is_comparable", "is_same"]
 
 #: The sections of a config that are compared, as names and ids. The knobs, the images and the number of processes are
 #: compared too. An id that a config does not have is skipped.
@@ -47,12 +50,13 @@ _WITHOUT_EFFECT = {
     *("device", "resume", "tracking_uri", "experiment_name", "run_name", "bundle_root"),
 }
 #: Names of arguments in a section that another part of the fingerprint holds: a section, a knob, or the images.
-_IN_OTHER_PARTS = {"dataset", "optimizer", "precision", "seed"}
+_IN_OTHER_PARTS = {"architecture", "dataset", "optimizer", "precision", "seed"}
 #: Ids whose values depend on the machine or on its free memory.
 _CHOSEN_BY_MACHINE = {"device", "used_batch_size"}
 
 _FORMAT = 1  # number of the format of fingerprints; those of earlier versions have no number
 _SHOWN = 3  # largest number of differences in a message
+_DEFAULT = "the default"  # stands in messages for the value of an argument that is not described
 
 
 def fingerprint_of(
@@ -112,10 +116,21 @@ def is_comparable(previous: Mapping[str, Any], current: Mapping[str, Any]) -> bo
     return previous.get("format") == current.get("format")
 
 
+def is_same(previous: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Return whether two fingerprints, or two claims, are of the same training.
+
+    Args:
+        previous: fingerprint or claim of the earlier training.
+        current: fingerprint or claim of this training.
+    """
+    return is_comparable(previous, current) and not differences(previous, current)
+
+
 def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     """Describe how two fingerprints differ.
 
-    If images or knobs differ, differences of the sections are not listed, because most of them follow from those.
+    A knob that the earlier training did not know yet makes no difference while it has its default. If images or knobs
+    differ, differences of the sections are not listed, because most of them follow from those.
 
     Args:
         previous: fingerprint or claim of the earlier training.
@@ -127,7 +142,8 @@ def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     """
     images = previous.get("images", {}), current.get("images", {})
     phrases = [_image_differences(*images)] if images[0] != images[1] else []
-    names = [name for name in {**previous, **current} if name not in ("images", "sections")]
+    new = {name for name, default in _defaults().items() if name not in previous and current.get(name) == default}
+    names = [name for name in {**previous, **current} if name not in ("images", "sections", *new)]
     phrases += [phrase for name in names for phrase in _value_differences(name, previous.get(name), current.get(name))]
     if not phrases:
         sections = previous.get("sections", {}), current.get("sections", {})
@@ -135,6 +151,12 @@ def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
             phrases += _section_differences(name, sections[0].get(name), sections[1].get(name))
     more = f"; and {len(phrases) - _SHOWN} more" if len(phrases) > _SHOWN else ""
     return "; ".join(phrases[:_SHOWN]) + more
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """Return the defaults of the knobs, and those of the network's options."""
+    return {**read_json(CONFIGS / "train.json"), **{name: option.default for name, option in OPTIONS.items()}}
 
 
 def _image_differences(previous: Mapping[str, str], current: Mapping[str, str]) -> str:
@@ -158,7 +180,8 @@ def _section_differences(section: str, previous: Any, current: Any, place: str =
     if isinstance(previous, dict) and isinstance(current, dict) and previous.get("_target_") == current.get("_target_"):
         for name in {**previous, **current}:
             inner = f"{place}#{name}" if place else name
-            yield from _section_differences(section, previous.get(name), current.get(name), inner)
+            values = previous.get(name, _DEFAULT), current.get(name, _DEFAULT)
+            yield from _section_differences(section, *values, inner)
     elif isinstance(previous, list) and isinstance(current, list) and _has_parts([*previous, *current]):
         for i, (item, current_item) in enumerate(zip_longest(previous, current)):
             yield from _section_differences(section, item, current_item, f"{place}#{i}")
@@ -177,7 +200,7 @@ def _class_name(description: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = _DEFAULT if value == _DEFAULT else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -19,7 +19,7 @@ from ..common.active_config import calling_parser
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
 from ..common.locks import lock_folder
-from .fingerprint import differences, is_comparable
+from .fingerprint import differences, is_comparable, is_same
 
 __all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished"]
 
@@ -92,7 +92,7 @@ def _find(output_dir: str, run_prefix: str, fingerprint: Mapping[str, Any], resu
         for path, run in runs.items()
         if run["status"] == "running" and (run_name or _fingerprint_in(run)["ckpt_dir"] == fingerprint["ckpt_dir"])
     }
-    same = [path for path, previous in cut_off.items() if previous == fingerprint]
+    same = [path for path, previous in cut_off.items() if is_same(previous, fingerprint)]
     if resume and same:
         return same[-1].parent.name
     if run_name and runs:
