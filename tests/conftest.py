@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from sqlalchemy.engine import make_url
 
 from images import write_blobs
+from scripts.tracking import mlflow_setup
 from workflows import BUNDLE, train_small
 
 # networks and images are small here: a second thread gains nothing and waits for a busy machine
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_databases(tmp_path_factory) -> Iterator[Callable[[str], None]]:
+    """MLflow takes seconds to create a database; here it creates one, and all others are its copies."""
+    create = mlflow_setup._create_database
+    template = tmp_path_factory.mktemp("database") / "mlruns.db"
+
+    def copy(tracking_uri: str) -> None:
+        if not template.exists():
+            create(mlflow_setup.sqlite_uri(template))
+        path = Path(make_url(tracking_uri).database or "")
+        if not path.exists() and path.parent.is_dir():
+            shutil.copy(template, path)
+
+    mlflow_setup._create_database = copy
+    yield create
+    mlflow_setup._create_database = create
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from torch import nn
 
 from scripts.evaluation.scores import read_scores
 from scripts.networks.qtseg import QTSeg
-from trainings import arguments, kill_one, launcher, read_until, started
-from workflows import BUNDLE, config_files, run_command
+from trainings import arguments, kill_one, read_until, run_job, started
+from workflows import BUNDLE, config_files
 
 IN_TIME = 60  # seconds
 
@@ -45,14 +45,13 @@ def train(folder: Path, data: Path, processes: int, monkeypatch: pytest.MonkeyPa
     """Train on batches of 4 images, whatever the number of processes, and return the curves."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     several = processes > 1
-    done = run_command(
+    command = [
         *words("train", *(["multi_gpu_train"] if several else []), dataset_dir=data, spatial_size="[32,32]"),
         *("--batch_size", str(4 // processes), "--max_epochs", "3", "--validation_share", "0.3"),
         *("--ckpt_dir", str(folder / "models"), "--output_dir", str(folder / "eval")),
         *("--network_def#_target_", "test_several_processes.FrozenStatistics", "--augment#max_changes", "0"),
-        cwd=folder,
-        launcher=launcher(processes),
-    )
+    ]
+    done = run_job(command, folder, processes)
     assert done.returncode == 0, done.stderr[-3000:]
     with open(folder / "models" / "curves.csv") as file:
         return list(csv.DictReader(file))
@@ -82,11 +81,7 @@ def test_three_processes_evaluate_as_one(trained, blobs, tmp_path):
         output_dir.mkdir()
         overlay = ["multi_gpu_evaluate"] if processes > 1 else []
         places = {"ckpt_dir": trained.ckpt_dir, "output_dir": output_dir, "dataset_dir": data}
-        done = run_command(
-            *words("train", "evaluate", *overlay, **places, part="all"),
-            cwd=tmp_path,
-            launcher=launcher(processes),
-        )
+        done = run_job(words("train", "evaluate", *overlay, **places, part="all"), tmp_path, processes)
         assert done.returncode == 0, done.stderr[-3000:]
         reports.append({path.name: path.read_bytes() for path in (output_dir / "evaluation").glob("*.[cj]s*")})
     one, three = reports

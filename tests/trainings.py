@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import runpy
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any
 import psutil
 import torch
 
+from forked import Forked, run_forked
 from workflows import BUNDLE, config_files, run_command
 
 EPOCHS = 3
@@ -64,6 +62,12 @@ def launcher(processes: int) -> tuple[str, ...]:
     return several if processes > 1 else ("-m",)
 
 
+def run_job(words: list[str], folder: Path, processes: int) -> subprocess.CompletedProcess:
+    """Run the command in one or several processes, to its end."""
+    several = processes > 1
+    return run_command(*words, cwd=folder, launcher=launcher(processes)) if several else run_forked(*words, cwd=folder)
+
+
 @contextmanager
 def started(words: list[str], processes: int = 1) -> Iterator[subprocess.Popen]:
     """A training that runs meanwhile, on one thread, in a group of its own; its output is one text."""
@@ -75,64 +79,6 @@ def started(words: list[str], processes: int = 1) -> Iterator[subprocess.Popen]:
             yield process
         finally:
             process.kill()
-
-
-class Forked:
-    """A training in a process that is forked from this one, which saves the seconds of its imports.
-
-    It is what :py:func:`started` gives, as far as tests need it.
-
-    Args:
-        words: of the command.
-    """
-
-    def __init__(self, words: list[str]) -> None:
-        reading, writing = os.pipe()
-        self.returncode: int | None = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            os._exit(_run(words, writing))
-        os.close(writing)
-        self.stdout = os.fdopen(reading, errors="replace")
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def communicate(self) -> tuple[str, None]:
-        with self.stdout:
-            told = self.stdout.read()
-        while self.poll() is None:
-            time.sleep(0.001)
-        return told, None
-
-
-def _run(words: list[str], output: int) -> int:
-    """``python -m monai.bundle`` in this process; returns its status."""
-    os.setsid()
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    sys.stdout = sys.stderr = open(1, "w", buffering=1, closefd=False)
-    sys.argv = ["monai.bundle", *words]
-    sys.excepthook = sys.__excepthook__
-    warnings.resetwarnings()
-    logging.getLogger().handlers.clear()
-    try:
-        runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
-        return 0
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException as error:
-        sys.excepthook(type(error), error, error.__traceback__)
-        return 1
-    finally:
-        sys.stdout.flush()
 
 
 def read_until(process: subprocess.Popen | Forked, text: str) -> str:
@@ -148,7 +94,7 @@ def read_until(process: subprocess.Popen | Forked, text: str) -> str:
 def train(folder: Path, data: Path, *overlays: str, processes: int = 1, **knobs: Any) -> str:
     """Train to the end, and return what was printed."""
     words = arguments(folder, data, *overlays, **knobs)
-    done = run_command(*words, cwd=folder, launcher=launcher(processes))
+    done = run_job(words, folder, processes)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -171,11 +117,11 @@ def kill_one(job: subprocess.Popen) -> tuple[float, str]:
     return seconds, told
 
 
-def cut_off(folder: Path, data: Path, after: str, number: int, **knobs: Any) -> int:
+def cut_off(folder: Path, data: Path, after: str, number: int, **knobs: Any) -> int | None:
     """Start a training, send it and its workers a signal once it has printed something, and return its status."""
-    with started(arguments(folder, data, **knobs)) as process:
-        read_until(process, after)
-        time.sleep(0.1)  # within the next epoch
-        os.killpg(process.pid, number)
-        process.communicate()
+    process = Forked(arguments(folder, data, **knobs))
+    read_until(process, after)
+    time.sleep(0.1)  # within the next epoch
+    os.killpg(process.pid, number)
+    process.communicate()
     return process.returncode

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from trainings import Forked, arguments, assert_same_end, checkpoints, kill_one, read_until, started, train
+from forked import Forked
+from trainings import arguments, assert_same_end, checkpoints, kill_one, read_until, started, train
 
 pytestmark = pytest.mark.battery
 

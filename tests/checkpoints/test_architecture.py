@@ -10,6 +10,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.networks.nets import UNet
 
+from forked import run_forked
 from scripts.checkpoints import architecture, model_schema
 from scripts.checkpoints.architecture import architecture_of, build_qtseg, check_architecture, no_architecture
 from scripts.checkpoints.model_schema import PUBLISHED, check_settings
@@ -17,7 +18,7 @@ from scripts.common.errors import InputError, explanation
 from scripts.networks.blocks import NORMS
 from scripts.networks.options import Option
 from scripts.networks.qtseg import OPTIONS, QTSeg
-from workflows import BUNDLE, CONFIGS, run_command
+from workflows import BUNDLE, CONFIGS
 
 #: another option has its default here, and the names of these three have the values that they had
 AS_PUBLISHED = {**{name: option.default for name, option in OPTIONS.items()}, "norm": "batch", "detail": False}
@@ -187,7 +188,7 @@ def test_a_choice_may_add_a_part_to_weights_without_it(tmp_path, monkeypatch):
 
 def test_a_form_without_effect_ends_a_training(blobs, tmp_path):
     files = [str(CONFIGS / "train.json"), str(CONFIGS / "networks" / "unet.json")]
-    done = run_command(
+    done = run_forked(
         *("run", "training", "--config_file", str(files), "--bundle_root", str(BUNDLE), "--dataset_dir", str(blobs)),
         *("--ckpt_dir", str(tmp_path / "models"), "--output_dir", str(tmp_path / "eval"), "--norm", "group"),
         cwd=tmp_path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from monai.bundle import ConfigParser
 from torch import nn
 
-from trainings import arguments, assert_same_end, read_until, started, train
+from trainings import assert_same_end, cut_off, train
 from workflows import CONFIGS
 
 
@@ -52,9 +51,6 @@ def test_the_learning_rate_changes_by_steps_and_goes_on_where_it_was(blobs, tmp_
     rates = learning_rates(whole)
     assert rates[0] == pytest.approx(0.002 / 25)  # of which it starts with a 25th
     assert rates[0] < rates[1] > rates[2] > rates[3] > 0 and rates[1] > 0.0015
-    with started(arguments(cut, blobs, **knobs)) as process:
-        read_until(process, "epoch   2/4")
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate()
+    cut_off(cut, blobs, "epoch   2/4", signal.SIGTERM, **knobs)
     assert "going on from epoch" in train(cut, blobs, **knobs)
     assert_same_end(whole, cut)

@@ -13,10 +13,11 @@ from statistics import mean
 import pytest
 import torch
 
+from forked import run_forked
 from scripts.checkpoints.model_settings import read_settings
 from scripts.common.files import file_digest
 from scripts.data.synthetic.dataset import make_dataset, otsu_dice
-from workflows import BUNDLE, config_files, run, run_command, train_small
+from workflows import BUNDLE, config_files, run, train_small
 
 MODELS = BUNDLE / "models"
 METADATA = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
@@ -56,7 +57,7 @@ def test_it_segments_right_after_installing_and_is_scored_on_images_of_any_folde
     image = min((drawn / "images").iterdir())
     inferring = ("run", "inferring", "--config_file", *config_files("inference"), "--bundle_root", str(BUNDLE))
     chosen = ("--ckpt_dir", str(shipped), "--dataset_dir", str(image), "--output_dir", str(tmp_path / "masks"))
-    done = run_command(*inferring, *chosen, cwd=tmp_path)
+    done = run_forked(*inferring, *chosen, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "masks" / image.name).is_file()
 

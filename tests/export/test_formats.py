@@ -27,7 +27,7 @@ from scripts.export.formats import ImageToMask, export
 from scripts.image_io.readers import ImageFileReader
 from scripts.networks.qtseg import QTSeg
 from scripts.transforms.intensity import MinMax
-from workflows import BUNDLE, run
+from workflows import BUNDLE, run, train_small
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +62,38 @@ def test_a_model_of_another_form_is_exported_as_it_is(form, tmp_path):
         torch.testing.assert_close(torch.jit.load(path)(image), network(image), atol=1e-4, rtol=0)
 
 
+@pytest.fixture
+def shallow(monkeypatch) -> None:
+    """QTSeg with one attention block in a stage: the export of six takes minutes."""
+    monkeypatch.setitem(QTSeg.__init__.__kwdefaults__, "depths", (1, 1, 1))
+
+
 @pytest.fixture(scope="module")
-def smallest(trained, tmp_path_factory) -> Path:
-    """A model of images with the smallest side that the network takes, and in ``eval/export`` its ONNX file."""
+def smallest(blobs, tmp_path_factory) -> Path:
+    """A shallow model of images with the smallest side that the network takes, and in ``eval/export`` its ONNX file."""
     folder = tmp_path_factory.mktemp("smallest")
-    shutil.copy(trained.ckpt_dir / "model.pt", folder)
-    (folder / "model.json").write_text(json.dumps({**trained.settings, "spatial_size": [32, 64]}))
-    export(folder, folder / "eval" / "export", ["onnx_image_to_mask"])
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(QTSeg.__init__.__kwdefaults__, "depths", (1, 1, 1))
+        train_small(folder, blobs, spatial_size=[32, 64], max_epochs=3)
+        export(folder / "models", folder / "models" / "eval" / "export", ["onnx_image_to_mask"])
+    return folder / "models"
 
 
-def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(smallest, network):
+def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(smallest, shallow):
+    network = QTSeg(3, 2)
+    load_trained(network, smallest / "model.pt")
+    _check_onnx_file(smallest, network.eval())
+
+
+@pytest.mark.battery
+def test_so_does_that_of_the_published_network(trained, network, tmp_path):
+    shutil.copy(trained.ckpt_dir / "model.pt", tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({**trained.settings, "spatial_size": [32, 64]}))
+    export(tmp_path, tmp_path / "eval" / "export", ["onnx_image_to_mask"])
+    _check_onnx_file(tmp_path, network)
+
+
+def _check_onnx_file(smallest: Path, network: QTSeg) -> None:
     path = smallest / "eval" / "export" / "image_to_mask.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for shape in ((1, 3, 64, 64), (3, 3, 32, 96), (1, 3, 32, 32)):
@@ -83,7 +104,7 @@ def test_an_onnx_file_takes_images_of_any_supported_size_as_they_are(smallest, n
         assert found.dtype == np.uint8 and (found == expected.numpy()).mean() >= 0.9999
 
 
-def test_the_page_on_deployment_shows_how_to_use_it(smallest, blobs, tmp_path, monkeypatch):
+def test_the_page_on_deployment_shows_how_to_use_it(smallest, shallow, blobs, tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(import json.*?)```", (BUNDLE / "docs" / "deploy.md").read_text(), re.DOTALL)
     shutil.copytree(smallest / "eval", tmp_path / "eval")
     monkeypatch.chdir(tmp_path)

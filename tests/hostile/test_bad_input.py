@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from forked import run_forked
 from scripts.common.errors import InputError
 from scripts.networks.qtseg import QTSeg
-from workflows import BUNDLE, causes, run_command, train_small
+from workflows import BUNDLE, causes, train_small
 
 
 def write_own(folder, *, image_size=(40, 30), mask_size=(40, 30), mask_value=255, names=("a", "b", "c", "d", "e")):
@@ -108,7 +109,7 @@ def test_bad_input_stops_before_the_first_epoch(prepare, overrides, message, tmp
 
 
 def test_bad_input_prints_one_sentence_and_no_traceback(tmp_path):
-    done = run_command(
+    done = run_forked(
         *("run", "training", "--config_file", "configs/train.json", "--dataset_dir", str(tmp_path / "nowhere")),
         cwd=BUNDLE,
     )

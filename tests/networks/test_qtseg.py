@@ -114,10 +114,10 @@ def test_a_trace_takes_other_sizes(built):
         torch.testing.assert_close(traced(other), network(other), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("settings", [{}, {"norm": "group", "detail": True, "refine": True}], ids=str)
-def test_onnx(settings, tmp_path):
+@pytest.mark.parametrize("name", ["all_options", pytest.param("published", marks=pytest.mark.battery)])
+def test_onnx(name, tmp_path):
     torch.manual_seed(0)
-    network, image = QTSeg(3, 2, **SMALL, **settings).eval(), torch.rand(1, 3, 64, 96) * 2 - 1
+    network, image = QTSeg(3, 2, **SETTINGS[name][2]).eval(), torch.rand(1, 3, 64, 96) * 2 - 1
     wake(network)
     path = tmp_path / "network.onnx"
     torch.onnx.export(network, (image,), path, dynamo=True, input_names=["image"], output_names=["logits"])

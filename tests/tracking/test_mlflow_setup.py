@@ -9,11 +9,13 @@ import mlflow
 import pytest
 from sqlalchemy.engine import make_url
 
+from scripts.tracking import mlflow_setup
 from scripts.tracking.mlflow_handlers import RunTracker
 from scripts.tracking.mlflow_setup import sqlite_uri, tracked_at
 
 
-def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch, copied_databases):
+    monkeypatch.setattr(mlflow_setup, "_create_database", copied_databases)
     folder = tmp_path / "100% mine, ünd blanks"
     folder.mkdir()
     uri = sqlite_uri(folder / "mlruns.db")

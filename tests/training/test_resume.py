@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from forked import run_forked
 from scripts.checkpoints.run_checkpoints import newest_checkpoint, write_checkpoint
 from scripts.common.errors import InputError
 from scripts.training import resume
 from scripts.training.resume import Unfinished, begin_run, find_unfinished, finish_run
 from trainings import arguments, cut_off
-from workflows import CONFIGS, run_command
+from workflows import CONFIGS
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +168,7 @@ def test_what_a_training_learns_from_is_part_of_it(blobs, tmp_path):
     mask = next((tmp_path / "data" / "masks").iterdir())
     pixels = 255 - np.asarray(Image.open(mask).convert("L"))
     Image.fromarray(pixels).save(mask)
-    done = run_command(*arguments(tmp_path, tmp_path / "data"), cwd=tmp_path)
+    done = run_forked(*arguments(tmp_path, tmp_path / "data"), cwd=tmp_path)
     told = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1 and f"of the images images/{mask.stem}" in told and "is changed, or its mask" in told
     assert "--resume false" in told

@@ -36,8 +36,9 @@ class ConfigDescription:
     """Describe parts of a config as they are resolved, without the names of ids and modules.
 
     References are followed, and expressions are evaluated. A component becomes the name of its class, as ``_target_``,
-    and the arguments that are not the defaults of the class. No component is built, with one exception: functions of this bundle whose arguments are all plain
-    values, such as the checks of knobs, are called. Their results are values, which the parser keeps for the run.
+    and those of its arguments that are not at the default of the class. No component is built, with one exception:
+    functions of this bundle whose arguments are all plain values, such as the checks of knobs, are called. Their
+    results are values, which the parser keeps for the run.
 
     Some expressions need an object that is not built, or have a value that JSON cannot hold (a function, an object).
     Such an expression is described by its text. In the text, values replace references to values, and names of classes
