@@ -10,7 +10,8 @@ import os
 
 import pytest
 
-from scripts.common.files import replacing, write_csv, write_json, write_text
+from scripts.common.errors import InputError
+from scripts.common.files import read_json, replacing, write_csv, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path, monkeypatch):
@@ -35,6 +36,15 @@ def test_json_keeps_names_that_are_no_unicode(tmp_path):
     assert "blöb" in (tmp_path / "a.json").read_text(encoding="utf-8")
     with pytest.raises(ValueError):
         write_json(tmp_path / "a.json", float("nan"))
+
+
+@pytest.mark.parametrize("text, problem", [("{", r"cannot be read \(.*\)"), ("[]", "is no JSON object")])
+def test_json_that_is_no_object_is_refused_with_the_cure(text, problem, tmp_path):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=f"a.json {problem}; make it anew$"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match=f"a.json {problem}; expected is a table$"):
+        read_json(tmp_path / "a.json", cure="expected is a table")
 
 
 def test_a_table_can_hold_any_name(tmp_path):

@@ -14,7 +14,9 @@ from evaluations import Page, evaluate
 from scripts.common import score_table
 from scripts.common.score_table import (
     COUNTS,
+    PAPER,
     SCORES,
+    PixelCounts,
     Score,
     ScoreName,
     lower_is_better,
@@ -27,32 +29,44 @@ from scripts.contest.contestants import Contestant
 from scripts.contest.results import read_results, results_path, save_results
 from scripts.contest.table import write_contest
 from scripts.cross_validation.fold_table import write_fold_table
-from scripts.evaluation import metrics
 from scripts.evaluation.metric_handlers import build_metrics
 from scripts.evaluation.metrics import ConfusionScore
 from scripts.report.page import write_report
 from scripts.training.handlers import BestScores
+from workflows import BUNDLE
+
+PAGE = (BUNDLE / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
 ROWS = {
-    "dice": ("Dice", "share", "higher", "overlap of prediction and label, 2 TP / (2 TP + FP + FN)"),
-    "iou": ("IoU", "share", "higher", "intersection over union, TP / (TP + FP + FN)"),
-    "mae": ("MAE", "share", "lower", "mean absolute error, here the share of pixels that are wrong"),
-    "accuracy": ("Accuracy", "share", "higher", "share of pixels that are right; high wherever objects are small"),
-    "sensitivity": ("Sensitivity", "share", "higher", "share of the labeled area that was found, TP / (TP + FN)"),
-    "precision": ("Precision", "share", "higher", "share of the predicted area that is right, TP / (TP + FP)"),
-    "hd95": ("HD95", "distance", "lower", "95th percentile of the distances between both outlines"),
-    "asd": ("ASD", "distance", "lower", "mean distance between both outlines"),
-    "nsd": ("NSD", "share", "higher", "normalized surface Dice: share of both outlines within the tolerance"),
-    "object_f1": ("Object F1", "share", "higher", "F1 of the objects found, at an IoU of more than 0.5"),
-    "label_pixels": ("Label, pixels", "count", "", ""),
-    "pred_pixels": ("Prediction, pixels", "count", "", ""),
+    "dice": ("Dice", "share", "higher"),
+    "iou": ("IoU", "share", "higher"),
+    "mae": ("MAE", "share", "lower"),
+    "accuracy": ("Accuracy", "share", "higher"),
+    "sensitivity": ("Sensitivity", "share", "higher"),
+    "precision": ("Precision", "share", "higher"),
+    "hd95": ("HD95", "distance", "lower"),
+    "asd": ("ASD", "distance", "lower"),
+    "nsd": ("NSD", "share", "higher"),
+    "object_f1": ("Object F1", "share", "higher"),
+    "label_pixels": ("Label, pixels", "count", ""),
+    "pred_pixels": ("Prediction, pixels", "count", ""),
+}
+
+#: The score of each formula for 4 true positives, 1 false positive, 9 true negatives and 2 false negatives.
+VALUES = {
+    "dice": 8 / 11,
+    "iou": 4 / 7,
+    "mae": 3 / 16,
+    "accuracy": 13 / 16,
+    "sensitivity": 4 / 6,
+    "precision": 4 / 5,
 }
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_score_has_its_words_unit_and_direction(name):
+def test_a_score_has_its_label_unit_and_direction(name):
     row = score_named(name)
-    assert (row.name, row.label, row.unit, row.better, row.meaning) == (name, *ROWS[name])
+    assert (row.name, row.label, row.unit, row.better) == (name, *ROWS[name])
 
 
 def test_every_score_has_words_and_a_direction_and_a_name_of_its_own():
@@ -60,6 +74,19 @@ def test_every_score_has_words_and_a_direction_and_a_name_of_its_own():
     names = [row.name for row in (*SCORES, *COUNTS)]
     assert len(set(names)) == len(names) and set(names) >= set(ROWS)
     assert all(parse_name(name) == ScoreName("", name, None) for name in names)
+
+
+def test_the_page_explains_every_score():
+    table = PAGE.split("| score | better | meaning |\n|---|---|---|\n")[1].split("\n\n")[0]
+    assert table.splitlines() == [f"| `{row.name}` | {row.better} | {row.meaning} |" for row in SCORES]
+    paper = [f"`{PAPER}{row.name}`" for row in SCORES if row.paper is not None]
+    assert f"{', '.join(paper[:-1])} and {paper[-1]}" in " ".join(PAGE.split())
+
+
+def test_every_formula_has_its_right_value():
+    counts = PixelCounts(tp=4, fp=1, tn=9, fn=2, pixels=16)
+    ratios = {row.name: row.ratio(counts) for row in SCORES if row.ratio is not None}
+    assert {name: numerator / denominator for name, (numerator, denominator) in ratios.items()} == VALUES
 
 
 @pytest.mark.parametrize(
@@ -119,18 +146,17 @@ def test_names_are_split_into_their_parts(name, parts):
 
 @pytest.fixture
 def planted(monkeypatch) -> str:
-    """A row with a name that misleads whoever guesses by its ends, and how it is computed."""
+    """A row with a name that misleads whoever guesses by its ends."""
     places = ("headline", "folds", "contest", "validation")
     row = Score("image_gain_50", "Gap", "distance", "lower", "a distance for this test", places)
-    monkeypatch.setattr(score_table, "SCORES", (*SCORES, row))
-    monkeypatch.setitem(metrics.METRICS, row.name, lambda spacing, tolerance: ConfusionScore("mae"))
+    monkeypatch.setattr(score_table, "SCORES", (*SCORES, row._replace(ratio=lambda n: (n.fp + n.fn, n.pixels))))
     return row.name
 
 
 @pytest.fixture
 def folder(planted, tmp_path):
     names = [f"{i}.png" for i in range(6)]
-    more = {name: ConfusionScore("mae") for name in (planted, "mae", "paper_iou", "paper_mae")}
+    more = {name: ConfusionScore(planted) for name in shown_in("contest") if name != "hd95"}  # all that it reads
     return evaluate(tmp_path, names, num_classes=3, more=more)
 
 
@@ -149,7 +175,7 @@ def test_a_row_alone_brings_a_score_into_comparison_and_folds(folder, planted, t
     main([str(folder), str(folder)])
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith((planted, f"{planted}_2"))]
     text, means = write_fold_table(tmp_path, {0: folder})
-    assert f"| hd95 | {planted} | paper_dice |" in text and f"{means[planted]:.4f}" in text
+    assert f" | {planted} | paper_dice |" in text and f"{means[planted]:.4f}" in text
     assert f"{planted}_2" in means and "label_pixels" not in means
 
 
@@ -159,7 +185,7 @@ def test_a_row_alone_brings_a_score_into_a_contest(folder, planted, tmp_path):
     save_results(path, folder, claim={}, machine="m", hours=1)
     results = read_results(tmp_path, {contestant: {}}, [0])
     speed = {"machine": "m", "size": 32, "networks": {"a": cost}}
-    assert "| HD95, pixels | Gap, pixels | sd |" in write_contest(tmp_path, results, speed, "this", "paper")
+    assert " | Gap, pixels | sd |" in write_contest(tmp_path, results, speed, "this", "paper")
 
 
 def test_a_row_alone_brings_a_score_into_evaluation_and_validation(planted):

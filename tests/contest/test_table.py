@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from scripts.common.files import write_json
+from scripts.common.score_table import shown_in
 from scripts.contest.contestants import Contestant
 from scripts.contest.results import results_path
 from scripts.contest.table import _plot, write_contest
 
 
 def scores(dice: float, group: str = "") -> dict[str, float | str]:
-    others = dict.fromkeys(("iou", "mae", "hd95", "paper_dice", "paper_iou", "paper_mae"), 0.5)
-    return {"group": group, "dice": dice, **others}
+    return {"group": group, **dict.fromkeys(shown_in("contest"), 0.5), "dice": dice}
 
 
 def table_of(folder: Path, results: dict, **facts: dict) -> str:

@@ -88,8 +88,14 @@ def test_an_evaluation_computes_all_scores_at_original_size_and_the_papers_as_th
 
 
 def test_every_score_of_the_table_has_one_way_of_being_computed():
-    ways = [*metrics.METRICS, *surface_metrics.METRICS]
-    assert sorted(ways) == sorted(row.name for row in SCORES)
+    monai, surfaces = set(metrics.METRICS), set(surface_metrics.METRICS)
+    formulas = {row.name for row in SCORES if row.ratio is not None}
+    assert monai | surfaces | formulas == {row.name for row in SCORES}
+    assert monai == {"dice", "iou"} <= formulas and not surfaces & formulas  # the paper's Dice and IoU have formulas
+    assert {row.name for row in SCORES if row.paper is not None} <= formulas
+    built = build_metrics("evaluation", key=False)
+    computed = {name for name, handler in built.items() if isinstance(handler.metric_fn, ConfusionScore)}
+    assert computed == formulas - monai
 
 
 def test_another_stage_is_refused():

@@ -7,6 +7,8 @@ import torch
 from monai.metrics import DiceMetric, MeanIoU
 from monai.networks.utils import one_hot
 
+from scripts.common import score_table
+from scripts.common.score_table import SCORES, Score
 from scripts.evaluation.metrics import ConfusionScore, mean_dice
 
 
@@ -55,13 +57,14 @@ def test_misses_count_as_they_are_except_in_the_paper_protocol(pred, label, plai
 
 def test_paper_protocol_changes_nothing_but_missing_overlap(masks):
     pred, label = masks[0] % 2, masks[1] % 2
-    for name in ("dice", "iou", "mae", "accuracy"):
+    for name in (row.name for row in SCORES if row.paper is not None):
         torch.testing.assert_close(score(name, pred, label), score(name, pred, label, paper_protocol=True))
 
 
-def test_unknown_score_is_refused():
-    with pytest.raises(ValueError, match="f1"):
-        ConfusionScore("f1")
+@pytest.mark.parametrize("name", ["f1", "hd95"])
+def test_a_score_without_a_formula_is_refused(name):
+    with pytest.raises(ValueError, match=name):
+        ConfusionScore(name)
 
 
 def test_sensitivity_and_precision_by_hand(masks):
@@ -76,6 +79,41 @@ def test_sensitivity_and_precision_by_hand(masks):
 @pytest.mark.parametrize("pred, label, value", [(EMPTY, EMPTY, 1), (FULL, EMPTY, 0), (EMPTY, FULL, 0), (FULL, FULL, 1)])
 def test_neither_a_miss_nor_a_false_alarm_lifts_a_mean(name, pred, label, value):
     assert score(name, pred, label).item() == value
+
+
+HALF = EMPTY.clone()
+HALF[:, :2] = 1
+
+
+@pytest.mark.parametrize(
+    "pred, label, specificity, false_alarms",
+    [
+        (EMPTY, EMPTY, 1, 0),
+        (FULL, FULL, 1, 0),  # no background in the label: nothing is wrong
+        (HALF, FULL, 0, 1),  # no background in the label: something is wrong
+        (EMPTY, FULL, 0, 1),
+        (FULL, EMPTY, 0, 1),
+        (FULL, HALF, 0, 1),
+        (HALF, EMPTY, 0.5, 0.5),
+        (EMPTY, HALF, 1, 0),
+    ],
+)
+def test_a_formula_that_divides_by_0_is_at_its_best_only_if_no_pixel_is_wrong(
+    pred, label, specificity, false_alarms, monkeypatch
+):
+    rows = (
+        Score("specificity", "Specificity", better="higher", ratio=lambda n: (n.tn, n.tn + n.fp)),
+        Score("false_alarms", "False alarms", better="lower", ratio=lambda n: (n.fp, n.tn + n.fp)),
+    )
+    monkeypatch.setattr(score_table, "SCORES", rows)
+    assert [score(row.name, pred, label).item() for row in rows] == [specificity, false_alarms]
+
+
+def test_accuracy_of_the_paper_divides_by_the_raised_count_and_its_error_does_not():
+    label = EMPTY.clone()
+    label[0, 0, 0] = 1  # 20 pixels: 19 true negatives, one false negative, no true positive, which counts as one
+    assert score("accuracy", EMPTY, label, paper_protocol=True).item() == 20 / 21
+    assert score("mae", EMPTY, label, paper_protocol=True).item() == 1 / 20
 
 
 def test_dice_of_label_ids_is_that_of_the_metric(masks):

@@ -36,11 +36,12 @@ __all__ = [
 _LONGEST_SUFFIX = 4  # characters, with the dot, of a suffix such as .tar that stands before another
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_json(path: str | os.PathLike[str], *, cure: str = "make it anew") -> dict[str, Any]:
     """Read a JSON file that holds an object.
 
     Args:
         path: path of the file.
+        cure: what to do if the file is wrong, for the message.
 
     Raises:
         InputError: if the file cannot be read, or if its content is no JSON object.
@@ -48,9 +49,9 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = load_json(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); make it anew") from error
+        raise InputError(f"{path} cannot be read ({error}); {cure}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} is no JSON object; make it anew")
+        raise InputError(f"{path} is no JSON object; {cure}")
     return content
 
 

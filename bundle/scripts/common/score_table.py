@@ -2,13 +2,14 @@
 
 """The table of scores: the name of each score, whether higher or lower is better, its unit, and where it is shown.
 
-The room ``evaluation`` computes the scores. All other facts about a score stand here.
+A score of pixels also has its formula here. The room ``evaluation`` computes the scores.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 __all__ = [
     "COUNTS",
@@ -16,6 +17,7 @@ __all__ = [
     "PAPER",
     "SCORES",
     "VALIDATION",
+    "PixelCounts",
     "Score",
     "ScoreName",
     "lower_is_better",
@@ -34,12 +36,33 @@ PAPER = "paper_"
 KEY = "dice"
 
 #: A place that shows some of the scores: the headline of the report, the table of a cross-validation's folds, the
-#: table of a contest, and the validation of a training.
+#: table of a contest, and the validation of a training. A contest refuses saved results that lack one of its scores, so
+#: with another score there, results of earlier versions must be computed anew.
 Place = Literal["headline", "folds", "contest", "validation"]
 
 
+class PixelCounts(NamedTuple):
+    """The counts of pixels of one class in one image, from which a formula computes a score.
+
+    The counts are numbers, or arrays or tensors of one shape, which hold the counts of many images and classes.
+
+    Attributes:
+        tp: pixels of the class in both label and prediction; as in the paper, at least 1.
+        fp: pixels of the class in the prediction only.
+        tn: pixels of the class in neither label nor prediction.
+        fn: pixels of the class in the label only.
+        pixels: all pixels of the image. As in the paper, the other four may add up to one more.
+    """
+
+    tp: Any
+    fp: Any
+    tn: Any
+    fn: Any
+    pixels: Any
+
+
 class Score(NamedTuple):
-    """A row of the table: all facts about a score except how it is computed.
+    """A row of the table: all facts about a score.
 
     Attributes:
         name: name in ``scores.csv`` and ``summary.json``, without a prefix and without the number of a class.
@@ -51,6 +74,9 @@ class Score(NamedTuple):
         meaning: one line that explains the score, or empty where the meaning is not known.
         places: where the score is shown. ``scores.csv``, ``summary.json`` and the report's tables show all scores.
         paper: where the score is shown as the paper computes it, or None if the paper does not compute it.
+        ratio: formula of a score of pixels, which returns its numerator and its denominator. Where the denominator is
+            0, the score is the best one (1, or 0 where lower is better) if no pixel of the image is wrong, else the
+            worst one. None if a metric of the room ``evaluation`` alone says how the score is computed.
     """
 
     name: str
@@ -60,32 +86,39 @@ class Score(NamedTuple):
     meaning: str = ""
     places: tuple[Place, ...] = ()
     paper: tuple[Place, ...] | None = None
+    ratio: Callable[[PixelCounts], tuple[Any, Any]] | None = None
 
 
 #: All scores, in the order of their columns. The scores that are computed as in the paper follow after all others.
 SCORES: tuple[Score, ...] = (
     Score(
         "dice", "Dice", "share", "higher", "overlap of prediction and label, 2 TP / (2 TP + FP + FN)",
+        ratio=lambda n: (2 * n.tp, 2 * n.tp + n.fp + n.fn),
         places=("headline", "folds", "contest", "validation"), paper=("folds", "contest"),
     ),
     Score(
         "iou", "IoU", "share", "higher", "intersection over union, TP / (TP + FP + FN)",
+        ratio=lambda n: (n.tp, n.tp + n.fp + n.fn),
         places=("headline", "folds", "contest", "validation"), paper=("contest",),
     ),
     Score(
         "mae", "MAE", "share", "lower", "mean absolute error, here the share of pixels that are wrong",
+        ratio=lambda n: (n.fp + n.fn, n.pixels),
         places=("contest", "validation"), paper=("contest",),
     ),
     Score(
         "accuracy", "Accuracy", "share", "higher", "share of pixels that are right; high wherever objects are small",
+        ratio=lambda n: (n.tp + n.tn, n.tp + n.fp + n.tn + n.fn),
         places=("validation",), paper=(),
     ),
     Score(
         "sensitivity", "Sensitivity", "share", "higher", "share of the labeled area that was found, TP / (TP + FN)",
+        ratio=lambda n: (n.tp, n.tp + n.fn),
         places=("headline", "folds"),
     ),
     Score(
         "precision", "Precision", "share", "higher", "share of the predicted area that is right, TP / (TP + FP)",
+        ratio=lambda n: (n.tp, n.tp + n.fp),
         places=("headline", "folds"),
     ),
     Score(

@@ -40,14 +40,13 @@ def build_metrics(
         The metrics by name, in the order of the table of scores.
 
     Raises:
-        ValueError: if ``stage`` is neither of the two.
-        KeyError: if a score of the table has no entry in a ``METRICS`` dictionary, which says how to compute it.
+        ValueError: if ``stage`` is neither of the two, or if a score of the table has neither a formula there nor an
+            entry in a ``METRICS`` dictionary.
     """
     prefix, masks, paper_masks = _STAGES[look_up_option(stage, tuple(_STAGES))]
-    factories: dict[str, MetricFactory] = {**metrics.METRICS, **surface_metrics.METRICS}
     rows = [row for row in score_table.SCORES if stage == "evaluation" or "validation" in row.places]
     handlers = {
-        f"{prefix}{row.name}": _handler(factories[row.name](spacing, tolerance), masks)
+        f"{prefix}{row.name}": _handler(_metric(row.name, spacing, tolerance), masks)
         for row in rows
         if (row.name == KEY) == key
     }
@@ -58,6 +57,11 @@ def build_metrics(
             if row.paper is not None
         }
     return handlers
+
+
+def _metric(name: str, spacing: float, tolerance: float) -> CumulativeIterationMetric:
+    factories: dict[str, MetricFactory] = {**metrics.METRICS, **surface_metrics.METRICS}
+    return factories[name](spacing, tolerance) if name in factories else ConfusionScore(name)
 
 
 def _handler(metric: CumulativeIterationMetric, masks: tuple[str, str]) -> IgniteMetricHandler:

@@ -17,6 +17,9 @@ from monai.metrics import CumulativeIterationMetric, DiceMetric, MeanIoU, do_met
 from monai.utils import look_up_option
 from numpy.typing import NDArray
 
+from ..common import score_table
+from ..common.score_table import PixelCounts, lower_is_better
+
 __all__ = ["METRICS", "ConfusionScore", "FiniteAverage", "ImageScore", "mean_dice"]
 
 #: A function that builds the metric of a score from the side of a pixel and the tolerance of outlines; both have the
@@ -59,32 +62,27 @@ class ImageScore(CumulativeIterationMetric):
 class ConfusionScore(ImageScore):
     """Score the foreground of every image from its counts of pixels, and report the mean over images and classes.
 
-    TP, FP, TN and FN are the numbers of pixels of one class in one image. The scores are:
-
-    - "dice": 2 TP / (2 TP + FP + FN)
-    - "iou": TP / (TP + FP + FN)
-    - "accuracy": (TP + TN) / all pixels
-    - "mae": mean absolute error of the binary mask of the class, (FP + FN) / all pixels
-    - "sensitivity": TP / (TP + FN)
-    - "precision": TP / (TP + FP)
-
-    If a class is neither in the label nor in the prediction of an image, all scores are 1, except the error. If it is
-    in only one of the two, Dice, IoU, sensitivity and precision are 0. So neither a miss nor a false alarm raises a
-    mean.
+    The formulas are those of the table of scores. Where a formula divides by 0, the score is the best one if no pixel
+    of the image is wrong, else the worst one. So if a class is neither in the label nor in the prediction of an image,
+    all scores are 1, except errors, which are 0. If it is in only one of the two, Dice, IoU, sensitivity and precision
+    are 0. So neither a miss nor a false alarm raises a mean.
 
     Args:
-        score: one of the names above.
+        score: name of a score that has a formula in the table of scores, such as "dice".
         paper_protocol: whether TP = 0 is counted as TP = 1, as in the published evaluation; FP, TN and FN do not
             change. This raises the score of a complete miss above zero. Such scores can be compared with those of the
             paper, and with no others.
 
     Raises:
-        ValueError: if ``score`` is not one of the names above.
+        ValueError: if the table of scores has no formula, or no direction, of ``score``.
     """
 
     def __init__(self, score: str, *, paper_protocol: bool = False) -> None:
         super().__init__()
-        self.score = look_up_option(score, ("dice", "iou", "accuracy", "mae", "sensitivity", "precision"))
+        formulas = {row.name: row.ratio for row in score_table.SCORES if row.ratio is not None}
+        self.score = look_up_option(score, tuple(formulas))
+        self.ratio = formulas[self.score]
+        self.is_error = lower_is_better(self.score)
         self.paper_protocol = paper_protocol
 
     def _compute_tensor(  # type: ignore[override]
@@ -102,21 +100,12 @@ class ConfusionScore(ImageScore):
         """
         counts = get_confusion_matrix(y_pred, y, include_background=False).double()  # (B, K - 1, 4)
         tp, fp, tn, fn = counts.unbind(-1)
-        pixels = counts.sum(-1)
         if self.paper_protocol:
             tp = tp.clamp(min=1)
-        if self.score == "accuracy":  # the four counts, as tp may have been raised to 1
-            return (tp + tn) / (tp + fp + tn + fn)
-        if self.score == "mae":
-            return (fp + fn) / pixels
-        overlap, size = {
-            "dice": (2 * tp, 2 * tp + fp + fn),
-            "iou": (tp, tp + fp + fn),
-            "sensitivity": (tp, tp + fn),
-            "precision": (tp, tp + fp),
-        }[self.score]
-        undefined = (tp + fp + fn == 0).double()  # 1 where both masks are empty
-        return torch.where(size > 0, overlap / size.clamp(min=1), undefined)
+        numerator, denominator = self.ratio(PixelCounts(tp, fp, tn, fn, pixels=counts.sum(-1)))
+        is_right = fp + fn == 0
+        undefined = ~is_right if self.is_error else is_right
+        return torch.where(denominator == 0, undefined.double(), numerator / denominator)
 
 
 def mean_dice(pred: NDArray[np.uint8], label: NDArray[np.uint8], classes: Iterable[int]) -> float:
@@ -135,12 +124,9 @@ def mean_dice(pred: NDArray[np.uint8], label: NDArray[np.uint8], classes: Iterab
     return mean(dice(pred == number, label == number) for number in classes)
 
 
-#: The functions that build the metrics of pixels, by the names of their scores in the table of scores.
+#: The functions that build the metrics of pixels that MONAI computes, by the names of their scores in the table of
+#: scores. :py:class:`ConfusionScore` computes all others.
 METRICS: dict[str, MetricFactory] = {
     "dice": lambda spacing, tolerance: DiceMetric(include_background=False, ignore_empty=False),
     "iou": lambda spacing, tolerance: MeanIoU(include_background=False, ignore_empty=False),
-    "mae": lambda spacing, tolerance: ConfusionScore("mae"),
-    "accuracy": lambda spacing, tolerance: ConfusionScore("accuracy"),
-    "sensitivity": lambda spacing, tolerance: ConfusionScore("sensitivity"),
-    "precision": lambda spacing, tolerance: ConfusionScore("precision"),
 }

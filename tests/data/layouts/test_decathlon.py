@@ -61,8 +61,8 @@ def test_nnunet(tmp_path):
 
 
 @pytest.mark.parametrize("content, names, message", [
-    ("{", [], "dataset.json is not valid JSON .*; expected is\n  <dataset_dir>/dataset.json"),
-    ([], [], "dataset.json holds a list; expected is"),
+    ("{", [], "dataset.json cannot be read .*; expected is\n  <dataset_dir>/dataset.json"),
+    ([], [], "dataset.json is no JSON object; expected is"),
     ({}, [], "dataset.json lists no image with a mask; expected is"),
     ({"training": {}}, [], "dataset.json has a dict where a list is expected"),
     ({"training": [pair("a"), "b.png"]}, files("a"), "among its training images; expected is"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 
 import pytest
 
 from scripts.common.errors import InputError
 from scripts.data.layouts.folder import from_folder
+from scripts.data.splits.files import read_split
 from trees import folder, names
 
 
@@ -79,6 +82,34 @@ def test_parts(tmp_path):
         ("val", "val"),
         ("test", "test"),
     ]
+
+
+def test_lists_of_names_are_left_out_and_the_log_says_how_to_use_them(tmp_path, caplog):
+    stems = ("a", "b", "c")
+    folder(tmp_path, *(f"{kind}/{name}.png" for kind in ("images", "masks") for name in stems))
+    for part, name in zip(("train", "test"), stems):
+        (tmp_path / f"{part}.txt").write_text(f"{name}\n")
+    with caplog.at_level(logging.WARNING, logger="qtseg"):
+        items = from_folder(tmp_path)
+    assert items == [
+        {"image": str(tmp_path / f"images/{name}.png"), "label": str(tmp_path / f"masks/{name}.png")} for name in stems
+    ]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{tmp_path}: left out train.txt, test.txt; to divide the images so, write the names into a file folds.json, "
+        '[{"train": ["a", "b", ...], "val": [...], "test": [...]}], and give its path by --split'
+    )
+    (tmp_path / "folds.json").write_text(json.dumps([{"train": ["a"], "val": ["b"], "test": ["c"]}]))
+    (fold,) = read_split(tmp_path / "folds.json", items, tmp_path).folds
+    assert (fold.train, fold.validate, fold.test) == ([0], [1], [2])
+
+
+def test_lists_beside_parts_go_unsaid(tmp_path, caplog):
+    folder(tmp_path, *(f"{part}/{kind}/a.png" for part in ("train", "test") for kind in ("images", "masks")))
+    (tmp_path / "train.txt").write_text("a\n")
+    with caplog.at_level(logging.WARNING, logger="qtseg"):
+        assert len(from_folder(tmp_path)) == 2
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("files, message", [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from scripts.common.errors import InputError
 from scripts.data.layouts.registry import LAYOUTS, read_layout
 from trees import folder, overlay
-from workflows import CONFIGS
+from workflows import BUNDLE, CONFIGS
 
 
 def test_layouts_are_read_by_name(tmp_path):
@@ -32,6 +34,12 @@ def test_no_folder(function, tmp_path):
         function(tmp_path / "none")
     with pytest.raises(InputError, match="a.png is not a folder; give --dataset_dir a folder:\n  <dataset_dir>/"):
         function(folder(tmp_path, "a.png") / "a.png")
+
+
+def test_the_page_has_all_layouts():
+    page = (BUNDLE / "docs" / "data.md").read_text(encoding="utf-8")
+    table = page.split("\n| layout | dataset | ")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M) == list(LAYOUTS)
 
 
 def test_images_that_a_config_lists_take_the_place_of_those_in_the_folder(tmp_path):

@@ -154,7 +154,7 @@ def test_what_is_set_aside_is_no_test_image_in_any_protocol():
 
 @pytest.mark.parametrize("options, message", [
     ({"split": "random"}, "split is 'random'; use one of 'grouped', 'slices', 'official', 'all', or the path of"),
-    ({"split": "official"}, "split is 'official', but the dataset has no train/ and test/; use 'grouped'"),
+    ({"split": "official"}, "split is 'official', but the dataset has no official parts; use 'grouped'"),
     ({"protocol": "best"}, "protocol is 'best'; use one of 'held-out', 'paper'"),
     ({"split": "all", "protocol": "paper"}, "but fold 0 scores none; set --protocol held-out"),
     ({"num_folds": 1}, "num_folds is 1; use 2 or more"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...common.errors import InputError
-from ...common.files import load_json
+from ...common.files import read_json
 from ...image_io.formats import stem
 from .files import Item, dataset_folder, image_files, is_image
 
@@ -48,12 +48,7 @@ def from_decathlon(dataset_dir: str | PathLike[str] | None) -> list[Item]:
     path = folder / "dataset.json"
     if not os.path.isfile(path):
         raise InputError(f"{folder} has no file dataset.json; expected is{_TREE}")
-    try:
-        content = load_json(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not valid JSON ({error}); expected is{_TREE}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}; expected is{_TREE}")
+    content = read_json(path, cure=f"expected is{_TREE}")
     if "file_ending" in content:
         items = _nnunet(folder, "Tr", part="train") + _nnunet(folder, "Ts", part="test")
     else:

@@ -29,6 +29,14 @@ __all__ = [
     "pairs",
 ]
 
+#: An image of a dataset, as the layouts list it. Its keys are:
+#:
+#: - ``"image"``: path of the image.
+#: - ``"label"``: path of the mask, or a list of paths if the mask has several parts.
+#: - ``"part"``: the official part of the image, "train", "val" or "test". It is missing if the dataset is not divided.
+#: - ``"stratum"``: the kind of the image. It is missing if all images are of one kind.
+#:
+#: The items of a fold have ``"image"``, ``"label"`` and ``"group"``, the name of the group that the image belongs to.
 Item = dict[str, Any]
 
 _MASK_ENDING = re.compile("(_mask|_segmentation)$", re.IGNORECASE)

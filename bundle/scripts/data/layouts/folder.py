@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from os import PathLike
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def from_folder(dataset_dir: str | PathLike[str] | None) -> list[Item]:
     """List the pairs of files in ``images/`` and ``masks/`` (or ``labels/``).
 
     These folders may also lie in the parts ``train/``, ``val/`` and ``test/``. Hidden files and files of other types
-    are left out; the log counts the files of other types.
+    are left out; the log counts the files of other types. Lists of names such as ``train.txt`` are not read; the log
+    says how to use them.
 
     Args:
         dataset_dir: path of the folder.
@@ -56,12 +58,23 @@ def from_folder(dataset_dir: str | PathLike[str] | None) -> list[Item]:
         raise InputError(f"{folder} has a dataset.json; add --layout decathlon")
     parts = [part for part in _PARTS if (folder / part).is_dir()]
     if not parts:
+        _warn_of_lists(folder)
         return _pairs(folder)
     if (folder / "images").is_dir():
         raise InputError(f"{folder} has both images/ and {parts[0]}/; keep the one to use, and rename the other")
     if "train" not in parts or len(parts) < 2:
         raise InputError(f"{folder} has {parts[0]}/ alone; expected are train/ and test/ (or val/, or both):{_TREE}")
     return [item for part in parts for item in _pairs(folder / part, part=part)]
+
+
+def _warn_of_lists(folder: Path) -> None:
+    """Log that lists of names, such as ``train.txt``, are not read, if the folder has any."""
+    lists = [f"{part}.txt" for part in _PARTS if (folder / f"{part}.txt").is_file()]
+    if lists:
+        logging.getLogger("qtseg").warning(
+            f"{folder}: left out {', '.join(lists)}; to divide the images so, write the names into a file folds.json, "
+            '[{"train": ["a", "b", ...], "val": [...], "test": [...]}], and give its path by --split'
+        )
 
 
 def _pairs(folder: Path, **facts: str) -> list[Item]:

@@ -44,9 +44,7 @@ def read_layout(
             lists no images.
 
     Returns:
-        A dictionary for every image. ``"image"`` is a path. ``"label"`` is a path, or a list of paths if the mask has
-        several parts. ``"part"`` is train, val or test; it is missing if the dataset is not divided. ``"stratum"`` is
-        the kind of the image; it is missing if all images are of one kind.
+        An item for every image; :py:data:`.files.Item` says what is in it.
 
     Raises:
         InputError: if there is no such layout, or if the dataset has another layout.

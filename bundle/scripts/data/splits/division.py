@@ -148,7 +148,7 @@ def _check(
     if split not in _SPLITS:
         raise InputError(f"split is {split!r}; use one of {', '.join(map(repr, _SPLITS))}, or the path of a split file")
     if split == "official" and not has_parts:
-        raise InputError("split is 'official', but the dataset has no train/ and test/; use 'grouped'")
+        raise InputError("split is 'official', but the dataset has no official parts; use 'grouped'")
     if protocol not in TRAINING_PROTOCOLS:
         raise InputError(f"protocol is {protocol!r}; use one of {', '.join(map(repr, TRAINING_PROTOCOLS))}")
     if num_folds < 2:
