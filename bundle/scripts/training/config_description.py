@@ -106,8 +106,8 @@ class ConfigDescription:
     def _defaults(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the defaults of a component's arguments; none if they cannot be known."""
         try:
-            target = ConfigComponent(dict(config), locator=self.parser.locator).resolve_module_name()
-            parameters = inspect.signature(locate(target)).parameters
+            target: Any = locate(ConfigComponent(dict(config), locator=self.parser.locator).resolve_module_name())
+            parameters = inspect.signature(target).parameters
         except (ModuleNotFoundError, TypeError, ValueError):  # there is no such class, or it is not written in Python
             return {}
         return {name: self._as_json(parameter.default) for name, parameter in parameters.items()}
