@@ -25,7 +25,6 @@ from ..common.errors import InputError
 from .tiff import Source, is_exact
 
 __all__ = [
-    "HeaderParser",
     "bmp_header",
     "open_image",
     "orientation",
