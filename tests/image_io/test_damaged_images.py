@@ -26,6 +26,14 @@ def test_what_is_damaged_was_sound(files, tmp_path):
     assert {format_named(name) for name in files} == {*FORMATS}
 
 
+def test_files_of_all_kinds_that_end_too_early_are_read_or_refused(files, tmp_path):
+    for name, content in files.items():
+        path = tmp_path / name
+        for length in {*range(0, len(content), len(content) // 3), len(content) - 1}:
+            path.write_bytes(content[:length])
+            assert try_readers(str(path)) in ("read", "refused"), name
+
+
 def test_a_seed_makes_the_same_file_again(files):
     assert [damaged(seed, files) for seed in range(50)] == [damaged(seed, files) for seed in range(50)]
 
