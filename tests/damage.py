@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Damage to image files: each damaged file follows from a seed, and can be made again."""
+"""Damage to image files: each damaged file follows from a seed, and can be made again.
+
+Another file to damage changes only the seeds that choose it.
+"""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import random
 import struct
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-_SUFFIXES = (".png", ".jpg", ".tif", ".bmp", ".gif", ".dcm", ".nii", ".nii.gz", "", ".PNG", ".txt")
+from scripts.image_io.formats import image_suffix, image_suffixes
+
 # where parsers go wrong: nothing, one, the largest of each width and what lies around, negative numbers
 _NUMBERS = (0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 4096, 32767, 32768, 40000, 65535, 65536, 2**24, 2**31 - 1)
 _NUMBERS += (2**31, 2**32 - 1)
@@ -21,9 +25,9 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 def damaged(seed: int, files: dict[str, bytes]) -> tuple[str, bytes]:
     """A file of a name and a content that depend on the seed alone."""
     random_ = random.Random(seed)
-    name = random_.choice(sorted(files))
+    name = _chosen(random_, files)
     content = files[name]
-    packed = name.endswith(".nii.gz") and random_.random() < 0.8
+    packed = name.endswith(".gz") and random_.random() < 0.8
     if packed:
         content = gzip.decompress(content)
     for _ in range(random_.choice((1, 1, 1, 2, 3, 6))):
@@ -31,10 +35,16 @@ def damaged(seed: int, files: dict[str, bytes]) -> tuple[str, bytes]:
         content = damage(random_, content, files)
     if packed:
         content = gzip.compress(content, 1, mtime=0)
-    suffix = random_.choice(_SUFFIXES) if random_.random() < 0.15 else Path(name).suffix
-    if name.endswith(".nii.gz") and suffix == ".gz":
-        suffix = ".nii.gz"
+    suffix = image_suffix(name)
+    if random_.random() < 0.15:
+        suffix = _chosen(random_, (*image_suffixes(), "", ".PNG", ".txt"))
     return f"{seed}{suffix}", content
+
+
+def _chosen(random_: random.Random, names: Iterable[str]) -> str:
+    """The name with the largest hash, so that another name changes a choice only if that name is chosen."""
+    salt = random_.random()
+    return max(names, key=lambda name: hashlib.sha256(f"{salt} {name}".encode()).digest())
 
 
 def _place(random_: random.Random, size: int) -> int:
@@ -59,7 +69,7 @@ def remove(random_: random.Random, content: bytes, files: dict[str, bytes]) -> b
 
 
 def splice(random_: random.Random, content: bytes, files: dict[str, bytes]) -> bytes:
-    other = files[random_.choice(sorted(files))]
+    other = files[_chosen(random_, files)]
     start, place = random_.randrange(len(other)), _place(random_, len(content))
     part = other[start : start + random_.choice((4, 12, 64, 1000))]
     return content[:place] + part + content[place + random_.choice((0, len(part))) :]

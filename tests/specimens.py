@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Small valid image files of every format and kind that the readers know."""
+"""Small valid image files of every format and kind that the readers know.
+
+:py:func:`write` writes a file of any format by :py:data:`WRITERS`, and by Pillow if the format is not in it.
+"""
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,24 +21,134 @@ import pydicom
 import tifffile
 from PIL import Image
 
-from volumes import save_dicom
+import images
+from scripts.image_io.formats import FORMATS, format_named
+from volumes import AFFINE, save_dicom
 
 Writers = dict[str, Callable[[Path], None]]
+Pages = Sequence[np.ndarray]
+
+_PALETTE = [0, 0, 0, 255, 255, 255, *range(9)]
+
+
+def promises() -> list[tuple[str, list[str]]]:
+    """Names of formats, and the kinds of pixels promised of them, from the table in docs/inference.md."""
+    text = (Path(__file__).parents[1] / "bundle" / "docs" / "inference.md").read_text()
+    (table,) = re.findall(r"\| format \|.*?\n\n", text, re.S)
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
+    assert all(len(row) == len(head) and {*row[1:]} <= {"x", ""} for row in rows), table
+    return [(row[0], [kind for kind, cell in zip(head[1:], row[1:]) if cell]) for row in rows]
+
+
+def marked(kind: str) -> np.ndarray:
+    """Opaque pixels of a kind with a marker of full scale at the upper left: (H, W) or (H, W, C)."""
+    if kind in ("1 bit", "palette"):
+        return images.marked(value=1)
+    *words, depth = kind.split()
+    dtype = {"8": "uint8", "16": "uint16", "float": "float32"}[depth]
+    full = {"uint8": 255, "uint16": 65535, "float32": 0.75}[dtype]
+    channels = {"gray": None, "gray alpha": 2, "RGB": 3, "RGBA": 4}[" ".join(words)]
+    pixels = images.marked(channels, dtype, full)
+    if channels in (2, 4):
+        pixels[..., -1] = full
+    return pixels
+
+
+def write(path: Path, kind: str, *pages: np.ndarray) -> Path:
+    """Write a file of the format of its suffix.
+
+    Args:
+        path: path of the file.
+        kind: kind of pixels, a column of the table in docs/inference.md.
+        pages: the pages, frames or slices, as :py:func:`marked` returns one; by default that one.
+    """
+    row = format_named(path)
+    WRITERS.get(row.name if row else "", by_pillow)(path, kind, pages or [marked(kind)])
+    return path
+
+
+def by_pillow(path: Path, kind: str, pages: Pages) -> None:
+    first, *others = (_picture(page, kind) for page in pages)
+    first.save(path, **({"save_all": True, "append_images": others} if others else {}))
+
+
+def _picture(page: np.ndarray, kind: str) -> Image.Image:
+    picture = Image.fromarray(page * 255 if kind == "1 bit" else page)
+    if kind == "palette":
+        picture.putpalette(_PALETTE)
+    return picture.convert("1") if kind == "1 bit" else picture
+
+
+def _png(path: Path, kind: str, pages: Pages) -> None:
+    if kind.endswith("16"):
+        (page,) = pages
+        images.save_png(path, page)
+    else:
+        by_pillow(path, kind, pages)
+
+
+def _tiff(path: Path, kind: str, pages: Pages) -> None:
+    if kind in ("1 bit", "palette", "gray alpha 8"):
+        by_pillow(path, kind, pages)
+        return
+    extra = {"extrasamples": ["unassalpha"]} if kind.startswith("RGBA") else {}
+    images.save_tiff(path, _stack(pages), photometric="rgb" if kind.startswith("RGB") else "minisblack", **extra)
+
+
+def _dicom(path: Path, kind: str, pages: Pages) -> None:
+    save_dicom(path, _stack(pages), "RGB" if kind.startswith("RGB") else "MONOCHROME2", frames=len(pages))
+
+
+def _nifti(path: Path, kind: str, pages: Pages) -> None:
+    voxels = np.stack(pages).swapaxes(0, 2)  # (W, H, D) or (W, H, D, 3)
+    if kind == "RGB 8":
+        voxels = np.ascontiguousarray(voxels).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    nib.save(nib.Nifti1Image(voxels, AFFINE), path)
+
+
+def _stack(pages: Pages) -> np.ndarray:
+    return np.stack(pages) if len(pages) > 1 else pages[0]
+
+
+#: by the name of a row in FORMATS, how tests write pages of a kind, where Pillow does not write all kinds by the suffix
+WRITERS: dict[str, Callable[[Path, str, Pages], None]] = {
+    "PNG": _png,
+    "TIFF": _tiff,
+    "DICOM": _dicom,
+    "NIfTI": _nifti,
+}
 
 
 def originals() -> dict[str, bytes]:
-    """Small valid files of every format and kind, by name."""
+    """Small valid files of every format and kind, by name.
+
+    Those of several pages have "pages", "frames", "animated" or "volume" in their names.
+    """
     random_ = np.random.default_rng(0)
     gray = random_.integers(0, 256, (19, 23), np.uint8)
     color, deep = random_.integers(0, 256, (19, 23, 3), np.uint8), random_.integers(0, 65536, (19, 23, 3), np.uint16)
     mask = (gray > 127).astype(np.uint8)
     files: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, write in {**_pillow_files(gray, color, mask), **_others(gray, color, deep, mask)}.items():
+        special = {**_pillow_files(gray, color, mask), **_others(gray, color, deep, mask)}
+        for name, writer in {**special, **_files_of_other_formats(special)}.items():
             path = Path(folder) / name
-            write(path)
+            writer(path)
             files[name] = path.read_bytes()
     return files
+
+
+def _files_of_other_formats(special: Writers) -> Writers:
+    """Files of all kinds of the formats that have none yet."""
+    writers: Writers = {}
+    covered, promised = {format_named(name) for name in special}, dict(promises())
+    for row in FORMATS:
+        suffix = row.suffixes[0]
+        for kind in promised[row.name] if row not in covered else ():
+            writers[f"{kind}{suffix}"] = lambda path, kind=kind: write(path, kind)
+            if row.may_have_pages:
+                writers[f"{kind} pages{suffix}"] = lambda path, kind=kind: write(path, kind, *[marked(kind)] * 3)
+    return writers
 
 
 def _pillow_files(gray: np.ndarray, color: np.ndarray, mask: np.ndarray) -> Writers:

@@ -15,7 +15,8 @@ import images
 from scripts.common.errors import InputError
 from scripts.image_io.nifti import load, open_nifti, write_mask
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
-from volumes import AFFINE, pages_of, read
+from specimens import marked, write
+from volumes import AFFINE, read
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
@@ -36,7 +37,7 @@ def test_masks_as_nifti(tmp_path):
 
 
 def test_a_mask_lies_where_its_volume_does(tmp_path):
-    path, _ = pages_of("nii.gz", tmp_path)
+    path = write(tmp_path / "a.nii.gz", "gray 8", *(np.roll(marked("gray 8"), 5 * i, axis=1) for i in range(3)))
     ids = (np.moveaxis(read(path)[..., 0], 2, 0) > 0).astype(np.uint8)
     write_mask(ids, str(path), tmp_path / "mask.nii.gz")
     volume, mask = nib.load(path), nib.load(tmp_path / "mask.nii.gz")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Files of several pages: the right pixels in the right place; and what no format may hold."""
+"""Files of several pages, of all kinds: the right pixels in the right place; and what no format may hold."""
 
 from __future__ import annotations
 
@@ -14,19 +14,37 @@ from PIL import Image
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.formats import format_of
+from scripts.image_io.formats import FORMATS, format_of
 from scripts.image_io.readers import ImageFileReader
-from volumes import AFFINE, pages_of, read
+from specimens import by_pillow, marked, promises, write
+from volumes import AFFINE, read
 
-KINDS = ["tif", "tif RGB", "tif 16", "gif", "dcm", "dcm RGB", "nii", "nii.gz", "nii RGB"]
+KINDS = dict(promises())
+OF_SEVERAL = [
+    (suffix, kind) for row in FORMATS if row.may_have_pages for suffix in row.suffixes for kind in KINDS[row.name]
+]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_pages_in_their_order(kind, tmp_path):
-    path, pages = pages_of(kind, tmp_path)
-    found = read(path)
-    assert found.shape == (images.HEIGHT, images.WIDTH, 3, 3)
-    np.testing.assert_array_equal(np.moveaxis(found, 2, 0), pages)
+def moved(pixels: np.ndarray) -> list[np.ndarray]:
+    """Three pages, each with its mark in another place."""
+    return [np.roll(pixels, 5 * i, axis=1) for i in range(3)]
+
+
+@pytest.mark.parametrize("suffix, kind", OF_SEVERAL)
+def test_pages_in_their_order(suffix, kind, tmp_path):
+    check_pages(write(tmp_path / f"a{suffix}", kind, *moved(marked(kind))))
+
+
+@pytest.mark.parametrize("kind", ["gray 8", "RGB 8"])
+def test_pages_of_a_tiff_that_pillow_writes(kind, tmp_path):
+    by_pillow(tmp_path / "a.tif", kind, moved(marked(kind)))
+    check_pages(tmp_path / "a.tif")
+
+
+def check_pages(path: Path) -> None:
+    pixels = read(path)
+    assert pixels.shape == (images.HEIGHT, images.WIDTH, 3, 3)
+    np.testing.assert_array_equal(np.moveaxis(pixels, 2, 0), moved(images.marked(3)))
     with format_of(path).open(str(path)) as file:
         assert file.pages == 3 and file.size == (images.HEIGHT, images.WIDTH)
     with pytest.raises(InputError, match="has 3 pages, frames or slices; save each one as an image of its own"):

@@ -10,7 +10,7 @@ from PIL import Image
 import images
 from scripts.common.errors import InputError
 from scripts.image_io.pages import read_pages
-from scripts.image_io.pixels import Pixels
+from scripts.image_io.pixels import Pixels, check_size
 
 SHAPE = (images.HEIGHT, images.WIDTH)
 LIMIT = images.HEIGHT * images.WIDTH
@@ -185,6 +185,21 @@ def test_more_pixels_than_allowed_are_refused_before_decoding(tmp_path):
     path = images.empty_png(tmp_path / "a.png", 60_000, 50_000)
     with pytest.raises(InputError, match="a.png has 60000 x 50000 pixels, more than max_pixels=384; crop or shrink it"):
         read(path)
+
+
+def test_a_size_is_checked_with_all_pages():
+    check_size("a.tif", (3, 4), 5, 60)
+    with pytest.raises(InputError, match="a.tif has 4 x 3 pixels on each of 5 pages, frames or slices, more than max"):
+        check_size("a.tif", (3, 4), 5, 59)
+
+
+@pytest.mark.parametrize("size, pages, message", [
+    ((0, 4), 1, "4 x 0 pixels"), ((3, 0), 1, "0 x 3 pixels"), ((-3, -4), 1, "-4 x -3 pixels"),
+    ((3, 4), 0, "0 pages"), ((3, 4), -5, "-5 pages"), ((-3, 4), -5, "4 x -3 pixels"),
+])
+def test_sizes_below_1_are_refused(size, pages, message):
+    with pytest.raises(InputError, match=f"a.tif has {message}.*, so it is damaged; get a new copy"):
+        check_size("a.tif", size, pages, 10**6)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "deep"])

@@ -96,10 +96,10 @@ def test_a_name_that_looks_like_a_remark(tmp_path):
 
 
 def test_what_is_left_out_is_told(tmp_path, caplog):
-    tree(tmp_path, "a.png", "b.webp", "deep/notes.md", ".hidden.txt")
+    tree(tmp_path, "a.png", "b.docx", "deep/notes.md", ".hidden.txt")
     with caplog.at_level(logging.INFO, "qtseg"):
         assert list(found(tmp_path)) == ["a.png"]
-    assert "2 file(s) left out (not an image of a known format): b.webp, notes.md" in caplog.text
+    assert "2 file(s) left out (not an image of a known format): b.docx, notes.md" in caplog.text
 
 
 def test_folders_that_cannot_be_opened_are_told(tmp_path, monkeypatch):

@@ -67,7 +67,8 @@ def test_every_image_has_a_mask_of_its_own_in_its_place(names):
         for item, place in zip(todo, places):
             image = Path(item["image"]).relative_to(root)
             assert place.relative_to(out).parent == image.parent and ".." not in place.relative_to(out).parts
-            stem = image.name[: -len(".nii.gz")] if image.name.lower().endswith(".nii.gz") else image.stem
+            in_two_parts = [end for end in image_suffixes() if end.count(".") > 1 and image.name.lower().endswith(end)]
+            stem = image.name[: -len(in_two_parts[0])] if in_two_parts else image.stem
             assert place.name.startswith(stem)
             place.parent.mkdir(parents=True, exist_ok=True)
             save_palette(np.zeros((3, 4), np.uint8), place, mark(item["made"], np.zeros((3, 4), np.uint8)))

@@ -2,6 +2,6 @@
 
 """Image and mask files of all formats: headers, pages, pixels, mask rules, pictures and outlines.
 
-This package imports ``common`` only. To add a format, add one module here that reads it and one row to
-:py:data:`.formats.FORMATS`.
+This package imports ``common`` only. To add a format, add a row to :py:data:`.formats.FORMATS`. A format that Pillow
+does not read, or of which it does not keep every bit, also has a module here.
 """

@@ -2,8 +2,9 @@
 
 """The registry of image formats. Everything that the bundle knows about a format is in its row of :py:data:`FORMATS`.
 
-To add a format, add a row. If Pillow keeps every bit of the format, the row needs no other code. If not, write a module
-that reads the header and decodes the pixels, such as :py:mod:`.nifti`.
+To add a format, add a row. If Pillow keeps every bit of the format, the row needs no other code;
+:py:func:`.headers.pillow_header` says what to check. If not, write a module that reads the header and decodes the
+pixels, such as :py:mod:`.nifti`.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from PIL.TiffImagePlugin import PREFIXES as TIFF_PREFIXES
 
 from ..common.errors import InputError
 from .dicom import open_dicom
-from .headers import bmp_header, pillow_header, tiff_header
+from .headers import bmp_header, pillow_header
 from .mask_files import NIFTI_MASK, PNG_MASK, TIFF_MASK, MaskFormat
 from .nifti import open_nifti, write_mask
 from .pixels import OpenedFile, open_raster
+from .tiff import tiff_header
 
 __all__ = [
     "FORMATS",
@@ -54,14 +56,17 @@ class Format:
         name: name of the format in messages.
         suffixes: suffixes of the names of its files, in lower case.
         open: opens a file in a ``with`` block and reads its header, but no pixels. The :py:class:`.pixels.OpenedFile`
-            that it yields decodes the pixels, after the caller has checked how many they are. It must raise an
-            InputError for every error that a damaged file can cause.
+            that it yields decodes the pixels, after the caller has checked how many they are. It must keep every bit
+            of the pixels, as they may be label ids, or refuse the file; see :py:func:`.headers.pillow_header`. It must
+            raise an InputError for every error that a damaged file can cause.
         signatures: byte strings, one of which every file of this format holds at ``signature_at``. The signature
             decides on the format of a file, and not its name, as many files are misnamed. A format without signatures
             is recognized by the name of the file.
         signature_at: number of bytes before the signature.
         may_have_pages: whether a file can hold several pages, frames or slices. If false, a file with several is
             refused.
+        is_lossy: whether compression changes the values of all files of this format, as in JPEG. Such a file cannot be
+            the mask of several classes.
         is_volume: whether a file is a volume, even if it has a single slice.
         mask_of_volume: format of the mask of a volume, or of an image with several pages. The mask of a single image is
             a PNG.
@@ -79,6 +84,7 @@ class Format:
     signatures: tuple[bytes, ...] = ()
     signature_at: int = 0
     may_have_pages: bool = False
+    is_lossy: bool = False
     is_volume: bool = False
     mask_of_volume: MaskFormat = TIFF_MASK
     may_lack_suffix: bool = False
@@ -112,6 +118,7 @@ FORMATS = (
         suffixes=(".jpg", ".jpeg"),
         open=partial(open_raster, parse=pillow_header(jpeg_factory)),
         signatures=(b"\xff\xd8\xff",),
+        is_lossy=True,
     ),
     Format(
         name="TIFF",

@@ -19,19 +19,17 @@ from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffFileError, TiffPage
+from tifffile import TiffFileError, TiffPage
 
 from ..common.errors import InputError
+from .tiff import Source, is_exact
 
 __all__ = [
-    "Source",
     "bmp_header",
     "open_image",
     "orientation",
     "page_count",
     "pillow_header",
-    "tiff_header",
-    "tile_size",
     "turned_to",
     "upright_size",
 ]
@@ -56,14 +54,13 @@ _DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 
-#: an image whose header has been parsed and whose pixels have not been decoded
-Source = ImageFile | TiffPage
-
 #: parses the header of a page; its arguments are the opened file, its path for messages, and the page, counted from 0
 HeaderParser = Callable[[IO[bytes], str, int], Source]
 
-_UNSIGNED = 1  # value of the TIFF tag SampleFormat for unsigned integers
-_IMAGE_DEPTH = 32997  # number of the TIFF tag ImageDepth
+# Pillow's decoders of PNG, GIF and JPEG. Where the first drops bits, .pixels takes another decoder.
+_KNOWN_DECODERS = ("zip", "gif", "jpeg")
+# Layouts of pixels that Pillow's decoder "raw" copies: it neither stretches the values nor drops bits.
+_COPIED_LAYOUTS = ("1", "1;I", "L", "LA", "P", "P;1", "P;2", "P;4", "RGB", "BGR", "RGBA", "BGRA", "I;16", "I;16B")
 
 
 @contextmanager
@@ -103,6 +100,13 @@ def open_image(path: str, parse: HeaderParser, page: int = 0) -> Iterator[Source
 def pillow_header(plugin: Callable[[IO[bytes]], ImageFile]) -> HeaderParser:
     """Return the parser for a format of which Pillow keeps every bit.
 
+    A changed value is another intensity, and in a mask another label id. So a file is refused if Pillow decodes it in a
+    way that is not known to keep its values, such as a PGM whose largest value is 15, which Pillow stretches to 255.
+    This check sees only the decoder that the plugin names when it has read the header (``ImageFile.tile``). Before you
+    add a format, read the source of its plugin for what the check cannot see: files of more bits than the mode has,
+    such as AVIF of 10 bits; a factor for the values in the header, as in FITS; and a mode that depends on the colors,
+    as in BMP. If a file may have one of these, write a parser that refuses it, such as :py:func:`bmp_header`.
+
     Args:
         plugin: Pillow's class for the format. ``Image.open`` is not used, as it has a limit on pixels that is global in
             the process: it warns from 89 megapixels on and raises an error from 179 megapixels on. The caller compares
@@ -113,6 +117,7 @@ def pillow_header(plugin: Callable[[IO[bytes]], ImageFile]) -> HeaderParser:
         # Pillow gets the opened file and not its name. With the name it would map the file into memory, which garbles
         # a TIFF with an orientation above 4.
         image = plugin(file)
+        _check_values_are_kept(image)
         if page:
             image.seek(page)
         return image
@@ -125,33 +130,6 @@ def bmp_header(file: IO[bytes], path: str, page: int) -> Source:
     image = BmpImageFile(file)
     _check_bmp(image, file)
     return image
-
-
-def tiff_header(file: IO[bytes], path: str, page: int) -> Source:
-    """Parse the header of a TIFF, as a :py:data:`HeaderParser`.
-
-    Pillow parses it if it keeps every bit of the file, else tifffile.
-    """
-    try:
-        image = TiffImageFile(file)
-        if page:
-            image.seek(page)
-    except SyntaxError:  # a pixel type that Pillow does not know, or a damaged file, which tifffile will report
-        image = None
-    if image is not None and _is_exact(image):
-        tags = image.tag_v2
-        _check_depth(path, tags.get(_IMAGE_DEPTH, 1))
-        samples, extra = tags.get(Tag.SamplesPerPixel, 1), tags.get(Tag.ExtraSamples, ())
-        _check_channels(path, tags.get(Tag.PhotometricInterpretation, 0), samples, extra)
-        return image
-    file.seek(0)
-    tiff = TiffFile(file, name=path)
-    tiff_page = tiff.pages[page]
-    if not isinstance(tiff_page, TiffPage):
-        raise ValueError(f"page {page} has no tags of its own")
-    _check_depth(path, tiff_page.imagedepth)
-    _check_channels(path, tiff_page.photometric, tiff_page.samplesperpixel, tiff_page.extrasamples)
-    return tiff_page
 
 
 def upright_size(source: Source) -> tuple[int, int]:
@@ -167,21 +145,6 @@ def upright_size(source: Source) -> tuple[int, int]:
     return (width, height) if orientation(source) >= 5 else (height, width)
 
 
-def tile_size(source: Source) -> tuple[int, int]:
-    """Return the height and width of a TIFF's tiles in pixels, or (0, 0) for an image without tiles.
-
-    A decoder always decodes a whole tile.
-    """
-    if isinstance(source, TiffPage):
-        return source.tilelength, source.tilewidth
-    if not isinstance(source, TiffImageFile):
-        return 0, 0
-    height, width = (source.tag_v2.get(tag, 0) for tag in (Tag.TileLength, Tag.TileWidth))
-    if not (isinstance(height, int) and isinstance(width, int)):
-        raise ValueError("its tiles have no height and width")
-    return height, width
-
-
 def turned_to(source: Source, page: int) -> Source | None:
     """Go to another page of an opened file.
 
@@ -195,7 +158,7 @@ def turned_to(source: Source, page: int) -> Source | None:
     if isinstance(source, TiffPage):
         return None
     source.seek(page)
-    return None if isinstance(source, TiffImageFile) and not _is_exact(source) else source
+    return None if isinstance(source, TiffImageFile) and not is_exact(source) else source
 
 
 def page_count(source: Source) -> int:
@@ -219,21 +182,11 @@ def orientation(source: Source) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _check_depth(path: str, depth: int) -> None:
-    if depth != 1:
-        raise InputError(f"{path} has a page of {depth} slices (ImageDepth); save each slice as a page of its own")
-
-
-def _is_exact(image: TiffImageFile) -> bool:
-    """Return whether Pillow keeps every bit of a TIFF."""
-    bits = max(image.tag_v2.get(Tag.BitsPerSample, (1,)))
-    unsigned = image.tag_v2.get(Tag.SampleFormat, (_UNSIGNED,))[0] == _UNSIGNED
-    if bits <= 8:
-        return unsigned  # Pillow would read int8 as uint8, so -1 would become 255
-    if image.mode in ("I", "F"):
-        # Pillow would make uint32 values from 2**31 on negative, and it swaps the bytes of compressed big-endian ones.
-        return not (bits == 32 and unsigned) and image.tag_v2.prefix == b"II"
-    return len(image.getbands()) == 1  # Pillow would drop the low byte of colors
+def _check_values_are_kept(image: ImageFile) -> None:
+    for decoder, _, _, options in image.tile:
+        layout = options[0] if isinstance(options, tuple) else options
+        if decoder not in _KNOWN_DECODERS and (decoder != "raw" or layout not in _COPIED_LAYOUTS):
+            raise ValueError(f"Pillow may change its values, which are stored as {decoder} {layout}")
 
 
 def _check_bmp(image: BmpImageFile, file: IO[bytes]) -> None:
@@ -250,15 +203,6 @@ def _check_bmp(image: BmpImageFile, file: IO[bytes]) -> None:
     (bits,) = struct.unpack_from("<H", start, 24 if header_size == 12 else 28)
     if bits != {"1": 1, "L": 8}.get(image.mode, bits):
         raise ValueError(f"a BMP of {bits} bits with a palette of few greys is not supported")
-
-
-def _check_channels(path: str, photometric: int, samples: int, extra: tuple[int, ...]) -> None:
-    # Without this check, the second of two stains, or a fourth channel after RGB, would be dropped as if it were alpha.
-    is_grey = photometric in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.PALETTE)
-    colors = 1 if is_grey else 4 if photometric == PHOTOMETRIC.SEPARATED else 3
-    is_alpha = bool({EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA} & set(extra))
-    if samples > colors + 1 or (is_grey and samples == 2 and not is_alpha):
-        raise InputError(f"{path} has {samples} channels; save one grey channel or RGB, with or without alpha")
 
 
 def _orientation_behind_pixels(image: PngImageFile) -> int:

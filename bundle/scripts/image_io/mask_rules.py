@@ -114,8 +114,8 @@ def _two_classes(pixels: Pixels, path: str) -> NDArray[np.uint8]:
 def _many_classes(pixels: Pixels, num_classes: int, path: str) -> NDArray[np.uint8]:
     if pixels.lossy:
         raise InputError(
-            f"{path} is a JPEG, whose compression smears the ids of {num_classes} classes; "
-            "save the mask anew as PNG, from before it was a JPEG"
+            f"{path} is compressed as JPEG or in a similar way, which smears the ids of {num_classes} classes; "
+            "save the mask anew as PNG, from before it was compressed so"
         )
     values = _without_alpha(pixels.values, path)
     if values.ndim == 3:

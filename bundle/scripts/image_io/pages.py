@@ -41,7 +41,7 @@ def read_pages(path: str, max_pixels: int, *, single: bool = False, known: Forma
         check_size(path, file.size, file.pages, max_pixels)
         if file.pages > 1 and (single or not format_.may_have_pages):  # such as an animated PNG
             raise InputError(f"{path} has {file.pages} pages, frames or slices; save each one as an image of its own")
-        pages = file.decode(max_pixels)
+        pages = [page._replace(lossy=page.lossy or format_.is_lossy) for page in file.decode(max_pixels)]
     _check_finite(pages, path)
     _check_equal_sizes([page.values.shape[:2] for page in pages], path)
     return pages

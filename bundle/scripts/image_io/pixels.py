@@ -22,7 +22,8 @@ from tifffile import PHOTOMETRIC, TiffPage
 
 from ..common.errors import InputError
 from .decompression import bounded_page, bounded_png
-from .headers import HeaderParser, Source, open_image, orientation, page_count, tile_size, turned_to, upright_size
+from .headers import HeaderParser, open_image, orientation, page_count, turned_to, upright_size
+from .tiff import Source, tile_size
 
 __all__ = ["OpenedFile", "Pixels", "check_size", "decode", "open_raster"]
 
@@ -40,7 +41,7 @@ class Pixels(NamedTuple):
         full_scale: 1, 3 or 15 for files of 1, 2 or 4 bits, which is the largest value that they can store; 255 for all
             other files.
         palette: (256, 3) uint8 colors of the palette indices; None without a palette.
-        lossy: whether JPEG compression has changed the values.
+        lossy: whether compression, such as that of JPEG, has changed the values.
     """
 
     values: NDArray[Any]
@@ -75,11 +76,14 @@ def check_size(path: str, size: tuple[int, int], pages: int, max_pixels: int) ->
         max_pixels: largest number of pixels of all pages together.
 
     Raises:
-        InputError: if there are more pixels than that, or none.
+        InputError: if there are more pixels than that, or if the number of pages, the height or the width is below 1.
+            Two negative numbers would have a harmless product.
     """
     height, width = size
     if height < 1 or width < 1:
         raise InputError(f"{path} has {width} x {height} pixels, so it is damaged; get a new copy")
+    if pages < 1:
+        raise InputError(f"{path} has {pages} pages, frames or slices, so it is damaged; get a new copy")
     if height * width * pages > max_pixels:
         of_pages = f" on each of {pages} pages, frames or slices" if pages > 1 else ""
         raise InputError(
@@ -150,7 +154,7 @@ def _decode(source: ImageFile) -> Pixels:
     if layout in _DEEP_PNG:
         return Pixels(_upright(_decode_deep_png(source), turn))
     # These two are read before decoding, as Pillow closes the file then and forgets the header.
-    is_jpeg = source.format in ("JPEG", "MPO") or source.info.get("compression") == "jpeg"
+    is_jpeg_in_tiff = source.info.get("compression") == "jpeg"
     is_inverted = (
         isinstance(source, TiffImageFile)
         and layout.startswith("I;16")  # Pillow itself inverts all other layouts
@@ -168,7 +172,7 @@ def _decode(source: ImageFile) -> Pixels:
     if image.mode == "P":
         colors = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
         return Pixels(values, palette=np.pad(colors, ((0, 256 - len(colors)), (0, 0))))
-    return Pixels(65535 - values if is_inverted else values, lossy=is_jpeg)
+    return Pixels(65535 - values if is_inverted else values, lossy=is_jpeg_in_tiff)
 
 
 def _stored_layout(source: ImageFile) -> str:

@@ -11,6 +11,7 @@ import pytest
 from scripts.common.errors import InputError
 from scripts.data.layouts.folder import from_folder
 from scripts.data.splits.files import read_split
+from scripts.image_io.formats import image_suffixes
 from trees import folder, names
 
 
@@ -29,7 +30,7 @@ def test_pairs_are_sorted_by_name(mask_folder, tmp_path):
     (["masks/a.png"], "has no folder images/; expected is"),
     (["images/a.png"], "has no folder masks/ or labels/; expected is"),
     (["images/a.png", "masks/a.png", "labels/a.png"], "has both masks/ and labels/; keep the one"),
-    (["images/a.txt", "masks/a.png"], "images holds no image; supported are .bmp, .dcm, .dicom, .gif, .jpeg, "),
+    (["images/a.txt", "masks/a.png"], f"images holds no image; supported are {', '.join(sorted(image_suffixes()))}"),
     (["images/a.png", "masks/a.txt"], "masks holds no image; supported are"),
     (["images/a.png", "images/a.jpg", "masks/a.png"], "a.jpg and a.png differ in their suffix only; rename one"),
     (["images/a.png", "masks/a.png", "masks/a.GIF"], "a.GIF and a.png differ in their suffix only; rename one"),
