@@ -20,6 +20,15 @@ from workflows import BUNDLE, train_small
 torch.set_num_threads(1)
 
 
+#: names that modules have whose tests train, or start processes: these take most of the time
+_LONG = {"subprocess", "run", "train_small", "run_forked", "run_job", "cut_off"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long modules, so that at the end no worker waits for another."""
+    items.sort(key=lambda item: _LONG.isdisjoint(vars(item.getparent(pytest.Module).obj)))  # type: ignore[union-attr]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def copied_databases(tmp_path_factory) -> Iterator[Callable[[str], None]]:
     """MLflow takes seconds to create a database; here it creates one, and all others are its copies."""
