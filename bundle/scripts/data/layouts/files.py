@@ -161,8 +161,10 @@ def pairs(image_folder: Path, mask_folder: Path, **facts: str) -> list[Item]:
             raise InputError(f"{matches[0]} fits {other.name} and {image.name}; give each image a mask of its own")
         else:
             items.append({"image": str(image), "label": str(matches[0]), **facts})
-    _refuse_single(without_mask, "have no mask", mask_folder)
-    _refuse_single([mask for mask in masks if mask not in owner], "have no image", image_folder)
+    _refuse_single(without_mask, "no mask", mask_folder, "add the masks, or remove these images")
+    without_image = [mask for mask in masks if mask not in owner]
+    cure = "add the images; if an image has several masks, unite them into one file"
+    _refuse_single(without_image, "no image", image_folder, cure)
     return items
 
 
@@ -175,10 +177,10 @@ def _stem(path: Path) -> str:
     return unicodedata.normalize("NFC", stem(path))  # macOS writes a letter with an accent as two characters
 
 
-def _refuse_single(single: Sequence[Path], problem: str, searched: Path) -> None:
+def _refuse_single(single: Sequence[Path], partner: str, searched: Path, cure: str) -> None:
     """Refuse images without a mask, or masks without an image, if there are any."""
     if single:
         raise InputError(
-            f"{len(single)} file(s) in {single[0].parent} {problem} of the same name in {searched}: "
-            f"{first_names(single)}; add the missing files, or remove these"
+            f"{len(single)} file(s) in {single[0].parent} have {partner} of the same name in {searched}: "
+            f"{first_names(single)}; {cure}"
         )
