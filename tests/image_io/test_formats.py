@@ -46,6 +46,7 @@ class Facts(NamedTuple):
     may_lack_suffix: bool = False
 
 
+#: decisions that a change of code must not undo; a new format is in the registry alone
 FACTS = {
     "PNG": Facts(".png", writes_labels=True),
     "JPEG": Facts(".jpg .jpeg", is_lossy=True),

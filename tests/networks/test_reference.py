@@ -41,7 +41,7 @@ def test_equal_to_the_reference(out_channels, size, training, dtype):
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("out_channels", [1, 3])
-def test_every_option_is_equal_to_the_reference(out_channels, size):
+def test_group_norm_detail_and_refinement_are_equal_to_the_reference(out_channels, size):
     torch.manual_seed(out_channels)
     network = QTSeg(3, out_channels, norm="group", detail=True, refine=True).double()
     wake(network)
