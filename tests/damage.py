@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
-from scripts.image_io.formats import image_suffix, image_suffixes
+from scripts.image_io.formats.registry import image_suffix, image_suffixes
 
 # where parsers go wrong: nothing, one, the largest of each width and what lies around, negative numbers
 _NUMBERS = (0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 4096, 32767, 32768, 40000, 65535, 65536, 2**24, 2**31 - 1)

@@ -24,7 +24,7 @@ import numpy as np
 
 from damage import damaged
 from scripts.common.errors import InputError
-from scripts.image_io.formats import format_of
+from scripts.image_io.formats.registry import format_of
 from scripts.image_io.mask_marks import read_mark
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from specimens import originals

@@ -22,7 +22,7 @@ import tifffile
 from PIL import Image
 
 import images
-from scripts.image_io.formats import FORMATS, format_named
+from scripts.image_io.formats.registry import FORMATS, format_named
 from volumes import AFFINE, save_dicom
 
 Writers = dict[str, Callable[[Path], None]]

@@ -118,12 +118,14 @@ def test_an_import_of_a_neighbor_is_found(copied):
     assert faults_of(copied) == ["evaluation.planted imports training.losses, and training is not below evaluation"]
 
 
-@pytest.mark.parametrize("form", ["from .readers import ImageFileReader\n", "def late():\n    from . import readers\n"])
+@pytest.mark.parametrize(
+    "form", ["from ..readers import ImageFileReader\n", "def late():\n    from .. import readers\n"], ids=["now", "late"]
+)
 def test_a_circle_is_found(copied, form):
-    with open(copied / "scripts" / "image_io" / "pixels.py", "a") as file:
+    with open(copied / "scripts" / "image_io" / "formats" / "pixels.py", "a") as file:
         file.write(form)
     (fault,) = faults_of(copied)
-    assert fault.startswith("circle:") and "image_io.readers" in fault and "image_io.pixels" in fault
+    assert fault.startswith("circle:") and "image_io.readers" in fault and "image_io.formats.pixels" in fault
 
 
 def test_rooms_and_modules_stay_small():

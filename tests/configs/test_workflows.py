@@ -15,6 +15,7 @@ from monai.bundle import ConfigWorkflow
 from monai.utils import path_to_sqlite_uri
 from PIL import Image
 
+from scripts.checkpoints.model_schema import PUBLISHED
 from scripts.checkpoints.state_dicts import load_weights
 from scripts.common.errors import InputError
 from scripts.evaluation.scores import read_scores
@@ -26,6 +27,7 @@ from workflows import BUNDLE, CONFIGS, causes, config_files, run, run_command, t
 def test_training_leaves_a_plain_state_dict_and_its_settings(trained, blobs):
     weights = torch.load(trained.ckpt_dir / "model.pt", weights_only=True)
     QTSeg(3, 2).load_state_dict(weights, strict=True)
+    assert trained.settings.keys() >= PUBLISHED.keys()  # else a later version would refuse the model
     assert trained.settings["spatial_size"] == [64, 64]
     assert trained.settings["dataset_dir"] == str(blobs)
     split = json.loads(next(trained.output_dir.glob("train_*/split.json")).read_text())["folds"][0]

@@ -13,7 +13,7 @@ import images
 from scripts.common.errors import InputError
 from scripts.data import survey
 from scripts.data.survey import Facts, survey_images
-from scripts.image_io.formats import FORMATS
+from scripts.image_io.formats.registry import FORMATS
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
 

@@ -19,7 +19,7 @@ import images
 from scripts.common.errors import InputError
 from scripts.common.files import write_csv
 from scripts.data.layouts.folder import from_folder
-from scripts.image_io.formats import format_of
+from scripts.image_io.formats.registry import format_of
 from scripts.image_io.mask_marks import mark, read_mark, was_changed
 from scripts.image_io.pictures import save_palette
 from scripts.image_io.readers import ImageFileReader, MaskFileReader

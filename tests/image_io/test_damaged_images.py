@@ -8,7 +8,7 @@ import pytest
 
 from damage import damaged
 from fuzzing import MAX_BYTES, trial, try_readers
-from scripts.image_io.formats import FORMATS, format_named
+from scripts.image_io.formats.registry import FORMATS, format_named
 from specimens import originals
 
 

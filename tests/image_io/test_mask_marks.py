@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from scripts.image_io.mask_files import MASK_FORMATS, OUTLINES, mask_format
+from scripts.image_io.formats.mask_files import MASK_FORMATS, OUTLINES, mask_format
 from scripts.image_io.mask_marks import made_of, mark, read_mark, was_changed
 from scripts.image_io.pictures import save_palette
 

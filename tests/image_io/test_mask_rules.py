@@ -7,9 +7,9 @@ import pytest
 
 import images
 from scripts.common.errors import InputError
+from scripts.image_io.formats.pixels import Pixels
 from scripts.image_io.mask_rules import label_ids
 from scripts.image_io.pages import read_pages
-from scripts.image_io.pixels import Pixels
 from scripts.image_io.readers import MaskFileReader
 
 OBJECT = images.marked(value=1)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.formats import FORMATS, format_of
+from scripts.image_io.formats.registry import FORMATS, format_of
 from scripts.image_io.readers import ImageFileReader
 from specimens import by_pillow, marked, promises, write
 from volumes import AFFINE, read

@@ -14,19 +14,19 @@ from scripts.networks.options import Option, any_begins
 from scripts.networks.qtseg import OPTIONS, QTSeg
 
 STEM = Option("stem", "plain", "9.0.0", lambda names: "fine" if "stem.fine" in names else "plain", ("plain", "fine"))
-GATES = Option("gates", False, "9.0.0", lambda names: any_begins(names, "gates."), addition="gates.")
+HALO = Option("halo", False, "9.0.0", lambda names: any_begins(names, "halo."), addition="halo.")
 
 
 @pytest.mark.parametrize("value, checked", [(True, True), (False, False), ("true", True), ("False", False)])
 def test_a_switch_may_come_as_a_word(value, checked):
-    assert GATES.checked(value) is checked
+    assert HALO.checked(value) is checked
 
 
 @pytest.mark.parametrize("value", ["maybe", "", 1, 0, None])
 def test_other_values_of_a_switch_are_refused(value):
-    with pytest.raises(InputError, match=f"gates is {value!r}; .*true or false"):
-        GATES.checked(value)
-    assert not GATES.is_value(value)
+    with pytest.raises(InputError, match=f"halo is {value!r}; .*true or false"):
+        HALO.checked(value)
+    assert not HALO.is_value(value)
 
 
 @pytest.mark.parametrize("value", ["plain", "fine", None])
@@ -41,40 +41,40 @@ def test_other_choices_are_refused_with_those_that_there_are(value):
     assert not STEM.is_value(value)
 
 
-@pytest.mark.parametrize("option, absent", [(STEM, None), (GATES, False)], ids=["choice", "switch"])
+@pytest.mark.parametrize("option, absent", [(STEM, None), (HALO, False)], ids=["choice", "switch"])
 def test_another_network_has_a_value_that_is_none_of_the_options(option, absent):
     assert option.absent is absent
     assert option.checked(option.absent) is absent and option.is_value(option.absent)
 
 
-@pytest.mark.parametrize("option", [STEM, GATES, *OPTIONS.values()], ids=lambda option: option.name)
+@pytest.mark.parametrize("option", [STEM, HALO, *OPTIONS.values()], ids=lambda option: option.name)
 def test_the_default_is_a_value_of_the_option(option):
     assert option.checked(option.default) == option.default and option.is_value(option.default)
 
 
 def test_messages_and_logs_have_words_for_values():
-    assert (STEM.words("fine"), GATES.words(True)) == ("stem fine", "gates")
-    assert GATES.expected == "true or false" and STEM.expected.startswith("plain or fine, or null")
+    assert (STEM.words("fine"), HALO.words(True)) == ("stem fine", "halo")
+    assert HALO.expected == "true or false" and STEM.expected.startswith("plain or fine, or null")
 
 
 @pytest.mark.parametrize(
-    "network, stem, gates",
+    "network, stem, halo",
     [
         (torch.nn.ModuleDict({"stem": torch.nn.ParameterDict({"fine": torch.zeros(1)})}), "fine", False),
         (torch.nn.ModuleDict({"stem": torch.nn.ParameterDict({"finer": torch.zeros(1)})}), "plain", False),
-        (torch.nn.ModuleDict({"gates": torch.nn.Linear(1, 1)}), "plain", True),
-        (torch.nn.ModuleDict({"gates_of_others": torch.nn.Linear(1, 1)}), "plain", False),
+        (torch.nn.ModuleDict({"halo": torch.nn.Linear(1, 1)}), "plain", True),
+        (torch.nn.ModuleDict({"halo_of_others": torch.nn.Linear(1, 1)}), "plain", False),
         (torch.nn.Identity(), "plain", False),
     ],
-    ids=["fine", "finer", "gates", "other gates", "none"],
+    ids=["fine", "finer", "halo", "other halo", "none"],
 )
-def test_values_are_read_off_the_names_of_a_state_dict(network, stem, gates):
+def test_values_are_read_off_the_names_of_a_state_dict(network, stem, halo):
     names = network.state_dict().keys()
-    assert (STEM.value_in(names), GATES.value_in(names)) == (stem, gates)
+    assert (STEM.value_in(names), HALO.value_in(names)) == (stem, halo)
 
 
 def test_the_other_values_are_all_but_the_default():
-    assert (STEM.others, GATES.others) == (("fine",), (True,))
+    assert (STEM.others, HALO.others) == (("fine",), (True,))
 
 
 @pytest.mark.parametrize("name, value", [(row.name, value) for row in OPTIONS.values() for value in row.others])

@@ -19,7 +19,7 @@ from PIL import Image
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.formats import image_suffixes
+from scripts.image_io.formats.registry import image_suffixes
 from scripts.image_io.mask_marks import mark
 from scripts.image_io.pictures import save_palette
 from scripts.image_io.readers import ImageFileReader, MaskFileReader

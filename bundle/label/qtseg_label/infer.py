@@ -14,7 +14,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.utils.others.pathology import create_asap_annotations_xml, create_dsa_annotations_json
 
 from scripts.common.errors import InputError
-from scripts.image_io.mask_files import NIFTI_MASK, PNG_MASK
+from scripts.image_io.formats.mask_files import NIFTI_MASK, PNG_MASK
 
 from .labels import LABEL_SUFFIXES, annotations, write_label
 from .model import TrainedModel

@@ -17,10 +17,10 @@ from skimage.draw import polygon2mask
 from scripts.common.errors import InputError
 from scripts.common.limits import MAX_CLASSES
 from scripts.image_io.contours import polygons
-from scripts.image_io.formats import FORMATS, format_named, label_suffixes
+from scripts.image_io.formats.pixels import Pixels
+from scripts.image_io.formats.registry import FORMATS, format_named, label_suffixes
 from scripts.image_io.mask_rules import label_ids
 from scripts.image_io.pictures import PALETTE
-from scripts.image_io.pixels import Pixels
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
 __all__ = ["EXTENSIONS", "LABEL_SUFFIXES", "annotations", "read_label", "write_label"]

@@ -17,7 +17,7 @@ from scripts.checkpoints.model_settings import read_settings
 from scripts.common.errors import InputError
 from scripts.common.files import write_json
 from scripts.common.knobs import check_knobs
-from scripts.image_io.formats import image_suffix
+from scripts.image_io.formats.registry import image_suffix
 from scripts.image_io.pictures import save_palette
 from scripts.networks.qtseg import OPTIONS
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import InputError
-from ..common.knobs import image_size, is_whole
+from ..common.knobs import image_size, is_finite, is_whole
 from ..common.limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE
 from ..data.splits.protocols import TRAINING_PROTOCOLS
 from ..networks.qtseg import OPTIONS
@@ -108,7 +108,7 @@ FIELDS: tuple[Field, ...] = (
         "overlap",
         0.25,
         "0.2.0",
-        lambda value: isinstance(value, (int, float)) and 0 <= value < 1,
+        lambda value: is_finite(value) and 0 <= value < 1,
         "a share from 0 to below 1",
         as_trained=True,
     ),

@@ -16,7 +16,7 @@ from .errors import InputError
 from .limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE, divisible
 from .paths import CONFIGS
 
-__all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", "is_whole", "switch"]
+__all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", "is_finite", "is_whole", "switch"]
 
 
 def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
@@ -82,7 +82,8 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
+    """Return whether a value is a number, and neither infinite nor NaN. True and False are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
 
 
@@ -108,7 +109,7 @@ def _path(name: str, value: Any) -> str:
     return value
 
 
-_NUMBER = _must(lambda value: _is_finite(value) and value >= 0, "; it must be a number of at least 0")
+_NUMBER = _must(lambda value: is_finite(value) and value >= 0, "; it must be a number of at least 0")
 
 #: The checks of a knob, by its name. A check takes the name and the value, and returns the value with its right type.
 CHECKS: dict[str, Sequence[Check]] = {
@@ -140,7 +141,7 @@ CHECKS: dict[str, Sequence[Check]] = {
     "overlap": (_NUMBER, _must(lambda value: value < 1, "; it must be at least 0 and less than 1")),
     "pixel_size": (
         _must(
-            lambda value: _is_finite(value) and value > 0, "; it must be the side of a pixel in mm, such as 0.5"
+            lambda value: is_finite(value) and value > 0, "; it must be the side of a pixel in mm, such as 0.5"
         ),
     ),
     **dict.fromkeys(("schedule_by_step", "deterministic", "resume"), (_switch,)),

@@ -26,7 +26,8 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
         evaluations: the folders of the evaluations, by number of the fold.
 
     Returns:
-        The table in Markdown, and the mean of every score over the images of all folds, by name.
+        The table in Markdown, and the mean of every score over the images of all folds, by name. A score that not all
+        folds have, because an earlier version scored some of them, is left out.
 
     Raises:
         InputError: if the scores of a fold cannot be read, or have a cell that is not a number.
@@ -34,7 +35,7 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
     rows = {fold: list(read_scores(path).values()) for fold, path in evaluations.items()}
     summary = read_json(next(iter(evaluations.values())) / "summary.json")
     all_rows = [row for fold_rows in rows.values() for row in fold_rows]
-    names = score_names(all_rows[0])
+    names = [name for name in score_names(all_rows[0]) if all(name in row for row in all_rows)]
     table: dict[str, Any] = {
         "protocol": summary["protocol"],
         "seen_in_training": sum(row.get("seen") == "yes" for row in all_rows),

@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from ..common.errors import InputError
 from ..common.files import load_json, write_text
+from ..image_io.formats.pixels import Pixels
 from ..image_io.mask_rules import smeared_share
-from ..image_io.pixels import Pixels
 from ..image_io.readers import ImageFileReader, MaskFileReader
 
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]

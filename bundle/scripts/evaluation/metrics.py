@@ -65,7 +65,7 @@ class ConfusionScore(ImageScore):
     The formulas are those of the table of scores. Where a formula divides by 0, the score is the best one if no pixel
     of the image is wrong, else the worst one. So if a class is neither in the label nor in the prediction of an image,
     all scores are 1, except errors, which are 0. If it is in only one of the two, Dice, IoU, sensitivity and precision
-    are 0. So neither a miss nor a false alarm raises a mean.
+    are 0. So neither a miss nor a false alarm raises the mean of these four.
 
     Args:
         score: name of a score that has a formula in the table of scores, such as "dice".

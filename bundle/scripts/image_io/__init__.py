@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Image and mask files of all formats: headers, pages, pixels, mask rules, pictures and outlines.
+"""Image and mask files: their formats, pages, rules of masks, pictures and outlines.
 
-This package imports ``common`` only. To add a format, add a row to :py:data:`.formats.FORMATS`. A format that Pillow
-does not read, or of which it does not keep every bit, also has a module here.
+This package imports ``common`` only. A new format belongs to the package ``formats`` in here.
 """

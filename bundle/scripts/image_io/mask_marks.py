@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .mask_files import OUTLINES, MarkedFile, mask_format
+from .formats.mask_files import OUTLINES, MarkedFile, mask_format
 from .pictures import TEXT_KEY
 
 __all__ = ["made_of", "mark", "read_mark", "was_changed"]

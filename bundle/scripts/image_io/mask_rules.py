@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import InputError
 from ..common.limits import MAX_CLASSES
-from .pixels import Pixels
+from .formats.pixels import Pixels
 
 __all__ = ["label_ids", "smeared_share"]
 

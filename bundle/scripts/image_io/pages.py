@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..common.errors import InputError
-from .formats import Format, format_of
-from .pixels import Pixels, check_size
+from .formats.pixels import Pixels, check_size
+from .formats.registry import Format, format_of
 
 __all__ = ["read_pages"]
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from ..common.errors import InputError
 from ..common.limits import MAX_CLASSES, MOST_PIXELS
-from .formats import format_of, has_image_suffix
+from .formats.pixels import Pixels
+from .formats.registry import format_of, has_image_suffix
 from .mask_rules import label_ids
 from .pages import read_pages
-from .pixels import Pixels
 from .quiet_decoders import leave_out
 
 __all__ = ["ImageFileReader", "MaskFileReader"]
@@ -28,7 +28,7 @@ __all__ = ["ImageFileReader", "MaskFileReader"]
 class ImageFileReader(ImageReader):
     """Read an image file of any supported format as intensities with a fixed number of channels.
 
-    The supported formats are in :py:data:`.formats.FORMATS`.
+    The supported formats are in :py:data:`.formats.registry.FORMATS`.
 
     Rows come first, in contrast to MONAI's PILReader, which exchanges rows and columns. Grey images are replicated,
     palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped without a change

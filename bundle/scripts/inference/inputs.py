@@ -19,8 +19,8 @@ import ignite.distributed as idist
 from ..common.errors import InputError
 from ..common.files import load_text, user_path
 from ..data.layouts.files import Item, first_names, is_image, is_visible
-from ..image_io.formats import format_named, format_of, has_image_suffix, stem
-from ..image_io.mask_files import MASK_FORMATS, PNG_MASK, MaskFormat
+from ..image_io.formats.mask_files import MASK_FORMATS, PNG_MASK, MaskFormat
+from ..image_io.formats.registry import format_named, format_of, has_image_suffix, stem
 from ..image_io.mask_marks import read_mark
 from ..image_io.quiet_decoders import leave_out
 

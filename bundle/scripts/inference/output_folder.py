@@ -13,7 +13,7 @@ from typing import Any
 import ignite.distributed as idist
 
 from ..common.errors import InputError
-from ..image_io.mask_files import OUTLINES, mask_format
+from ..image_io.formats.mask_files import OUTLINES, mask_format
 from ..image_io.mask_marks import made_of, read_mark, was_changed
 
 __all__ = ["EVERYTHING", "FAILED", "batches_of", "other_files", "still_to_do"]

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from ..common.errors import InputError
 from ..common.files import replacing, write_csv
 from ..image_io.contours import geojson
-from ..image_io.mask_files import mask_format
+from ..image_io.formats.mask_files import mask_format
 from ..image_io.mask_marks import mark, read_mark, was_changed
 from ..image_io.pictures import TEXT_KEY, draw_overlay, save_png
 from ..image_io.readers import ImageFileReader

@@ -10,7 +10,7 @@ from typing import Any
 from monai.data import Dataset
 
 from ..common.errors import InputError, explanation, in_one_line
-from ..image_io.mask_files import mask_format
+from ..image_io.formats.mask_files import mask_format
 
 __all__ = ["TolerantDataset"]
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scripts.common.errors import InputError
-from scripts.data.layouts.registry import LAYOUTS, read_layout
+from scripts.data.layouts.registry import LAYOUTS, Layout, read_layout
 from trees import folder, overlay
 from workflows import BUNDLE, CONFIGS
 
@@ -26,7 +26,22 @@ def test_overlays_name_a_layout_and_the_papers_folds(path):
     assert parser.get_parsed_content("color_space") == ("YCrCb" if path.stem == "isic2016" else "RGB")
 
 
-@pytest.mark.parametrize("function", [*LAYOUTS.values()])
+@pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout.sign])
+def test_other_layouts_are_recognized(name, tmp_path):
+    (tmp_path / LAYOUTS[name].sign).mkdir(parents=True)
+    with pytest.raises(InputError, match=f"is laid out as {name}, as it has .*; add configs/datasets/{name}.json to"):
+        read_layout("folder", tmp_path)
+
+
+def test_a_layout_without_an_overlay_is_recognized_by_a_file(tmp_path, monkeypatch):
+    monkeypatch.setitem(LAYOUTS, "boxes", Layout(lambda dataset_dir: [], sign="boxes.json"))
+    (tmp_path / "boxes.json").touch()
+    with pytest.raises(InputError, match="is laid out as boxes, as it has boxes.json; add --layout boxes$"):
+        read_layout("folder", tmp_path)
+    assert read_layout("boxes", tmp_path) == []
+
+
+@pytest.mark.parametrize("function", [layout.list_items for layout in LAYOUTS.values()])
 def test_no_folder(function, tmp_path):
     with pytest.raises(InputError, match="dataset_dir is not set; give --dataset_dir a folder:\n  <dataset_dir>/"):
         function(None)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...common.errors import InputError
 from ...common.files import read_json
-from ...image_io.formats import stem
+from ...image_io.formats.registry import stem
 from .files import Item, dataset_folder, image_files, is_image
 
 __all__ = ["from_decathlon"]

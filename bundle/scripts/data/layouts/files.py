@@ -15,7 +15,7 @@ from typing import Any
 
 from ...common.errors import InputError
 from ...common.files import user_path
-from ...image_io.formats import has_image_suffix, image_suffixes, stem
+from ...image_io.formats.registry import has_image_suffix, image_suffixes, stem
 
 __all__ = [
     "Item",

@@ -18,14 +18,6 @@ _TREE = """
   <dataset_dir>/masks/<name>.png    (or labels/; <name>_mask or <name>_segmentation will do)
 or the same below <dataset_dir>/train/, val/ and test/"""
 _PARTS = ("train", "val", "test")
-# names of folders that only a dataset in another layout has, with the name of that layout
-_SIGNS = {
-    "stage1_train": "dsb2018",
-    "malignant": "busi",
-    "train_gt": "bkai",
-    "ISBI2016_ISIC_Part1_Training_Data": "isic2016",
-    "train/Original": "fives",
-}
 
 
 def from_folder(dataset_dir: str | PathLike[str] | None) -> list[Item]:
@@ -46,9 +38,6 @@ def from_folder(dataset_dir: str | PathLike[str] | None) -> list[Item]:
             ambiguous.
     """
     folder = dataset_folder(dataset_dir, _TREE)
-    for sign, layout in _SIGNS.items():
-        if (folder / sign).is_dir():
-            raise InputError(f"{folder} is laid out as {layout}; add configs/datasets/{layout}.json to --config_file")
     if folder.name == "stage1_train":
         raise InputError(
             f"{folder} is a part of the Data Science Bowl 2018; give its parent, {folder.parent}, as --dataset_dir, "

@@ -7,8 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from os import PathLike
+from typing import NamedTuple
 
 from ...common.errors import InputError
+from ...common.files import user_path
+from ...common.paths import CONFIGS
 from .bkai import from_bkai
 from .busi import from_busi
 from .decathlon import from_decathlon
@@ -19,16 +22,30 @@ from .official import from_fives, from_isic2016
 
 __all__ = ["LAYOUTS", "read_layout"]
 
-#: the values of the knob ``layout``, with the function that lists the images of a dataset in this layout
-LAYOUTS: dict[str, Callable[[str | PathLike[str] | None], list[Item]]] = {
-    "folder": from_folder,
-    "decathlon": from_decathlon,
-    "isic2016": from_isic2016,
-    "busi": from_busi,
-    "busi_with_normal": partial(from_busi, normal=True),
-    "bkai": from_bkai,
-    "dsb2018": from_dsb2018,
-    "fives": from_fives,
+
+class Layout(NamedTuple):
+    """A layout of datasets.
+
+    Attributes:
+        list_items: lists the images of a dataset in this layout, from the path of its folder.
+        sign: a file or a folder in the dataset's folder that only this layout has. If it is there, the layout "folder"
+            refuses the folder, and names this layout. Empty if there is none.
+    """
+
+    list_items: Callable[[str | PathLike[str] | None], list[Item]]
+    sign: str = ""
+
+
+#: the values of the knob ``layout``
+LAYOUTS: dict[str, Layout] = {
+    "folder": Layout(from_folder),
+    "decathlon": Layout(from_decathlon),
+    "isic2016": Layout(from_isic2016, sign="ISBI2016_ISIC_Part1_Training_Data"),
+    "busi": Layout(from_busi, sign="malignant"),
+    "busi_with_normal": Layout(partial(from_busi, normal=True)),
+    "bkai": Layout(from_bkai, sign="train_gt"),
+    "dsb2018": Layout(from_dsb2018, sign="stage1_train"),
+    "fives": Layout(from_fives, sign="train/Original"),
 }
 
 
@@ -51,4 +68,17 @@ def read_layout(
     """
     if layout not in LAYOUTS:
         raise InputError(f"layout is {layout!r}; use one of {', '.join(map(repr, LAYOUTS))}")
-    return LAYOUTS[layout](dataset_dir) if listed is None else listed
+    if listed is not None:
+        return listed
+    if layout == "folder" and dataset_dir is not None:
+        _refuse_other_layouts(dataset_dir)
+    return LAYOUTS[layout].list_items(dataset_dir)
+
+
+def _refuse_other_layouts(dataset_dir: str | PathLike[str]) -> None:
+    folder = user_path(dataset_dir)
+    for name, layout in LAYOUTS.items():
+        if layout.sign and (folder / layout.sign).exists():
+            has_overlay = (CONFIGS / "datasets" / f"{name}.json").is_file()
+            cure = f"add configs/datasets/{name}.json to --config_file" if has_overlay else f"add --layout {name}"
+            raise InputError(f"{folder} is laid out as {name}, as it has {layout.sign}; {cure}")

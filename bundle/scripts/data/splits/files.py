@@ -18,7 +18,7 @@ import ignite.distributed as idist
 
 from ...common.errors import InputError
 from ...common.files import load_json, user_path, write_json
-from ...image_io.formats import stem
+from ...image_io.formats.registry import stem
 from ..layouts.files import Item
 from .split import Fold, Split, relative_names
 

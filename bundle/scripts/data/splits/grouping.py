@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...common.errors import InputError
 from ...common.files import load_text, user_path
-from ...image_io.formats import stem
+from ...image_io.formats.registry import stem
 from ..duplicates import Pair, clusters
 from ..survey import Facts
 

@@ -2,7 +2,7 @@
 
 """Decode the pixels of 2D image files exactly as they are stored, in (H, W) order and upright.
 
-Other modules decide what the values mean: :py:mod:`.readers` takes them for intensities, and :py:mod:`.mask_rules`
+Other modules decide what the values mean: :py:mod:`..readers` takes them for intensities, and :py:mod:`..mask_rules`
 takes them for label ids.
 """
 
@@ -20,7 +20,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import PHOTOMETRIC, TiffPage
 
-from ..common.errors import InputError
+from ...common.errors import InputError
 from .decompression import bounded_page, bounded_png
 from .headers import HeaderParser, open_image, orientation, page_count, turned_to, upright_size
 from .tiff import Source, tile_size

@@ -18,7 +18,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from ..common.errors import InputError
+from ...common.errors import InputError
 from .pixels import OpenedFile, Pixels
 
 __all__ = ["load", "open_nifti", "write_mask"]

@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import TiffFileError, TiffPage
 
-from ..common.errors import InputError
+from ...common.errors import InputError
 from .tiff import Source, is_exact
 
 __all__ = [
@@ -104,8 +104,9 @@ def pillow_header(plugin: Callable[[IO[bytes]], ImageFile]) -> HeaderParser:
     way that is not known to keep its values, such as a PGM whose largest value is 15, which Pillow stretches to 255.
     This check sees only the decoder that the plugin names when it has read the header (``ImageFile.tile``). Before you
     add a format, read the source of its plugin for what the check cannot see: files of more bits than the mode has,
-    such as AVIF of 10 bits; a factor for the values in the header, as in FITS; and a mode that depends on the colors,
-    as in BMP. If a file may have one of these, write a parser that refuses it, such as :py:func:`bmp_header`.
+    such as AVIF of 10 bits; a factor for the values in the header, as in FITS; a mode that depends on the colors, as
+    in BMP; a plugin that names no decoder, or that decodes when it is opened, as that of WebP. If a file may have one
+    of these, write a parser that refuses it, such as :py:func:`bmp_header`.
 
     Args:
         plugin: Pillow's class for the format. ``Image.open`` is not used, as it has a limit on pixels that is global in

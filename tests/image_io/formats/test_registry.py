@@ -18,10 +18,18 @@ from PIL import ImageFile
 import images
 from scripts.common.errors import InputError
 from scripts.data.layouts.files import image_files
-from scripts.image_io import formats
-from scripts.image_io.formats import FORMATS, Format, format_named, format_of, has_image_suffix, image_suffix, stem
+from scripts.image_io.formats import registry as formats
+from scripts.image_io.formats.pixels import OpenedFile, Pixels
+from scripts.image_io.formats.registry import (
+    FORMATS,
+    Format,
+    format_named,
+    format_of,
+    has_image_suffix,
+    image_suffix,
+    stem,
+)
 from scripts.image_io.pages import read_pages
-from scripts.image_io.pixels import OpenedFile, Pixels
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from scripts.inference.inputs import images_to_segment
 from specimens import marked, promises, write

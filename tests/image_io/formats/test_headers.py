@@ -11,10 +11,10 @@ from PIL.SgiImagePlugin import SgiImageFile
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.formats import format_of
-from scripts.image_io.headers import open_image, page_count, pillow_header, upright_size
-from scripts.image_io.pixels import open_raster
-from scripts.image_io.tiff import tiff_header
+from scripts.image_io.formats.headers import open_image, page_count, pillow_header, upright_size
+from scripts.image_io.formats.pixels import open_raster
+from scripts.image_io.formats.registry import format_of
+from scripts.image_io.formats.tiff import tiff_header
 
 SIZE = (images.HEIGHT, images.WIDTH)
 

@@ -27,7 +27,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 from tifffile import COMPRESSION
 
 import images
-from scripts.image_io.decompression import bounded_page, bounded_png, unpacked
+from scripts.image_io.formats.decompression import bounded_page, bounded_png, unpacked
 from volumes import save_dicom
 from workflows import BUNDLE
 

@@ -25,7 +25,7 @@ from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import PREFIXES as TIFF_PREFIXES
 
-from ..common.errors import InputError
+from ...common.errors import InputError
 from .dicom import open_dicom
 from .headers import bmp_header, pillow_header
 from .mask_files import NIFTI_MASK, PNG_MASK, TIFF_MASK, MaskFormat

@@ -9,8 +9,8 @@ from PIL import Image
 
 import images
 from scripts.common.errors import InputError
+from scripts.image_io.formats.pixels import Pixels, check_size
 from scripts.image_io.pages import read_pages
-from scripts.image_io.pixels import Pixels, check_size
 
 SHAPE = (images.HEIGHT, images.WIDTH)
 LIMIT = images.HEIGHT * images.WIDTH

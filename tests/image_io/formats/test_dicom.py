@@ -13,7 +13,7 @@ from pydicom.uid import RLELossless
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.dicom import open_dicom
+from scripts.image_io.formats.dicom import open_dicom
 from scripts.image_io.pages import read_pages
 from volumes import read, save_dicom
 

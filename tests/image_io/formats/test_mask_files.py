@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scripts.image_io.mask_files import MASK_FORMATS, PNG_MASK, mask_format
+from scripts.image_io.formats.mask_files import MASK_FORMATS, PNG_MASK, mask_format
 from scripts.image_io.mask_marks import mark, read_mark, was_changed
 from scripts.image_io.pages import read_pages
 

@@ -11,7 +11,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
-from ..common.errors import InputError
+from ...common.errors import InputError
 
 __all__ = ["Source", "is_exact", "tiff_header", "tile_size"]
 

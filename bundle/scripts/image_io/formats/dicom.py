@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import jpeg_factory
 
-from ..common.errors import InputError, in_one_line
+from ...common.errors import InputError, in_one_line
 from .decompression import unpacked
 from .pixels import OpenedFile, Pixels
 

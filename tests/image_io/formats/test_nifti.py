@@ -13,7 +13,7 @@ import pytest
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.nifti import load, open_nifti, write_mask
+from scripts.image_io.formats.nifti import load, open_nifti, write_mask
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from specimens import marked, write
 from volumes import AFFINE, read

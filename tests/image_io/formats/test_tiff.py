@@ -13,9 +13,9 @@ from tifffile import TiffPage
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.formats import format_of
-from scripts.image_io.headers import open_image, page_count
-from scripts.image_io.tiff import is_exact, tiff_header, tile_size
+from scripts.image_io.formats.headers import open_image, page_count
+from scripts.image_io.formats.registry import format_of
+from scripts.image_io.formats.tiff import is_exact, tiff_header, tile_size
 
 SIZE = (images.HEIGHT, images.WIDTH)
 

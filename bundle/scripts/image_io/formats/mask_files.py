@@ -2,7 +2,8 @@
 
 """The file formats of saved masks: how a mask is written, and where its file keeps a mark.
 
-To add a format, add a row to :py:data:`MASK_FORMATS`. :py:mod:`.formats` decides which image gets which format of mask.
+To add a format, add a row to :py:data:`MASK_FORMATS`. :py:mod:`.registry` decides which image gets which format of
+mask.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
+from ..pictures import TEXT_KEY, save_palette
 from .nifti import load, open_nifti, write_mask
-from .pictures import TEXT_KEY, save_palette
 
 __all__ = [
     "MASK_FORMATS",
@@ -36,7 +37,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class MarkedFile:
-    """A file format that can keep a mark, see :py:mod:`.mask_marks`.
+    """A file format that can keep a mark, see :py:mod:`..mask_marks`.
 
     Attributes:
         suffix: suffix of the file's name.
