@@ -118,9 +118,7 @@ def test_an_import_of_a_neighbor_is_found(copied):
     assert faults_of(copied) == ["evaluation.planted imports training.losses, and training is not below evaluation"]
 
 
-@pytest.mark.parametrize(
-    "form", ["from ..readers import ImageFileReader\n", "def late():\n    from .. import readers\n"], ids=["now", "late"]
-)
+@pytest.mark.parametrize("form", ["from ..readers import ImageFileReader\n", "def f():\n    from .. import readers\n"])
 def test_a_circle_is_found(copied, form):
     with open(copied / "scripts" / "image_io" / "formats" / "pixels.py", "a") as file:
         file.write(form)

@@ -28,7 +28,6 @@ from scripts.training import fingerprint as module
 from scripts.training.fingerprint import check_claim, claim_folder, claim_of, differences, is_same
 from workflows import CONFIGS, config_files
 
-
 #: what depends on the images and the machine
 NOT_STORED = ("images", "split_digest", "processes", "ckpt_dir", "dataset_dir", "precision", "batch_size")
 
