@@ -94,7 +94,7 @@ def read_until(process: subprocess.Popen | Forked, text: str) -> str:
 def train(folder: Path, data: Path, *overlays: str, processes: int = 1, **knobs: Any) -> str:
     """Train to the end, and return what was printed."""
     words = arguments(folder, data, *overlays, **knobs)
-    done = run_job(words, folder, processes)
+    done = run_command(*words, cwd=folder, launcher=launcher(processes))
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -117,11 +117,11 @@ def kill_one(job: subprocess.Popen) -> tuple[float, str]:
     return seconds, told
 
 
-def cut_off(folder: Path, data: Path, after: str, number: int, **knobs: Any) -> int | None:
+def cut_off(folder: Path, data: Path, after: str, number: int, **knobs: Any) -> int:
     """Start a training, send it and its workers a signal once it has printed something, and return its status."""
-    process = Forked(arguments(folder, data, **knobs))
-    read_until(process, after)
-    time.sleep(0.1)  # within the next epoch
-    os.killpg(process.pid, number)
-    process.communicate()
+    with started(arguments(folder, data, **knobs)) as process:
+        read_until(process, after)
+        time.sleep(0.1)  # within the next epoch
+        os.killpg(process.pid, number)
+        process.communicate()
     return process.returncode
