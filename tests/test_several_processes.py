@@ -91,6 +91,7 @@ def test_three_processes_evaluate_as_one(trained, blobs, tmp_path):
         assert three[name] == one[name], name
 
 
+@pytest.mark.battery
 def test_a_process_that_dies_ends_the_training_and_is_named(blobs, tmp_path):
     words = arguments(tmp_path, blobs, "multi_gpu_train", max_epochs=10000, validation_share=0.3)
     with started(words, processes=2) as job:

@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from trainings import assert_same_end, cut_off, train
-from workflows import CONFIGS
+from workflows import CONFIGS, train_small
 
 
 def learning_rates(folder: Path) -> list[float]:
@@ -41,16 +41,24 @@ def test_the_paper_halves_the_learning_rate_by_epochs():
     assert parser.get_parsed_content("hyperparameters")["learning_rate_step"] == 3
 
 
-def test_the_learning_rate_changes_by_steps_and_goes_on_where_it_was(blobs, tmp_path):
-    """At the start of an epoch it lies on one curve up and down, also after an interruption within an epoch."""
+KNOBS = {"max_epochs": 4, "learning_rate": 0.002}
+
+
+def test_the_learning_rate_changes_by_steps(blobs, tmp_path):
+    """At the start of an epoch it lies on one curve up and down."""
+    train_small(tmp_path, blobs, batch_size=2, **KNOBS)
+    rates = learning_rates(tmp_path)
+    assert rates[0] == pytest.approx(0.002 / 25)  # of which it starts with a 25th
+    assert rates[0] < rates[1] > rates[2] > rates[3] > 0 and rates[1] > 0.0015
+
+
+@pytest.mark.battery
+def test_the_learning_rate_goes_on_where_it_was(blobs, tmp_path):
+    """It does so after an interruption within an epoch, too."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
-    knobs = {"max_epochs": 4, "learning_rate": 0.002}
-    train(whole, blobs, **knobs)
-    rates = learning_rates(whole)
-    assert rates[0] == pytest.approx(0.002 / 25)  # of which it starts with a 25th
-    assert rates[0] < rates[1] > rates[2] > rates[3] > 0 and rates[1] > 0.0015
-    cut_off(cut, blobs, "epoch   2/4", signal.SIGTERM, **knobs)
-    assert "going on from epoch" in train(cut, blobs, **knobs)
+    train(whole, blobs, **KNOBS)
+    cut_off(cut, blobs, "epoch   2/4", signal.SIGTERM, **KNOBS)
+    assert "going on from epoch" in train(cut, blobs, **KNOBS)
     assert_same_end(whole, cut)
