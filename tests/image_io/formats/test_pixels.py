@@ -84,6 +84,14 @@ def test_grey_tiff_keeps_every_bit(dtype, compression, byteorder, tmp_path):
     np.testing.assert_array_equal(values, pixels)
 
 
+def test_a_grey_tiff_that_calls_itself_rgb_is_grey(tmp_path):
+    pixels = images.marked(dtype="uint16", value=65535)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(tifffile.PHOTOMETRIC.RGB)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif").values, pixels)
+
+
 def test_16_bit_grey_tiff_with_lzw(tmp_path):
     pixels = images.ramp(*SHAPE)
     path = images.save(tmp_path / "a.tif", pixels, compression="tiff_lzw")

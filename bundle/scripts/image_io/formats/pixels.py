@@ -204,6 +204,8 @@ def _decode_page(page: TiffPage) -> Pixels:
         raise ValueError(f"axes {page.axes} are not supported")
     if page.axes == "SYX":
         values = np.moveaxis(values, 0, -1)
+    if values.ndim == 3 and values.shape[-1] == 1:  # grey, in a file that calls itself RGB
+        values = values[..., 0]
     if is_inverted and values.dtype.kind == "u":
         values = np.iinfo(values.dtype).max - values
     return Pixels(_upright(values, orientation(page)))
