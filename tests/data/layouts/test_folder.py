@@ -36,8 +36,10 @@ def test_pairs_are_sorted_by_name(mask_folder, tmp_path):
     (["images/a.png", "masks/a.png", "masks/a.GIF"], "a.GIF and a.png differ in their suffix only; rename one"),
     (["images/a.png", "masks/a.png", "masks/a_mask.png"], "a.png fits a.png and a_mask.png; keep one mask"),
     (["images/a.png", "images/a_mask.png", "masks/a_mask.png"], "a_mask.png fits a.png and a_mask.png; give each"),
-    (["images/a.png", "images/b.png", "masks/a.png"], "images have no mask of .*: b.png; add the masks, or remove"),
-    (["images/a.png", "masks/b.png", "masks/a.png"], "masks have no image of .*: b.png; .* several masks, unite"),
+    (["images/a.png", "images/b.png", "masks/a.png"],
+     r"1 file\(s\) in .*images have no mask of .*: b.png; add the masks, or remove these"),
+    (["images/a.png", "masks/b.png", "masks/a.png"],
+     r"1 file\(s\) in .*masks have no image of .*: b.png; add the images; if an image has several masks, unite them"),
     ([*(f"images/{i}.png" for i in range(9)), "masks/1.png"], r"8 file\(s\) .*: 0.png, 2.png, 3.png, \.\.\.;"),
 ])
 def test_wrong_folders(files, message, tmp_path):

@@ -26,11 +26,23 @@ def test_overlays_name_a_layout_and_the_papers_folds(path):
     assert parser.get_parsed_content("color_space") == ("YCrCb" if path.stem == "isic2016" else "RGB")
 
 
-@pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout.sign])
-def test_other_layouts_are_recognized(name, tmp_path):
-    (tmp_path / LAYOUTS[name].sign).mkdir(parents=True)
-    with pytest.raises(InputError, match=f"is laid out as {name}, as it has .*; add configs/datasets/{name}.json to"):
+@pytest.mark.parametrize("sign, name", [
+    ("stage1_train", "dsb2018"),
+    ("malignant", "busi"),
+    ("train_gt", "bkai"),
+    ("ISBI2016_ISIC_Part1_Training_Data", "isic2016"),
+    ("train/Original", "fives"),
+])
+def test_other_layouts_are_recognized(sign, name, tmp_path):
+    (tmp_path / sign).mkdir(parents=True)
+    cure = f"add configs/datasets/{name}.json to --config_file"
+    with pytest.raises(InputError, match=f"is laid out as {name}, as it has {sign}; {cure}"):
         read_layout("folder", tmp_path)
+
+
+def test_a_folder_whose_name_is_too_long_does_not_exist(tmp_path):
+    with pytest.raises(InputError, match="x does not exist; give --dataset_dir an existing folder"):
+        read_layout("folder", tmp_path / ("x" * 5000))
 
 
 def test_a_layout_without_an_overlay_is_recognized_by_a_file(tmp_path, monkeypatch):

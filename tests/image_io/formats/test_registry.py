@@ -64,6 +64,17 @@ FACTS = {
     "DICOM": Facts(".dcm .dicom", in_datastore=False, may_have_pages=True, may_lack_suffix=True),
     "NIfTI": Facts(".nii .nii.gz", ".nii.gz", ".nii.gz", writes_labels=True, may_have_pages=True, is_volume=True),
 }
+ALL = {"1 bit", "palette", "gray 8", "gray 16", "gray float", "gray alpha 8", "RGB 8", "RGB 16", "RGBA 8", "RGBA 16"}
+#: the kinds of pixels that users were promised; the page must go on promising them
+CELLS = {
+    "PNG": ALL - {"gray float"},
+    "JPEG": {"gray 8", "RGB 8"},
+    "TIFF": ALL,
+    "BMP": {"1 bit", "palette", "gray 8", "RGB 8"},
+    "GIF": {"palette"},
+    "DICOM": {"gray 8", "gray 16", "RGB 8"},
+    "NIfTI": {"gray 8", "gray 16", "gray float", "RGB 8"},
+}
 OF_EACH_SUFFIX = [(format_, suffix) for format_ in FORMATS for suffix in format_.suffixes]
 
 
@@ -76,6 +87,7 @@ def usual(format_: Format) -> str:
 def test_the_page_on_inference_has_a_row_for_each_format():
     assert [name for name, _ in PROMISES] == [format_.name for format_ in FORMATS]
     assert all(kinds for _, kinds in PROMISES)
+    assert {name: set(kinds) for name, kinds in PROMISES if name in CELLS} == CELLS
 
 
 @pytest.mark.parametrize("name, kind", [(name, kind) for name, kinds in PROMISES for kind in kinds])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from os import PathLike
@@ -20,7 +21,7 @@ from .files import Item
 from .folder import from_folder
 from .official import from_fives, from_isic2016
 
-__all__ = ["LAYOUTS", "read_layout"]
+__all__ = ["LAYOUTS", "Layout", "read_layout"]
 
 
 class Layout(NamedTuple):
@@ -78,7 +79,7 @@ def read_layout(
 def _refuse_other_layouts(dataset_dir: str | PathLike[str]) -> None:
     folder = user_path(dataset_dir)
     for name, layout in LAYOUTS.items():
-        if layout.sign and (folder / layout.sign).exists():
+        if layout.sign and os.path.exists(folder / layout.sign):
             has_overlay = (CONFIGS / "datasets" / f"{name}.json").is_file()
             cure = f"add configs/datasets/{name}.json to --config_file" if has_overlay else f"add --layout {name}"
             raise InputError(f"{folder} is laid out as {name}, as it has {layout.sign}; {cure}")
