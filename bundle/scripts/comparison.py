@@ -12,10 +12,11 @@ from statistics import mean
 from typing import Any
 
 from .common.errors import InputError
-from .common.files import read_json, write_json
+from .common.files import write_json
 from .common.score_table import PAPER, parse_name
 from .data.splits.protocols import protocol_of
 from .evaluation.intervals import interval_text, mean_with_interval
+from .evaluation.records import read_summary
 from .evaluation.scores import read_scores, score_names
 
 __all__ = ["compare", "main"]
@@ -84,7 +85,7 @@ def compare(first: str | Path, second: str | Path) -> dict[str, Any]:
 def _summary(path: str | Path) -> dict[str, Any]:
     """Read the summary of an evaluation; empty if there is no ``summary.json`` beside the table."""
     file = (Path(path) if Path(path).is_dir() else Path(path).parent) / "summary.json"
-    return read_json(file) if file.is_file() else {}
+    return read_summary(file.parent, "images") if file.is_file() else {}
 
 
 def _check_alike(first: str | Path, second: str | Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 
 import pytest
 
 from scripts.common.errors import InputError
-from scripts.common.files import read_json, replacing, write_csv, write_json, write_text
+from scripts.common.files import read_csv, read_json, replacing, write_csv, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path, monkeypatch):
@@ -47,6 +48,45 @@ def test_json_that_is_no_object_is_refused_with_the_cure(text, problem, tmp_path
         read_json(tmp_path / "a.json", cure="expected is a table")
 
 
+SCHEMA = {"required": ["a"], "properties": {"a": {"type": "array", "items": {"type": "integer", "minimum": 1}}}}
+
+
+@pytest.mark.parametrize("text, problem", [
+    ("{}", "at $, 'a' is a required property"),
+    ('{"a": 1}', "$.a is 1, which its type does not allow"),
+    ('{"a": [1, 0]}', "$.a[1] is 0, which its minimum does not allow"),
+    ('{"a": ["%s"]}' % ("x" * 10_000), "$.a[0] is 'xxxxxxxxxxxx...xxxxxxxxxxxxx', which its type does not allow"),
+])
+def test_json_of_another_form_is_refused_with_the_place(text, problem, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        read_json(path, schema=SCHEMA)
+    assert str(refused.value) == f"{path} is not as it was written: {problem}; make it anew"
+    path.write_text('{"a": [1, 2], "b": null}')
+    assert read_json(path, schema=SCHEMA) == {"a": [1, 2], "b": None}
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_json_has_finite_numbers_only(number, tmp_path):
+    (tmp_path / "a.json").write_text(f'{{"a": [{number}]}}')
+    with pytest.raises(InputError, match="a.json cannot be read .Out of range float values are not JSON compliant"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_table_is_read_with_its_names(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'\xef\xbb\xbfimage,dice\n"caf\xe9, b",1\nshort\n')
+    assert read_csv(path) == [{"image": "caf\udce9, b", "dice": "1"}, {"image": "short", "dice": ""}]
+    path.write_bytes(b"")
+    assert read_csv(path) == []
+    path.write_text("image,dice\na,1,2\n")
+    with pytest.raises(InputError, match="a.csv has a row with more cells than there are columns; make it anew"):
+        read_csv(path)
+    with pytest.raises(InputError, match="cannot be read .it is no file.; evaluate again"):
+        read_csv(tmp_path, cure="evaluate again")
+
+
 def test_a_table_can_hold_any_name(tmp_path):
     rows = [["a, b", "1"], ['"quoted"\nline', "2"]]
     write_csv(tmp_path / "a.csv", ["image", "dice"], rows)
@@ -61,5 +101,5 @@ def test_a_table_can_hold_any_name(tmp_path):
 def test_what_is_written_first_has_the_suffix_of_the_file(name, end, tmp_path):
     with replacing(tmp_path / name) as partial:
         partial.write_text("whole")
-        assert partial.name == f".{os.getpid()}{end}"
+        assert re.fullmatch(r"\.qtseg-[0-9a-f]{12}" + re.escape(end), partial.name)
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -86,7 +86,7 @@ def mask_value_out_of_range(folder):
         (write_own, {"out_channels": 1}, "counts the background"),
         (write_own, {"out_channels": 0}, "out_channels is 0.*at least 2"),
         (write_own, {"out_channels": 10**6}, "out_channels is 1000000; masks hold at most 256 classes"),
-        (write_own, {"spatial_size": [32 * 10**9, 32]}, r"spatial_size is \[32000000000, 32\]; use at most 200000000"),
+        (write_own, {"spatial_size": [32 * 10**9, 32]}, r"spatial_size is \[32000000000, 32\]; use at most 16777216"),
         (write_own, {"learning_rate": float("nan")}, "learning_rate is nan; it must be a number of at least 0"),
         (write_own, {"seed": -5}, "seed is -5; it must be a whole number of at least 0"),
         (lambda folder: write_own(folder, names=("a",)), {}, r"num_folds is 5 for 1 image\(s\); add images"),

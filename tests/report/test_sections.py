@@ -105,7 +105,7 @@ def test_bins_of_a_calibration_are_told_as_numbers(tmp_path):
 
 def test_of_many_files_of_a_problem_the_first_twenty_are_listed(tmp_path):
     files = [f"/data/{i}.png" for i in range(21)]
-    problems = [{"kind": "a", "files": files[:20]}, {"kind": "b", "files": files}]
+    problems = [{"kind": "a", "text": "a", "files": files[:20]}, {"kind": "b", "text": "b", "files": files}]
     spread = dict(min=1, lower=2.25, median=3, upper=100.04, max=1e6)
     report = {"num_images": 21, "problems": problems, "num_near_duplicates": 2, "sizes": {"height": spread}}
     (tmp_path / "data_check.json").write_text(json.dumps(report))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import InputError
+from ..common.files import replacing
 from .published_names import is_release
 from .state_dicts import BUFFERS, TOKENS, converted, read_state_dict
 
@@ -56,10 +57,8 @@ def _convert_file(source: Path, target: Path, force: bool) -> str:
         raise InputError(f"{source} has this bundle's names already; use it as it is.")
     weights = converted(weights, source)
     summary = _summary(weights)
-    # The weights are first written to another file, so that an interrupted run leaves no half file as TARGET.
-    partial = target.with_name(f"{target.name}.partial")
-    torch.save(weights, partial)
-    partial.replace(target)
+    with replacing(target) as partial:
+        torch.save(weights, partial)
     return summary
 
 

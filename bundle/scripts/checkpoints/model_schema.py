@@ -16,7 +16,7 @@ from typing import Any
 
 from ..common.errors import InputError
 from ..common.knobs import image_size, is_finite, is_whole
-from ..common.limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE
+from ..common.limits import LABEL_FITS, MAX_CLASSES, MOST_FITTED_PIXELS, MOST_OVERLAP, MOST_PIXELS, STRIDE
 from ..data.splits.protocols import TRAINING_PROTOCOLS
 from ..networks.qtseg import OPTIONS
 from ..transforms.cleaning import NO_CLEANING
@@ -61,14 +61,16 @@ def _is_cleaning(value: Any) -> bool:
         return False
     switches = (value.get(name) for name in ("fill_holes", "largest_component"))
     smallest: Any = value.get("smallest_object")
-    return all(isinstance(switch, bool) for switch in switches) and is_whole(smallest) and bool(smallest >= 0)
+    return all(isinstance(switch, bool) for switch in switches) and is_whole(smallest) and 0 <= smallest <= MOST_PIXELS
 
 
 def _are_colors(value: Any) -> bool:
     def is_color(color: Any) -> bool:
-        return isinstance(color, list) and len(color) == 3 and all(is_whole(part) for part in color)
+        return isinstance(color, list) and len(color) == 3 and all(is_whole(part) and 0 <= part <= 255 for part in color)
 
-    return value is None or (isinstance(value, list) and all(is_color(color) for color in value))
+    if value is None:
+        return True
+    return isinstance(value, list) and len(value) <= MAX_CLASSES and all(is_color(color) for color in value)
 
 
 def _are_images(value: Any) -> bool:
@@ -78,8 +80,23 @@ def _are_images(value: Any) -> bool:
     )
 
 
+def _are_leaks(value: Any) -> bool:
+    """Return whether a value has the form of :py:func:`..data.splits.leaks.find_leaks`."""
+
+    def is_leak(leak: Any) -> bool:
+        if not (isinstance(leak, dict) and is_whole(leak.get("fold")) and is_whole(leak.get("num_groups"))):
+            return False
+        groups = leak.get("groups")
+        return isinstance(groups, list) and bool(groups) and all(is_group(group) for group in groups)
+
+    def is_group(group: Any) -> bool:
+        return isinstance(group, dict) and bool(group) and all(isinstance(image, str) for image in group.values())
+
+    return isinstance(value, list) and all(is_leak(leak) for leak in value)
+
+
 def _is_text_or_none(value: Any) -> bool:
-    return value is None or isinstance(value, str)
+    return value is None or (isinstance(value, str) and "\0" not in value)
 
 
 FIELDS: tuple[Field, ...] = (
@@ -100,7 +117,7 @@ FIELDS: tuple[Field, ...] = (
         [512, 512],
         "0.1.0",
         _is_size,
-        f"[height, width] in pixels, divisible by {STRIDE}, at most {MOST_PIXELS} in all",
+        f"[height, width] in pixels, divisible by {STRIDE}, at most {MOST_FITTED_PIXELS} in all",
         as_trained=True,
     ),
     Field("geometry", "fit", "0.2.0", lambda value: value in ("fit", "native"), "fit or native", as_trained=True),
@@ -108,8 +125,8 @@ FIELDS: tuple[Field, ...] = (
         "overlap",
         0.25,
         "0.2.0",
-        lambda value: is_finite(value) and 0 <= value < 1,
-        "a share from 0 to below 1",
+        lambda value: is_finite(value) and 0 <= value <= MOST_OVERLAP,
+        f"a share from 0 to {MOST_OVERLAP}",
         as_trained=True,
     ),
     Field("cleaning", NO_CLEANING, "0.2.0", _is_cleaning, "fill_holes, largest_component and smallest_object"),
@@ -148,10 +165,13 @@ FIELDS: tuple[Field, ...] = (
         "leaks",
         [],
         "0.2.0",
-        lambda value: isinstance(value, list) and all(isinstance(leak, dict) for leak in value),
-        "a list of leaks",
+        _are_leaks,
+        "a list of leaks, with the fold, the number of groups and an image of each part",
     ),
 )
+
+#: Texts that a training records, and that a published model does not have.
+_TEXTS = ("run", "sha256", "split")
 
 #: The published setting, used for weights that have no settings beside them, such as a converted release checkpoint.
 PUBLISHED: dict[str, Any] = {field.name: field.default for field in FIELDS}
@@ -191,11 +211,13 @@ def check_settings(settings: Mapping[str, Any], path: str | os.PathLike[str]) ->
     Raises:
         InputError: if a value is not allowed. The message names the first such field.
     """
-    for field in FIELDS:
-        if not field.is_value(settings[field.name]):
+    rules = [(field.name, field.is_value, field.expected) for field in FIELDS]
+    rules += [(name, _is_text_or_none, "a text, or null") for name in _TEXTS if name in settings]
+    for name, is_value, expected in rules:
+        if not is_value(settings[name]):
             raise InputError(
-                f"{path} has {field.name} {reprlib.repr(settings[field.name])}; expected is {field.expected}: put back "
-                "the file as the training wrote it, or train again"
+                f"{path} has {name} {reprlib.repr(settings[name])}; expected is {expected}: put back the file as the "
+                "training wrote it, or train again"
             )
 
 

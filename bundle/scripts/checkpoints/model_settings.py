@@ -47,7 +47,7 @@ def read_settings(ckpt_dir: str | os.PathLike, name: str = MODEL) -> dict[str, A
             than the one beside it.
     """
     path = settings_path(ckpt_dir, name)
-    if not path.is_file():
+    if not path.exists():
         _logger.info(f"no {path}: using the published setting (512 x 512 pixels, 2 classes)")
         return dict(PUBLISHED)
     try:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from ..common.files import file_digest, synced
+from ..common.partial_files import partial_file
 
 __all__ = ["has_checkpoint", "newest_checkpoint", "write_checkpoint"]
 
@@ -43,14 +44,11 @@ def write_checkpoint(folder: str | os.PathLike[str], content: Mapping[str, Any],
         OSError: if the disk is full, or if the folder cannot be written to. Earlier checkpoints then stay as they were.
     """
     folder = Path(folder)
-    partial = folder / f".{os.getpid()}.pt"
-    try:
+    with partial_file(folder, ".pt") as partial:
         with synced(partial) as file:
             torch.save(dict(content), file)
         path = folder / f"checkpoint_epoch={epoch}_step={step}_{file_digest(partial)[:16]}.pt"
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     # The new checkpoint comes first. The others follow in the order of their writing, the newest first.
     by_age = sorted(_newest_first(folder), key=lambda other: (other != path, -other.stat().st_mtime_ns))
     for old in by_age[_MAX_CHECKPOINTS:]:

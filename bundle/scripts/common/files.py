@@ -12,18 +12,21 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from .errors import InputError
+from .partial_files import partial_file
 
 __all__ = [
     "absolute",
     "file_digest",
     "load_json",
     "load_text",
+    "read_csv",
     "read_json",
     "replacing",
     "synced",
@@ -36,23 +39,64 @@ __all__ = [
 _LONGEST_SUFFIX = 4  # characters, with the dot, of a suffix such as .tar that stands before another
 
 
-def read_json(path: str | os.PathLike[str], *, cure: str = "make it anew") -> dict[str, Any]:
+def read_json(
+    path: str | os.PathLike[str], *, cure: str = "make it anew", schema: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 
     Args:
         path: path of the file.
         cure: what to do if the file is wrong, for the message.
+        schema: JSON schema of the parts of the object that are read. A file that was cut off, or changed by hand, is
+            then refused here, and needs no check elsewhere.
 
     Raises:
-        InputError: if the file cannot be read, or if its content is no JSON object.
+        InputError: if the file cannot be read, if its content is no JSON object, or if it has not the form of the
+            schema.
     """
     try:
         content = load_json(path)
-    except (OSError, ValueError) as error:
+        json.dumps(content, allow_nan=False)  # a number that is not finite, such as 1e999, is no JSON
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}); {cure}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no JSON object; {cure}")
+    if schema is not None and (problem := _problem(content, schema)):
+        raise InputError(f"{path} is not as it was written: {problem}; {cure}")
     return content
+
+
+def _problem(content: Any, schema: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the content of a JSON file, or None if it has the form of the schema."""
+    from jsonschema import Draft202012Validator  # it takes a tenth of a second to import
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(content))
+    if error is None or error.validator == "required":
+        return error and f"at {error.json_path}, {error.message}"
+    return f"{error.json_path} is {reprlib.repr(error.instance)}, which its {error.validator} does not allow"
+
+
+def read_csv(path: str | os.PathLike[str], *, cure: str = "make it anew") -> list[dict[str, str]]:
+    """Read a table from a CSV file.
+
+    Args:
+        path: path of the file.
+        cure: what to do if the file is wrong, for the message.
+
+    Returns:
+        The rows, each with the text of a cell by the name of its column. A cell that a short row lacks is empty.
+
+    Raises:
+        InputError: if the file cannot be read, or if a row has more cells than there are columns.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(load_text(path), newline=""), restval=""))
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}); {cure}") from error
+    if any(None in row for row in rows):
+        raise InputError(f"{path} has a row with more cells than there are columns; {cure}")
+    return rows
 
 
 @contextmanager
@@ -85,14 +129,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         The path to write to: a hidden file in the same folder, with the same suffix.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # This name is short, so that it fits wherever the name of the file fits.
-    partial = path.with_name(f".{os.getpid()}{_suffix(path)}")
-    try:
+    with partial_file(path.parent, _suffix(path)) as partial:
         yield partial
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _suffix(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .active_config import calling_parser
 from .errors import InputError
-from .limits import LABEL_FITS, MAX_CLASSES, MOST_PIXELS, STRIDE, divisible
+from .limits import LABEL_FITS, MAX_CLASSES, MOST_FITTED_PIXELS, MOST_OVERLAP, STRIDE, divisible
 from .paths import CONFIGS
 
 __all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", "is_finite", "is_whole", "switch"]
@@ -37,8 +37,9 @@ def image_size(spatial_size: int | Sequence[int]) -> tuple[int, int]:
     if any(side % STRIDE for side in sides):
         cure = [divisible(side) for side in sides]
         raise InputError(f"spatial_size is {list(sides)}; both must be divisible by {STRIDE}: use {cure}")
-    if sides[0] * sides[1] > MOST_PIXELS:
-        raise InputError(f"spatial_size is {list(sides)}; use at most {MOST_PIXELS} pixels in all, such as [512, 512]")
+    if sides[0] * sides[1] > MOST_FITTED_PIXELS:
+        most = f"use at most {MOST_FITTED_PIXELS} pixels in all, such as [512, 512]"
+        raise InputError(f"spatial_size is {list(sides)}; {most}")
     return sides[0], sides[1]
 
 
@@ -113,7 +114,7 @@ _NUMBER = _must(lambda value: is_finite(value) and value >= 0, "; it must be a n
 
 #: The checks of a knob, by its name. A check takes the name and the value, and returns the value with its right type.
 CHECKS: dict[str, Sequence[Check]] = {
-    **dict.fromkeys(("output_dir", "ckpt_dir"), (_path,)),
+    **dict.fromkeys(("output_dir", "ckpt_dir", "scores_dir"), (_path,)),
     "spatial_size": (lambda name, value: image_size(value),),
     "geometry": (_choice(("fit", "native")),),
     "label_fit": (_choice(LABEL_FITS),),
@@ -138,7 +139,11 @@ CHECKS: dict[str, Sequence[Check]] = {
         _NUMBER,
         _must(lambda value: value <= 1, "; it is the share of images kept in memory, from 0 to 1"),
     ),
-    "overlap": (_NUMBER, _must(lambda value: value < 1, "; it must be at least 0 and less than 1")),
+    "overlap": (
+        _NUMBER,
+        _must(lambda value: value < 1, "; it must be at least 0 and less than 1"),
+        _must(lambda value: value <= MOST_OVERLAP, f"; use at most {MOST_OVERLAP}, with which 400 windows see each pixel"),
+    ),
     "pixel_size": (
         _must(
             lambda value: is_finite(value) and value > 0, "; it must be the side of a pixel in mm, such as 0.5"

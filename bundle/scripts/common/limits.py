@@ -6,14 +6,29 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["LABEL_FITS", "MAX_CLASSES", "MOST_PIXELS", "STRIDE", "divisible"]
+__all__ = [
+    "LABEL_FITS",
+    "MAX_CLASSES",
+    "MOST_FITTED_PIXELS",
+    "MOST_OVERLAP",
+    "MOST_PIXELS",
+    "STRIDE",
+    "divisible",
+]
 
 #: Side in pixels of the square of the image that one pixel of the encoder's coarsest feature map stands for. The height
 #: and the width of an image must be divisible by it.
 STRIDE = 32
 
-#: Number of pixels of the largest image that is decoded, and of the largest size that the network works on.
+#: Number of pixels of the largest image that is decoded.
 MOST_PIXELS = 200_000_000
+
+#: Number of pixels of the largest size that images are fitted to, or of the largest window. At 4096 x 4096, a step of a
+#: training takes some 60 GB, and an image half a minute on one core.
+MOST_FITTED_PIXELS = 4096 * 4096
+
+#: Largest share by which windows overlap. Each pixel is then in 400 windows.
+MOST_OVERLAP = 0.95
 
 #: Largest number of classes of a mask, with the background. It follows from label ids, which are uint8.
 MAX_CLASSES = 256

@@ -12,11 +12,17 @@ from typing import Any
 from ..common.errors import InputError
 from ..common.files import read_json, write_csv, write_json
 from ..common.score_table import shown_in
+from ..evaluation.records import read_summary
 from ..evaluation.scores import read_scores, score_text
-from ..training.fingerprint import check_claim, is_comparable
+from ..training.fingerprint import FINGERPRINT, check_claim, is_comparable
 from .contestants import Contestant
 
-__all__ = ["Results", "Table", "read_results", "results_path", "save_results"]
+__all__ = ["Results", "Table", "read_record", "read_results", "results_path", "save_results"]
+
+_RECORD = {
+    "required": ["machine", "hours"],
+    "properties": {"machine": {"type": "string"}, "hours": {"type": "number", "minimum": 0}, "training": FINGERPRINT},
+}
 
 Table = dict[str, dict[str, Any]]  # group and scores, by image
 Results = dict[Contestant, dict[int, Table]]  # tables by contestant and seed
@@ -46,7 +52,7 @@ def save_results(path: Path, evaluation: Path, *, claim: Mapping[str, Any], mach
         InputError: if the scores cannot be read, have a cell that is not a number, or lack a score.
     """
     write_json(path.with_suffix(".json"), {"machine": machine, "hours": hours, "training": claim})
-    root = read_json(evaluation / "summary.json")["images"]
+    root = read_summary(evaluation, "images")["images"]
     names, table = _read_table(evaluation)
     images = {os.path.relpath(image, root): row for image, row in table.items()}
     rows = [
@@ -54,6 +60,18 @@ def save_results(path: Path, evaluation: Path, *, claim: Mapping[str, Any], mach
         for image, row in images.items()
     ]
     write_csv(path, ["image", "group", *names], rows)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what :py:func:`save_results` saved beside a table: the machine, the hours and the claim of the training.
+
+    Args:
+        path: path of the table, from :py:func:`results_path`.
+
+    Raises:
+        InputError: if the file cannot be read, or has another form.
+    """
+    return read_json(path.with_suffix(".json"), cure="remove it with its table, to train again", schema=_RECORD)
 
 
 def read_results(folder: Path, claims: Mapping[Contestant, Mapping[str, Any]], seeds: Sequence[int]) -> Results:
@@ -77,7 +95,7 @@ def read_results(folder: Path, claims: Mapping[Contestant, Mapping[str, Any]], s
     """
     all_paths = {(contestant, seed): results_path(folder, contestant, seed) for contestant in claims for seed in seeds}
     paths = {key: path for key, path in all_paths.items() if path.is_file()}
-    saved = {key: read_json(path.with_suffix(".json")).get("training", {}) for key, path in paths.items()}
+    saved = {key: read_record(path).get("training", {}) for key, path in paths.items()}
     earlier = [key for key, claim in saved.items() if not is_comparable(claim, claims[key[0]])]
     if earlier and len(earlier) < len(all_paths):
         raise InputError(

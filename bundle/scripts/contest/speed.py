@@ -18,6 +18,27 @@ from ..common.files import read_json
 
 __all__ = ["measured"]
 
+_TIMES = {
+    "type": ["object", "null"],
+    "required": ["median"],
+    "properties": {"median": {"type": "number"}},
+}
+_COST = {
+    "type": "object",
+    "required": ["definition", "parameters", "gmacs", "latency", "step"],
+    "properties": {
+        "definition": {"type": "string"},
+        "parameters": {"type": "number"},
+        "gmacs": {"type": "number"},
+        "latency": _TIMES,
+        "step": _TIMES,
+    },
+}
+_SCHEMA = {
+    "required": ["machine", "device", "size", "networks"],
+    "properties": {"machine": {"type": "string"}, "networks": {"type": "object", "additionalProperties": _COST}},
+}
+
 _ROUNDS = 9  # how often every network is timed, alternately with the others
 
 
@@ -49,7 +70,7 @@ def measured(
         them, or None if the network does not fit into memory.
     """
     if path.is_file():
-        previous: dict[str, Any] = read_json(path)
+        previous: dict[str, Any] = read_json(path, cure="remove it, to measure again", schema=_SCHEMA)
         measured_networks = previous["networks"]
         unchanged = all(
             name in measured_networks and measured_networks[name]["definition"] == definitions[name] for name in builds

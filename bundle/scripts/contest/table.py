@@ -13,12 +13,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..common.files import read_json, write_json, write_text
+from ..common.files import write_json, write_text
 from ..common.score_table import PAPER, parse_name, score_named, shown_in
 from ..data.splits.protocols import PROTOCOLS
 from ..evaluation.intervals import interval_text, mean_with_interval
 from .contestants import Contestant
-from .results import Results, Table, results_path
+from .results import Results, Table, read_record, results_path
 
 __all__ = ["write_contest"]
 
@@ -43,7 +43,7 @@ def write_contest(folder: Path, results: Results, speed: Mapping[str, Any], comm
     """
     first = next(iter(results)).network
     trainings = {
-        contestant: [read_json(results_path(folder, contestant, seed).with_suffix(".json")) for seed in by_seed]
+        contestant: [read_record(results_path(folder, contestant, seed)) for seed in by_seed]
         for contestant, by_seed in results.items()
     }
     rows = [

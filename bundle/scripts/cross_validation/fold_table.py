@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from ..common.files import read_json, write_json, write_text
+from ..common.files import write_json, write_text
 from ..common.score_table import shown_in
 from ..data.splits.protocols import protocol_of
 from ..evaluation.intervals import interval_text, mean_with_interval
+from ..evaluation.records import read_summary
 from ..evaluation.scores import read_scores, score_names
 
 __all__ = ["write_fold_table"]
@@ -33,11 +34,11 @@ def write_fold_table(folder: Path, evaluations: Mapping[int, Path]) -> tuple[str
         InputError: if the scores of a fold cannot be read, or have a cell that is not a number.
     """
     rows = {fold: list(read_scores(path).values()) for fold, path in evaluations.items()}
-    summary = read_json(next(iter(evaluations.values())) / "summary.json")
+    summary = read_summary(next(iter(evaluations.values())))
     all_rows = [row for fold_rows in rows.values() for row in fold_rows]
     names = [name for name in score_names(all_rows[0]) if all(name in row for row in all_rows)]
     table: dict[str, Any] = {
-        "protocol": summary["protocol"],
+        "protocol": summary.get("protocol"),
         "seen_in_training": sum(row.get("seen") == "yes" for row in all_rows),
         "folds": {str(fold): _summarize(fold_rows, names) for fold, fold_rows in rows.items()},
         "all": _summarize(all_rows, names),

@@ -15,7 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from monai.bundle import ConfigParser
 
 from ..common.files import write_text
-from ..tracking.mlflow_setup import tracked_at
+from ..tracking.mlflow_setup import check_experiment, tracked_at
 
 __all__ = ["ParentRun"]
 
@@ -42,6 +42,7 @@ class ParentRun:
             return
         name = config.get_parsed_content("experiment_name")
         existing = self.client.get_experiment_by_name(name)
+        check_experiment(existing)
         location = config.get_parsed_content("artifact_location")
         experiment_id = (
             existing.experiment_id if existing else self.client.create_experiment(name, artifact_location=location)

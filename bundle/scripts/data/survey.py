@@ -25,7 +25,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from ..common.errors import InputError
-from ..common.files import load_json, write_text
+from ..common.files import read_json, write_text
 from ..image_io.formats.pixels import Pixels
 from ..image_io.mask_rules import smeared_share
 from ..image_io.readers import ImageFileReader, MaskFileReader
@@ -33,7 +33,7 @@ from ..image_io.readers import ImageFileReader, MaskFileReader
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
 THUMBNAIL = 32  # height and width of a thumbnail in pixels
-_VERSION = 3  # version of the file with the facts; a change makes older files invalid
+_VERSION = 4  # version of the file with the facts; a change makes older files invalid
 _SLOW = 10.0  # seconds; the log reports surveys that take longer
 _AT_A_TIME = 256  # images that are read between two barriers
 
@@ -101,12 +101,30 @@ def survey_images(
     """
     settings = [image_reader.channels, image_reader.color_space, mask_reader.num_classes, mask_reader.colors]
     cache_file = Path(cache_dir) / f"{_state(datalist, settings)}.json"
-    if not idist.broadcast(float(cache_file.is_file())):  # the first process decides for all
-        facts = _read_facts(datalist, image_reader, mask_reader)
+    if not idist.broadcast(float(_is_whole(cache_file))):  # the first process decides for all
+        facts = [asdict(image) for image in _read_facts(datalist, image_reader, mask_reader)]
         if idist.get_rank() == 0:
-            write_text(cache_file, json.dumps([asdict(image) for image in facts]))
+            write_text(cache_file, json.dumps({"digest": _content_digest(facts), "facts": facts}))
         idist.barrier()
-    return [Facts(**image) for image in load_json(cache_file)]
+    return [Facts(**image) for image in read_json(cache_file)["facts"]]
+
+
+def _is_whole(cache_file: Path) -> bool:
+    """Return whether an earlier run has left its facts, as it wrote them. If not, a warning says why."""
+    if not cache_file.exists():
+        return False
+    try:
+        content = read_json(cache_file)
+        problem = "" if content.get("digest") == _content_digest(content.get("facts")) else "it was changed"
+    except InputError as error:
+        problem = str(error)
+    if problem and idist.get_rank() == 0:
+        _logger.warning(f"check:    {cache_file} is damaged ({problem}); all images are read again")
+    return not problem
+
+
+def _content_digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _state(datalist: Sequence[dict[str, Any]], settings: Any) -> str:

@@ -30,6 +30,9 @@ from ..data.splits.split import Split
 
 __all__ = ["ScoredRuns"]
 
+_SPLIT = {"required": ["digest"], "properties": {"digest": {"type": "string"}}}
+_HOURS = {"required": ["hours"], "properties": {"hours": {"type": "number", "minimum": 0}}}
+
 
 class ScoredRuns:
     """A folder of runs, which train and score one model each.
@@ -137,7 +140,7 @@ class ScoredRuns:
         Raises:
             InputError: if the folder was started with another split, or a fold holds out no image to score.
         """
-        if self.split_file.is_file() and read_json(self.split_file)["digest"] != split.digest:
+        if self.split_file.is_file() and read_json(self.split_file, schema=_SPLIT)["digest"] != split.digest:
             raise InputError(f"{self.folder} was begun with other images or groups; give another --output_dir")
         for fold in folds:
             if not split.folds[fold].test:
@@ -163,7 +166,7 @@ class ScoredRuns:
         Processes that failed or were stopped are counted; those that were running when this process was killed are not.
         """
         path = self.model_dir(name) / "hours.json"
-        return float(read_json(path)["hours"]) if path.is_file() else 0.0
+        return float(read_json(path, cure="remove it", schema=_HOURS)["hours"]) if path.is_file() else 0.0
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

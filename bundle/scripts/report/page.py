@@ -9,7 +9,9 @@ from pathlib import Path
 
 import jinja2
 
-from ..common.files import read_json, write_text
+from ..common.errors import InputError
+from ..common.files import write_text
+from ..evaluation.records import read_summary
 from . import sections
 from .cases import ERRORS, choose, color_of, draw, read_cases, short_names
 from .provenance import read_provenance, record
@@ -41,7 +43,12 @@ def write_report(
     """
     folder = Path(evaluation_dir)
     cases = read_cases(folder / "scores.csv")
-    summary = read_json(folder / "summary.json")
+    summary = read_summary(folder, "num_images", "num_groups", "classes", "protocols")
+    if len(cases) != summary["num_images"]:
+        raise InputError(
+            f"{folder / 'scores.csv'} has {len(cases)} image(s), and summary.json {summary['num_images']}; they are of "
+            "two evaluations, or cut off: evaluate again"
+        )
     if command is not None:
         record(folder, command, curves)
     provenance = read_provenance(folder)

@@ -18,6 +18,9 @@ from ..common.paths import METADATA
 
 __all__ = ["read_provenance", "record"]
 
+_FACTS = ("command", "folder", "date", "system", "python", "torch", "monai", "bundle")
+_SCHEMA = {"required": _FACTS, "properties": {name: {"type": "string"} for name in (*_FACTS, "curves")}}
+
 
 def record(folder: Path, command: str, curves: str | os.PathLike | None) -> None:
     """Write ``provenance.json``.
@@ -52,4 +55,4 @@ def read_provenance(folder: Path) -> dict[str, str] | None:
         InputError: if the file cannot be read.
     """
     path = folder / "provenance.json"
-    return read_json(path) if path.is_file() else None
+    return read_json(path, cure="remove it, or evaluate again", schema=_SCHEMA) if path.is_file() else None

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import InputError
-from ..common.files import read_json
+from ..common.files import read_csv
 from ..common.score_table import KEY, VALIDATION, score_named, shown_in
 from ..data.splits.leaks import leak_text
 from ..data.splits.protocols import TRAINING_PROTOCOLS, UNKNOWN_START, protocol_of
+from ..evaluation.records import read_calibration, read_data_check
 from .cases import Case
 from .charts import calibration_chart, curve_chart, dice_histogram
 from .wording import number
@@ -31,6 +31,7 @@ __all__ = [
     "training",
 ]
 
+_MOST_EPOCHS, _MOST_LOSS = 10**9, 1e300  # what a chart can show
 _LISTED_FILES = 20  # at most so many files are listed for a problem
 _NOT_FACTS = ("num_images", "num_groups", "classes", "protocols")
 _SPREADS = {
@@ -108,8 +109,7 @@ def training(path: Path | None, run: str | None) -> Section:
         return {"missing": "No training curves: no curves.csv was named for this report."}
     if not path.is_file():
         return {"missing": f"No training curves: {path} is not there; a training writes it beside its model."}
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+    lines = read_csv(path, cure="name a training's curves.csv by --curves")
     others = {line["run"] for line in lines if line.get("run")} - {run}
     if others:
         other, model_run = others.pop(), run or "another training"
@@ -145,7 +145,7 @@ def calibration(path: Path) -> Section:
     """
     if not path.is_file():
         return {"missing": f"No calibration: {path.name} is not there, as the evaluation did not record probabilities."}
-    report = read_json(path)
+    report = read_calibration(path)
     names = {"error": "expected_calibration_error", "error_above": "expected_calibration_error_above_first_bin"}
     rows = [
         {
@@ -170,7 +170,7 @@ def data_check(path: Path, names: Mapping[str, str]) -> Section:
     """
     if not path.is_file():
         return {"missing": f"No data check: {path.name} is not there, as the evaluation did not check its data."}
-    report = read_json(path)
+    report = read_data_check(path)
     problems = [
         {**problem, **_listed([names.get(file, file) for file in problem["files"]])} for problem in report["problems"]
     ]
@@ -214,10 +214,12 @@ def _interval(name: str, value: Mapping[str, Any]) -> dict[str, str]:
 
 def _curve(path: Path, lines: Sequence[Mapping[str, str]], column: str) -> list[tuple[float, float]]:
     try:
-        points = [(float(line["epoch"]), float(line[column])) for line in lines if line.get(column)]
-    except (KeyError, TypeError, ValueError) as error:
+        points = [(int(line["epoch"]), float(line[column])) for line in lines if line.get(column)]
+        if any(not 1 <= epoch <= _MOST_EPOCHS for epoch, _ in points):
+            raise ValueError(f"an epoch that is not 1 to {_MOST_EPOCHS}")
+    except (KeyError, ValueError) as error:
         raise InputError(f"{path} is no table of training curves ({error}); name a training's curves.csv") from error
-    return [point for point in points if math.isfinite(point[1])]
+    return [point for point in points if abs(point[1]) < _MOST_LOSS]
 
 
 def _listed(files: Sequence[str], count: int | None = None) -> dict[str, Any]:

@@ -16,14 +16,26 @@ from monai.handlers import MLFlowHandler
 from torch import Tensor, nn
 
 from ..image_io.pictures import draw_panel
-from .mlflow_setup import tracked_at
+from .mlflow_setup import check_experiment, tracked_at
 
 __all__ = ["RunTracker", "ValidationTracker"]
 
 _MAX_SIDE = 512  # pixels; larger images are shrunk in a picture
 
 
-class RunTracker(MLFlowHandler):
+class _Tracker(MLFlowHandler):
+    """MONAI's MLflow handler, at the address that is named, and with a sentence for an experiment that was deleted."""
+
+    def __init__(self, tracking_uri: str, **kwargs: Any) -> None:
+        with tracked_at(tracking_uri):
+            super().__init__(tracking_uri, **kwargs)
+
+    def _set_experiment(self) -> None:
+        check_experiment(self.client.get_experiment_by_name(self.experiment_name))
+        super()._set_experiment()
+
+
+class RunTracker(_Tracker):
     """MONAI's MLflow handler, extended to mark the run as failed when the engine stops with an error.
 
     Args:
@@ -33,8 +45,7 @@ class RunTracker(MLFlowHandler):
     """
 
     def __init__(self, tracking_uri: str, *, parent_run: str | None = None, **kwargs: Any) -> None:
-        with tracked_at(tracking_uri):
-            super().__init__(tracking_uri, **kwargs)
+        super().__init__(tracking_uri, **kwargs)
         self.parent_run = parent_run
 
     def start(self, engine: Engine) -> None:
@@ -92,7 +103,7 @@ def _shrink(image: Tensor, mode: str) -> np.ndarray:
     return image.cpu().numpy()
 
 
-class ValidationTracker(MLFlowHandler):
+class ValidationTracker(_Tracker):
     """Log the scores of the validation to the training's run, and regularly a picture of the first images.
 
     Each row of the picture shows an image, its label and the prediction. The picture is also saved in ``pictures_dir``.
@@ -117,8 +128,7 @@ class ValidationTracker(MLFlowHandler):
         num_pictures: int = 4,
         **kwargs: Any,
     ) -> None:
-        with tracked_at(tracking_uri):
-            super().__init__(tracking_uri, **kwargs)
+        super().__init__(tracking_uri, **kwargs)
         self.pictures_dir = Path(pictures_dir)
         self.picture_interval = picture_interval
         self.num_pictures = num_pictures

@@ -25,7 +25,7 @@ from ..data.survey import Facts
 from ..networks.qtseg import OPTIONS
 from .config_description import ConfigDescription
 
-__all__ = ["check_claim", "claim_folder", "claim_of", "differences", "fingerprint_of", "is_comparable", "is_same"]
+__all__ = ["FINGERPRINT", "check_claim", "claim_folder", "claim_of", "differences", "fingerprint_of", "is_comparable", "is_same"]
 
 #: The sections of a config that are compared, as names and ids. The knobs, the images and the number of processes are
 #: compared too. An id that a config does not have is skipped.
@@ -53,6 +53,12 @@ _WITHOUT_EFFECT = {
 _IN_OTHER_PARTS = {"architecture", "dataset", "optimizer", "precision", "seed"}
 #: Ids whose values depend on the machine or on its free memory.
 _CHOSEN_BY_MACHINE = {"device", "used_batch_size"}
+
+#: The JSON schema of a fingerprint or a claim in a file.
+FINGERPRINT = {
+    "type": "object",
+    "properties": {"images": {"type": "object"}, "sections": {"type": "object"}},
+}
 
 _FORMAT = 1  # number of the format of fingerprints; those of earlier versions have no number
 _SHOWN = 3  # largest number of differences in a message
@@ -242,7 +248,7 @@ def claim_folder(path: Path, claim: Mapping[str, Any]) -> None:
             message says how the trainings differ.
     """
     if path.is_file():
-        check_claim(path.parent, read_json(path), claim)
+        check_claim(path.parent, read_json(path, cure="give another --output_dir", schema=FINGERPRINT), claim)
     else:
         write_json(path, claim)
 

@@ -19,11 +19,22 @@ from ..common.active_config import calling_parser
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
 from ..common.locks import lock_folder
-from .fingerprint import differences, is_comparable, is_same
+from .fingerprint import FINGERPRINT, differences, is_comparable, is_same
 
 __all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished"]
 
 _FILE = "run.json"
+_BEGUN = {**FINGERPRINT, "required": ["ckpt_dir"]}
+_SCHEMA = {
+    "required": ["status", "batch_size"],
+    "anyOf": [{"required": ["fingerprint"]}, {"required": ["recipe"]}],
+    "properties": {
+        "status": {"type": "string"},
+        "batch_size": {"type": "integer", "minimum": 1},
+        "fingerprint": _BEGUN,
+        "recipe": _BEGUN,  # the name of a fingerprint in earlier versions
+    },
+}
 _LOCKS: dict[str, int] = {}  # the model's folder that this process trains into, with the file that locks it
 
 _logger = logging.getLogger("qtseg")
@@ -76,7 +87,7 @@ def find_unfinished(
     if idist.get_rank() == 0:
         done = "its start" if state is None else f"epoch {state['epoch']}, step {state['step']}"
         _logger.info(f"resume:   {name} was cut off; going on from {done} (--resume false begins anew)")
-    return Unfinished(name, state, read_json(folder / _FILE)["batch_size"])
+    return Unfinished(name, state, _read(folder / _FILE)["batch_size"])
 
 
 def _find(output_dir: str, run_prefix: str, fingerprint: Mapping[str, Any], resume: bool) -> str:
@@ -86,7 +97,7 @@ def _find(output_dir: str, run_prefix: str, fingerprint: Mapping[str, Any], resu
     run_name = _run_name_of_user()
     pattern = f"{glob.escape(run_prefix)}_*" if run_name is None else glob.escape(run_name)
     paths = sorted(Path(output_dir).glob(f"{pattern}/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
-    runs = {path: run for path in paths if (run := _read(path)) is not None}
+    runs = {path: run for path in paths if (run := _readable(path)) is not None}
     cut_off = {
         path: _fingerprint_in(run)
         for path, run in runs.items()
@@ -115,21 +126,24 @@ def _run_name_of_user() -> str | None:
     return None if "@unfinished" in text else str(calling_parser().get_parsed_content("run_name"))
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> dict[str, Any]:
+    """Return the record of a run."""
+    return read_json(path, cure="a training cannot go on without it", schema=_SCHEMA)
+
+
+def _readable(path: Path) -> dict[str, Any] | None:
     """Return the record of a run, or None if its file is damaged."""
     try:
-        run = read_json(path)
+        return _read(path)
     except InputError as error:
         _logger.warning(f"{path.parent} is passed over: {error}")
         return None
-    is_whole = run.keys() >= {"status", "batch_size"} and "ckpt_dir" in _fingerprint_in(run)
-    return run if is_whole else None
 
 
 def _fingerprint_in(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fingerprint in the record of a run. Earlier versions of the bundle called it a recipe."""
-    fingerprint = run.get("fingerprint", run.get("recipe"))
-    return fingerprint if isinstance(fingerprint, dict) else {}
+    fingerprint: dict[str, Any] = run["fingerprint"] if "fingerprint" in run else run["recipe"]
+    return fingerprint
 
 
 def begin_run(folder: str, fingerprint: Mapping[str, Any], batch_size: int) -> None:
@@ -159,7 +173,7 @@ def finish_run(folder: str) -> None:
     """
     if idist.get_rank() == 0:
         path = Path(folder) / _FILE
-        write_json(path, {**read_json(path), "status": "finished"})
+        write_json(path, {**_read(path), "status": "finished"})
         _let_go()
 
 

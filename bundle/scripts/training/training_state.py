@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -186,11 +188,20 @@ def _scaler(engine: Trainer) -> dict[str, Any]:
 def leave_signals(worker: int) -> None:
     """Let a worker process that loads images ignore the signal that stops its whole process group.
 
-    The training itself ends the worker in time. A config names this function as ``worker_init_fn`` of a loader.
+    The training itself ends the worker: by a SIGTERM of its own when it is done, or when an error ends it. Such a
+    signal is the only one that counts. A config names this function as ``worker_init_fn`` of a loader.
 
     Args:
         worker: number of the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The first SIGTERM is ignored. The second ends the worker, if the training has not ended it before.
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL) and None)
+    if sys.platform == "linux":  # only there a process learns who sent a signal; elsewhere each SIGTERM counts
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told(training: int) -> None:
+    """Wait for a SIGTERM that the training sent, and end this process at once. PyTorch's own handler does the same."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != training:
+        pass
+    os._exit(0)
