@@ -7,12 +7,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ import nibabel as nib
 import numpy as np
 import requests
 from PIL import Image
+
+from workflows import BUNDLE
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,17 @@ def serve(
             process.wait(20)
 
 
+def serve_bundle(folder: Path, images: Path, ckpt_dir: Path, **conf: Any) -> AbstractContextManager[Server]:
+    """A server of the bundle's own app. All that it writes lies in a folder."""
+    bundle = folder / "bundle"
+    for part in ("configs", "scripts", "label"):
+        shutil.copytree(BUNDLE / part, bundle / part, ignore=shutil.ignore_patterns("__pycache__"))
+    studies = shutil.copytree(images, folder / "studies", symlinks=True)
+    conf = {"ckpt_dir": ckpt_dir, "output_dir": folder / "eval", **conf}
+    home = {"HOME": str(folder / "home")}
+    return serve(bundle / "label", studies, ckpt_dir, folder / "log.txt", conf=conf, environment=home)
+
+
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     total = int(a.sum() + b.sum())
     return 2 * int((a & b).sum()) / total if total else 1.0
@@ -123,3 +137,10 @@ def put_labels(server: Server, blobs: Path, names: list[str], folder: Path) -> N
         else:
             save_as_slicer(label > 127, path)
         server.put_label(name, path)
+
+
+def asap(corners: np.ndarray) -> str:
+    """One polygon of (x, y) in pixels as the second class."""
+    points = "".join(f'<Coordinate Order="{i}" X="{x}" Y="{y}"/>' for i, (x, y) in enumerate(corners))
+    polygon = f'<Annotation Type="Polygon" PartOfGroup="class 2"><Coordinates>{points}</Coordinates></Annotation>'
+    return f"<ASAP_Annotations><Annotations>{polygon}</Annotations></ASAP_Annotations>"

@@ -16,14 +16,13 @@ from typing import Any
 BUNDLE = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(BUNDLE), str(BUNDLE / "label")]  # to import the packages `scripts` and `qtseg_label`
 
-from fastapi.middleware.cors import CORSMiddleware  # noqa: E402
-from monailabel.datastore.local import LocalDatastore  # noqa: E402
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 from qtseg_label.choose import ByName, MostUncertain, Random  # noqa: E402
+from qtseg_label.guard import check_version, guard_server  # noqa: E402
 from qtseg_label.infer import Segment  # noqa: E402
-from qtseg_label.labels import EXTENSIONS  # noqa: E402
 from qtseg_label.model import TrainedModel  # noqa: E402
 from qtseg_label.scoring import DiceOfModel  # noqa: E402
+from qtseg_label.studies import Studies  # noqa: E402
 from qtseg_label.train import TrainOnLabels  # noqa: E402
 
 from scripts.common.errors import InputError  # noqa: E402
@@ -31,7 +30,7 @@ from scripts.common.knobs import check_knobs  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
-_CONF = {"ckpt_dir", "out_channels", "output_dir"}
+_CONF = {"allowed_hosts", "ckpt_dir", "out_channels", "output_dir"}
 
 
 class QTSegApp(MONAILabelApp):
@@ -42,16 +41,21 @@ class QTSegApp(MONAILabelApp):
         studies: folder of the images. Labels are stored in its folder ``labels/``.
         conf: values of ``--conf``: ``ckpt_dir``, the folder of the model, by default the bundle's ``models/``;
             ``out_channels``, the number of classes with the background, which must be that of the model if there is
-            one; ``output_dir``, the folder for all other files of trainings.
+            one; ``output_dir``, the folder for all other files of trainings; ``allowed_hosts``, names of the server
+            besides 127.0.0.1 and localhost, with commas between them.
 
     Raises:
-        InputError: if ``conf`` has an unknown name or a wrong value.
+        InputError: if ``conf`` has an unknown name or a wrong value, if ``studies`` is no folder, if MONAI Label has
+            another version than the tested one, or if the server cannot be guarded.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        check_version()
         unknown = set(conf) - _CONF
         if unknown:
             raise InputError(f"--conf {sorted(unknown)[0]} is not known here; use {', '.join(sorted(_CONF))}")
+        if studies.startswith(("http://", "https://")):
+            raise InputError(f"--studies is {studies}; give a folder of images, as only its ids can be guarded")
         ckpt_dir = Path(conf.get("ckpt_dir", BUNDLE / "models")).absolute()
         classes = conf.get("out_channels")
         if classes is not None:
@@ -64,15 +68,13 @@ class QTSegApp(MONAILabelApp):
         folder_name = f"{Path(studies).name}_{hashlib.sha256(studies.encode()).hexdigest()[:8]}"
         self.output_dir = Path(conf.get("output_dir", BUNDLE / "eval" / "label" / folder_name)).absolute()
         description = "2D segmentation by QTSeg: masks and polygons, training, active learning"
-        refuse_other_origins()
+        guard_server([name.strip().lower() for name in conf.get("allowed_hosts", "").split(",") if name.strip()])
         super().__init__(app_dir, studies, conf, name="QTSeg", description=description, version=self.model.version)
         self._auto_update_scoring = False  # else each choice of an image would start a process for each scoring method
 
-    def init_datastore(self) -> Any:
-        """Return the datastore. It has images of all formats that the bundle reads, without an environment variable."""
-        if self.studies.startswith(("http://", "https://")):
-            return super().init_datastore()
-        return LocalDatastore(self.studies, extensions=EXTENSIONS, auto_reload=True)
+    def init_datastore(self) -> Studies:
+        """Return the datastore of the folder of images."""
+        return Studies(self.studies, self.model)
 
     def init_infers(self) -> dict[str, Any]:
         """Return the inference tasks: one, for the model."""
@@ -99,15 +101,5 @@ class QTSegApp(MONAILabelApp):
         """
         return self.infer(request, datastore)
 
-
-def refuse_other_origins() -> None:
-    """Prevent web pages of other origins from using the server.
-
-    MONAI Label answers pages of all origins. Its own setting for that stops the server, so the middleware is removed.
-    """
-    server = sys.modules.get("monailabel.app")
-    if server is not None:  # else this process is not the server but trains
-        server.app.user_middleware = [
-            middleware for middleware in server.app.user_middleware if middleware.cls is not CORSMiddleware
-        ]
-        server.app.middleware_stack = None  # the server then builds it anew
+    def _load_sessions(self, load: bool = False) -> None:
+        """Keep no sessions: they are folders in the user's home, which clients would fill and this app would clear."""

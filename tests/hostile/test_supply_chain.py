@@ -38,6 +38,7 @@ SAFE = {
     "markdown": ("3.8.1", "CVE-2025-69534: texts that stop the parser"),
     "mlflow": ("3.17.0", "CVE-2026-2614: files read; CVE-2026-96804, CVE-2026-116692: models, scorers that run code"),
     "monai": ("1.6.1", "CVE-2026-48705: DICOM without finite numbers; CVE-2026-109360, CVE-2026-109361: code run"),
+    "monailabel": ("0.8.8", "files read, written and removed by ids and tags that are paths; code run"),
     "onnx": ("1.22.0", "CVE-2026-27489, CVE-2026-34446: files outside the model; CVE-2026-44512: crashes"),
     "pillow": ("13.0.0", "CVE-2026-112393, CVE-2026-112398, CVE-2026-112403: TIFF, FPX, JPEG past a buffer"),
     "protobuf": ("6.33.5", "CVE-2025-4565, CVE-2026-0994: unbounded recursion"),
@@ -66,6 +67,10 @@ BACKPORTED = {"pydicom": ("2.4.5", "pydicom's pull request 2314; MONAI Label's e
 # What is pinned in spite of an advisory, as no version that can be installed is without it, and why that is bearable.
 ACCEPTED = {
     "diskcache==5.6.3": ("CVE-2025-69872", "runs code of who can write its cache, which girder-client alone keeps"),
+    "monailabel==0.8.5": (
+        "paths and settings of clients, which 0.8.6 to 0.8.8 mend in part, and PyPI has none of these",
+        "its routes are replaced by the app's own, behind a guard without which no server starts: tests/label",
+    ),
     "pynetdicom==2.1.1": ("CVE-2026-56445", "of its server qrscp, which is never started here; all versions have it"),
 }
 

@@ -4,35 +4,51 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import nrrd
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon2mask
 
 from scripts.common.errors import InputError
 from scripts.common.limits import MAX_CLASSES
 from scripts.image_io.contours import polygons
 from scripts.image_io.formats.pixels import Pixels
-from scripts.image_io.formats.registry import FORMATS, format_named, label_suffixes
+from scripts.image_io.formats.registry import FORMATS, format_named, format_of, label_suffixes
 from scripts.image_io.mask_rules import label_ids
+from scripts.image_io.pages import read_pages
 from scripts.image_io.pictures import PALETTE
-from scripts.image_io.readers import ImageFileReader, MaskFileReader
 
-__all__ = ["EXTENSIONS", "LABEL_SUFFIXES", "annotations", "read_label", "write_label"]
+from .sent_files import drawn_polygons, nrrd_slices
 
-# NRRD and XML files are labels only, never images.
-_SUFFIXES = (*(suffix for row in FORMATS if row.in_datastore for suffix in row.suffixes), ".nrrd", ".xml")
+__all__ = [
+    "EXTENSIONS",
+    "IMAGE_SUFFIXES",
+    "LABEL_SUFFIXES",
+    "SENT_SUFFIXES",
+    "annotations",
+    "check_label",
+    "read_label",
+    "write_label",
+]
+
+#: Suffixes of the images that the datastore takes.
+IMAGE_SUFFIXES = tuple(suffix for row in FORMATS if row.in_datastore for suffix in row.suffixes)
+
+#: Suffixes of the labels that the datastore takes. NRRD and XML files are labels only, never images.
+SENT_SUFFIXES = (*IMAGE_SUFFIXES, ".nrrd", ".xml")
 
 #: Suffixes of the files that masks can be written to. JPEG is not among them, because it would blur a mask.
 LABEL_SUFFIXES = (*label_suffixes(), ".nrrd")
 
 #: Patterns of the files that the datastore searches for, in lower and upper case.
-EXTENSIONS = [f"*{spelling}" for suffix in _SUFFIXES for spelling in (suffix, suffix.upper())]
+EXTENSIONS = [f"*{spelling}" for suffix in SENT_SUFFIXES for spelling in (suffix, suffix.upper())]
+
+# A label may have this many bytes, and this many more for each pixel of its image. Eight bytes are a number of 64 bits;
+# a corner of a polygon has some 60 bytes.
+_BYTES, _BYTES_PER_PIXEL = 2**20, 64
 
 
 def annotations(ids: NDArray[np.uint8], labels: Mapping[str, int]) -> dict[str, Any]:
@@ -108,54 +124,49 @@ def read_label(path: str, image: str, labels: Mapping[str, int]) -> NDArray[np.u
     Raises:
         InputError: if the label cannot be read, has ids that are no class, or has another size than the image.
     """
-    size = ImageFileReader().get_data([image])[0].shape[:2]
+    ids = check_label(path, image, labels)
+    if len(ids) != 1:
+        raise InputError(f"{image} has {len(ids)} pages, frames or slices; save each one as an image of its own")
+    return ids[0]
+
+
+def check_label(path: str, image: str, labels: Mapping[str, int]) -> list[NDArray[np.uint8]]:
+    """Read the label of an image or of a volume. Its header must tell the size of the image before it is unpacked.
+
+    Args:
+        path: path of the label, as for :py:func:`read_label`.
+        image: path of the image or volume that the label belongs to.
+        labels: ids of the foreground classes, by name.
+
+    Returns:
+        Label ids of the pages, frames or slices, each (H, W) uint8.
+
+    Raises:
+        InputError: if the label cannot be read, has ids that are no class, or has another size than the image.
+    """
+    with format_of(image).open(image) as opened:
+        size, pages = opened.size, opened.pages
+    bytes_, most = Path(path).stat().st_size, _BYTES + _BYTES_PER_PIXEL * size[0] * size[1] * pages
+    if bytes_ > most:
+        raise InputError(f"{path} has {bytes_} bytes; a label of {Path(image).name} has at most {most}: save it anew")
     if path.endswith(".xml"):
-        return _drawn(path, size, labels)
+        return [drawn_polygons(path, size, labels)] * pages
     classes = 2 if len(labels) == 1 else MAX_CLASSES  # with one class, the value 255 stands for it too
     if path.endswith(".nrrd"):
-        ids = label_ids(Pixels(_of_nrrd(path)), classes, path)
+        slices = [Pixels(values) for values in nrrd_slices(path, image, size, pages)]
     else:
-        ids = MaskFileReader(classes).get_data([path])[0]
-    unknown = set(np.unique(ids).tolist()) - {0, *labels.values()}
+        _check_size(path, image, size, pages)
+        slices = read_pages(path, size[0] * size[1] * pages)
+    ids = [label_ids(pixels, classes, path) for pixels in slices]
+    unknown = {id_ for slice_ in ids for id_ in np.unique(slice_).tolist()} - {0, *labels.values()}
     if unknown:
         raise InputError(f"{path} has the id(s) {sorted(unknown)}, which are no class; its classes are {dict(labels)}")
-    if ids.shape != size:
-        raise InputError(f"{path} has the shape {ids.shape}, but {image} {size}; label it anew")
     return ids
 
 
-def _of_nrrd(path: str) -> NDArray[Any]:
-    """Read an NRRD volume of one slice, which stores columns first, as values (H, W)."""
-    try:
-        voxels = nrrd.read(path)[0]
-    except Exception as error:  # pynrrd raises its own errors and those of NumPy and Python
-        raise InputError(f"{path} cannot be read ({error}); send the label anew") from error
-    if voxels.ndim < 2 or max(voxels.shape[2:], default=1) > 1:
-        raise InputError(f"{path} has the shape {voxels.shape}; send a label of one slice")
-    return voxels.reshape(voxels.shape[:2]).T
-
-
-def _drawn(path: str, size: tuple[int, int], labels: Mapping[str, int]) -> NDArray[np.uint8]:
-    """Draw the polygons of an XML file as label ids of a size (H, W) in pixels."""
-    ids = np.zeros(size, np.uint8)
-    try:
-        for number, corners in _polygons(path, labels):
-            if len(corners) >= 3:
-                ids[polygon2mask(size, np.array(corners))] = number
-    except (ElementTree.ParseError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read ({error}); send the label anew") from error
-    return ids
-
-
-def _polygons(path: str, labels: Mapping[str, int]) -> Iterator[tuple[int, list[tuple[float, float]]]]:
-    """Yield the class and the corners, as (row, column) in pixels, of each polygon in an XML file of ASAP."""
-    root = ElementTree.parse(path).getroot()
-    for annotation in root.iter("Annotation"):
-        group = annotation.get("PartOfGroup", "")
-        number = labels.get(group, next(iter(labels.values())) if len(labels) == 1 else 0)
-        if number == 0:
-            raise InputError(f"{path} has polygons of {group!r}, which is no class; its classes are {list(labels)}")
-        points = sorted(annotation.iter("Coordinate"), key=lambda point: int(point.get("Order", 0)))
-        yield number, [(float(point.get("Y", 0)) - 0.5, float(point.get("X", 0)) - 0.5) for point in points]
+def _check_size(path: str, image: str, size: tuple[int, int], pages: int) -> None:
+    """Check the size that the header of a label tells."""
+    with format_of(path).open(path) as opened:
+        if (opened.size, opened.pages) != (size, pages):
+            of_pages = f" on {opened.pages} pages" if opened.pages != 1 else ""
+            raise InputError(f"{path} has the shape {opened.size}{of_pages}, but {image} {size}; label it anew")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from scripts.networks.qtseg import OPTIONS
 from .labels import read_label
 from .model import TrainedModel
 
-__all__ = ["TrainOnLabels"]
+__all__ = ["TrainOnLabels", "training_knobs"]
 
 _FEWEST = 4  # smallest number of labeled images; some of them choose the epoch
 _KNOBS = {
@@ -35,6 +36,7 @@ _KNOBS = {
     "spatial_size": 256,
     "geometry": ["fit", "native"],
 }
+_MOST = {"max_epochs": 100_000, "batch_size": 4096, "learning_rate": 10, "seed": 2**32 - 1, "spatial_size": 16_384}
 # Knobs that keep the value of the model. The name of the network and its options follow from the weights.
 _SAME = [field.name for field in FIELDS if field.as_trained and field.name not in ("network_name", *OPTIONS)]
 
@@ -70,7 +72,7 @@ class TrainOnLabels(TrainTask):
         Raises:
             InputError: if a knob has a wrong value, if there are too few labels, or if a label cannot be read.
         """
-        knobs = {name: _checked(name, request[name]) for name in _KNOBS if name in request}
+        knobs = training_knobs(request)
         labeled = sorted(datastore.get_labeled_images())
         if len(labeled) < _FEWEST:
             raise InputError(f"{len(labeled)} image(s) have a final label; label at least {_FEWEST} before training")
@@ -119,13 +121,27 @@ class TrainOnLabels(TrainTask):
         return folder
 
 
+def training_knobs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the knobs of a training among the values that a client sends. All other values are left out.
+
+    Only numbers and known names pass, as configs evaluate a text that begins with ``$``.
+
+    Args:
+        values: values by name.
+
+    Raises:
+        InputError: if a knob has a wrong value.
+    """
+    return {name: _checked(name, values[name]) for name in _KNOBS if name in values}
+
+
 def _checked(name: str, value: Any) -> Any:
-    """Check a knob that a client sends. Only numbers and known names pass: configs evaluate text that begins with $."""
     if isinstance(value, list) and name == "geometry":  # clients may send the list of choices that config() returns
         value = value[0] if value else None
     numbers = value if isinstance(value, list) and name == "spatial_size" else [value]
-    if name == "geometry":
-        check_knobs({"geometry": value})
-    elif not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+    if name != "geometry" and not all(type(number) in (int, float) for number in numbers):
         raise InputError(f"{name} is {value!r}; it must be a number")
+    check_knobs({name: value})
+    if name in _MOST and max(numbers) > _MOST[name]:
+        raise InputError(f"{name} is {value!r}; use at most {_MOST[name]}")
     return value
