@@ -33,7 +33,7 @@ from ..image_io.readers import ImageFileReader, MaskFileReader
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
 THUMBNAIL = 32  # height and width of a thumbnail in pixels
-_VERSION = 3  # version of the file with the facts; a change makes older files invalid
+_VERSION = 4  # version of the file with the facts; a change makes older files invalid
 _SLOW = 10.0  # seconds; the log reports surveys that take longer
 _AT_A_TIME = 256  # images that are read between two barriers
 
@@ -99,7 +99,7 @@ def survey_images(
     Raises:
         InputError: if a file is missing or access to it is not allowed.
     """
-    settings = [image_reader.channels, image_reader.color_space, mask_reader.num_classes, mask_reader.colors]
+    settings = [image_reader.channels, image_reader.color_space, mask_reader.rules]
     cache_file = Path(cache_dir) / f"{_state(datalist, settings)}.json"
     if not idist.broadcast(float(cache_file.is_file())):  # the first process decides for all
         facts = _read_facts(datalist, image_reader, mask_reader)
@@ -159,7 +159,7 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
     smeared: list[float] = []  # one share for every part of the mask
 
     def see(pixels: Pixels) -> None:
-        smeared.append(smeared_share(pixels, mask_reader.num_classes, mask_reader.colors))
+        smeared.append(smeared_share(pixels, **mask_reader.rules))
 
     try:
         plain = image_reader.plain(item["image"])  # (H, W, C)
