@@ -199,11 +199,12 @@ def describe_colors(codes: NDArray[np.int32], num_classes: int, background: Colo
     shares = [f"{list(color)} ({(codes == kind).mean():.1%})" for color, kind in zip(colors[:_MOST], kinds)]
     more = f" and {len(colors) - _MOST} more" if len(colors) > _MOST else ""
     cure = f'name them by --label_colors "{[list(color) for color in named]}"'
+    if background is None and not alike(back, (0, 0, 0)):
+        others = cure.replace("them", "the others")
+        cure = f'set --background_color "{list(back)}" if this is the background, and {others}'
     if num_classes != len(named) + 1:
         to_divide = " to tell them apart" if num_classes == 2 else ""
         cure += f" (add --out_channels {len(named) + 1}{to_divide})"
-    if background is None and not alike(back, (0, 0, 0)):
-        cure += f' and the background by --background_color "{list(back)}"'
     return f"colors {', '.join(shares)}{more}; {cure}"
 
 

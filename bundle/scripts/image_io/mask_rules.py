@@ -128,11 +128,8 @@ def _two_classes(
         codes = codes_of(np.where(hidden[..., None], np.array(background or BLACK, np.uint8), values))
         if _is_drawn_in_colors(codes, distances, background, pixels.lossy, dark=problem is not None):
             colors = describe_colors(codes, 2, background, pixels.lossy)
-            all_of_them = "; or set --instance_labels true if every color but the background is an object"
-            raise InputError(
-                f"{path} is drawn in colors that must be named: it has the {colors}"
-                f"{'' if pixels.lossy else all_of_them}"
-            )
+            all_of_them = "" if pixels.lossy else ", or set --instance_labels true if all others are objects"
+            raise InputError(f"{path} is drawn in colors that must be named: it has the {colors}{all_of_them}")
     if problem:
         raise InputError(f"{path} {problem}")
     return (distances > full_scale // 2).astype(np.uint8)
@@ -164,7 +161,11 @@ def _instances(
     elif pixels.palette is not None:
         values = pixels.palette[values]
     check_numbers(values, path)
-    return ((distances_to(values, pixels.full_scale, background or BLACK, path) > 0) & ~hidden).astype(np.uint8)
+    is_object = (distances_to(values, pixels.full_scale, background or BLACK, path) > 0) & ~hidden
+    if background is None and values.ndim == 3 and values.dtype == np.uint8 and is_object.all():
+        colors = describe_colors(codes_of(values), 2, None, lossy=False)
+        raise InputError(f"{path} has no black pixel, so its background is in doubt: it has the {colors}")
+    return is_object.astype(np.uint8)
 
 
 def _many_classes(

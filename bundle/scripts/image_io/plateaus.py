@@ -67,8 +67,8 @@ def plateau_values(values: NDArray[Any]) -> list[int]:
     far = between[(between > low + near) & (between < high - near)]
     steady = (ndimage.minimum_filter(values, 3) == values) | (ndimage.maximum_filter(values, 3) == values)
     steady_counts = np.bincount(values[steady], minlength=high + 1)
-    if counts[far].sum() >= _LEAST_STEADY and steady_counts[far].sum() >= _NEARLY_ALL * counts[far].sum():
-        return [int(value) for value in far]
+    is_steady = counts[far].sum() >= _LEAST_STEADY and steady_counts[far].sum() >= _NEARLY_ALL * counts[far].sum()
     inner_counts = np.bincount(values[inner_pixels(values)], minlength=high + 1)
     candidates = between if len(between) <= _FEW_VALUES else far
-    return [int(value) for value in candidates if inner_counts[value] >= max(LEAST_INNER, counts[value] / 2)]
+    filling = candidates[inner_counts[candidates] >= np.maximum(LEAST_INNER, counts[candidates] / 2)]
+    return sorted({*filling.tolist(), *(far.tolist() if is_steady else [])})
