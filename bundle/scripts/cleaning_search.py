@@ -67,7 +67,12 @@ def search_cleaning(ckpt_dir: Path, dataset_dir: Path | None = None) -> dict[str
         raise InputError(f"{root} lacks {len(validate) - len(items)} image(s) that chose the epoch; put them back")
     with tempfile.TemporaryDirectory() as folder:
         masks = _predict(ckpt_dir, settings["network_name"], [item["image"] for item in items], Path(folder))
-    reader = MaskFileReader(settings["out_channels"], colors=settings["label_colors"])
+    reader = MaskFileReader(
+        settings["out_channels"],
+        colors=settings["label_colors"],
+        background_color=settings["background_color"],
+        instance_labels=settings["instance_labels"],
+    )
     labels = [reader.get_data(reader.read(item["label"]))[0] for item in items]
     scores = {
         candidate: _mean_dice(masks, labels, dict(zip(NO_CLEANING, candidate)), settings["out_channels"])

@@ -54,6 +54,8 @@ BAD_SETTINGS: list[tuple[str, list[Any]]] = [
     ("cleaning", [{**PUBLISHED["cleaning"], "smallest_object": value} for value in (-1, 1.5, "$", 10**30)]),
     ("out_channels", [None, 1, 257, 10**30, "2", 2.0, True, CODE]), ("dataset_dir", [1, [], "nul\0"]), ("layout", [None, {}]),
     ("color_space", [None, "HSV", CODE]), ("label_colors", [1, "red", [1, 2, 3], [[1, 2]], [[1, 2, "3"]], [[1, 2, 256]], [[0, 0, 0]] * 257]),
+    ("background_color", [1, "red", [1, 2], [[1, 2, 3]], [1, 2, "3"], [1, 2, 256], CODE]),
+    ("instance_labels", [None, 1, "true", CODE]),
     ("fold", [None, -1, 0.0, "0", CODE]), ("protocol", [None, "none", {}]), ("split_digest", [3]),
     ("images", [None, [], {"a.png": 1}, {"a.png": {"part": "test", "group": "a"}}, {"a.png": {"part": 1, "group": 2}}]),
     ("norm", [1, "layer", CODE]), ("detail", [None, 1, "true", CODE]), ("refine", [None, 0, "no", CODE]),

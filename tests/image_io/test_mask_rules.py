@@ -8,7 +8,7 @@ import pytest
 import images
 from scripts.common.errors import InputError
 from scripts.image_io.formats.pixels import Pixels
-from scripts.image_io.mask_rules import label_ids
+from scripts.image_io.mask_rules import label_ids, smeared_share
 from scripts.image_io.pages import read_pages
 from scripts.image_io.readers import MaskFileReader
 
@@ -232,3 +232,105 @@ def test_masks_of_the_bundle_are_read_again(tmp_path):
     path = images.save_palette(tmp_path / "a.png", OBJECT, [0, 0, 0, 230, 159, 0, 86, 180, 233])
     for num_classes in (2, 3):
         np.testing.assert_array_equal(MaskFileReader(num_classes).get_data([str(path)])[0], OBJECT)
+
+
+def squares(*values: int, dtype: str = "uint8") -> np.ndarray:
+    """Squares of 8 x 8 pixels of each value, side by side, above and below rows of zeros."""
+    row = np.repeat(np.repeat(np.array([values], dtype=dtype), 8, axis=0), 8, axis=1)
+    return np.pad(row, ((8, 8), (4, 4)))
+
+
+def ids_where(values: np.ndarray, num_classes: int = 2, **options) -> np.ndarray:
+    return label_ids(Pixels(values), num_classes, "a.png", **options)
+
+
+@pytest.mark.parametrize("values", [
+    (12, 45, 201), (29, 150), (40, 255), (63, 200, 255), (0, 1, 63, 255), (9, 9, 255), (128, 64, 255),
+    (250, 3, 77, 140),
+])  # fmt: skip
+def test_ids_and_tones_in_areas_are_refused(values):
+    with pytest.raises(InputError, match="a.png holds ids of classes or objects .*; save background as 0 and"):
+        ids(squares(*values))
+    np.testing.assert_array_equal(ids_where(squares(*values), instances=True), squares(*values) > 0)
+
+
+@pytest.mark.parametrize(
+    "values, dtype", [((1, 2, 3), "uint8"), ((32,), "uint8"), ((7, 70000), "int32"), ((3,), "float32")]
+)
+def test_every_id_above_0_is_object_if_the_user_says_so(values, dtype):
+    pixels = squares(*values, dtype=dtype)
+    np.testing.assert_array_equal(ids_where(pixels, instances=True), pixels > 0)
+
+
+def test_numbers_that_are_no_ids_of_objects():
+    for values in (squares(-1, 3, dtype="int16"), squares(1, dtype="f4") / 2):
+        with pytest.raises(InputError, match="a.png has values "):
+            ids_where(values, instances=True)
+    with pytest.raises(InputError, match="a.png is compressed as JPEG or in a similar way, which smears the ids of obj"):
+        label_ids(Pixels(squares(1, 2), lossy=True), 2, "a.png", instances=True)
+
+
+WHITE, RED, GREEN = (255, 255, 255), (255, 0, 0), (0, 255, 0)
+BLACK = (0, 0, 0)
+KINDS = squares(1, 2, 0)
+
+
+def painted(*colors: tuple[int, int, int]) -> np.ndarray:
+    return np.array(colors, dtype=np.uint8)[KINDS]
+
+
+@pytest.mark.parametrize("colors, named", [
+    ((BLACK, RED, GREEN), '--label_colors "[[0, 255, 0], [255, 0, 0]]" .add --out_channels 3'),
+    ((BLACK, (48, 112, 32), (176, 112, 32)), '--label_colors "[[48, 112, 32], [176, 112, 32]]"'),
+    ((BLACK, (128, 0, 0), (128, 0, 0)), '--label_colors "[[128, 0, 0]]"'),
+    ((WHITE, RED, RED), '--background_color "[255, 255, 255]" if this is the background, and name the others by '
+     '--label_colors "[[255, 0, 0]]"'),
+])  # fmt: skip
+def test_colors_that_must_be_named(colors, named):
+    pattern = named.replace("[", r"\[").replace("]", r"\]")
+    with pytest.raises(InputError, match=f"a.png is drawn in colors .* {pattern}.*, or set --instance_labels"):
+        ids(painted(*colors))
+    with pytest.raises(InputError, match=f"a.png is a color mask; save one grey .* {pattern}"):
+        ids(painted(*colors), 5)
+    every = ids_where(painted(*colors), instances=True, background=colors[0])
+    np.testing.assert_array_equal(every, KINDS > 0)
+    if colors[0] == WHITE:
+        with pytest.raises(InputError, match="a.png has no black pixel, so its background is in doubt: it has the col"):
+            ids_where(painted(*colors), instances=True)
+    by_color = ids_where(painted(*colors), colors=sorted({*colors[1:]}), background=colors[0])
+    np.testing.assert_array_equal(by_color, KINDS > 0)
+
+
+@pytest.mark.parametrize("lossy", [False, True])
+def test_a_background_that_is_not_black(lossy):
+    pixels = painted(WHITE, RED, RED)
+    with pytest.raises(InputError, match="set --background_color"):
+        ids(pixels, lossy=lossy)
+    for values in (pixels, painted(WHITE, BLACK, BLACK), 255 * (KINDS == 0).astype(np.uint8)):
+        read = label_ids(Pixels(values, lossy=lossy), 2, "a.png", background=WHITE)
+        np.testing.assert_array_equal(read, KINDS > 0)
+    with pytest.raises(InputError, match='or set --background_color ".255, 255, 255." if it is the background'):
+        ids_where(pixels, 3, colors=[RED, GREEN])
+    three = ids_where(painted(WHITE, RED, GREEN), 3, colors=[RED, GREEN], background=WHITE)
+    np.testing.assert_array_equal(three, KINDS)
+
+
+def test_a_jpeg_in_colors_names_them():
+    with pytest.raises(InputError, match=r'name them by --label_colors "\[\[0, 255, 0\], \[255, 0, 0\]\]"$'):
+        ids(painted(BLACK, RED, GREEN), 3, lossy=True)
+    np.testing.assert_array_equal(ids(painted(BLACK, RED, GREEN), lossy=True), KINDS > 0)
+
+
+def test_black_and_white_files_have_colors_too():
+    for full_scale in (1, 15):
+        pixels = Pixels((KINDS == 1).astype(np.uint8) * full_scale, full_scale)
+        np.testing.assert_array_equal(label_ids(pixels, 2, "a.png", [WHITE]), KINDS == 1)
+
+
+def test_smeared_pixels_are_counted():
+    edge = few(100, 200, 255)
+    assert smeared_share(Pixels(edge), 2) == 2 / edge.size
+    assert smeared_share(Pixels(edge), 2, instances=True) == smeared_share(Pixels(edge), 3) == 0
+    pixels = painted(WHITE, RED, GREEN)
+    pixels[0, :4] = 9
+    assert smeared_share(Pixels(pixels), 3, [RED, GREEN], background=WHITE) == pytest.approx(4 / KINDS.size)

@@ -224,6 +224,16 @@ def test_other_numbers_of_classes_are_refused(num_classes):
         MaskFileReader(num_classes)
 
 
+@pytest.mark.parametrize("classes, options, words", [
+    (3, {}, "one kind of object, without 3 classes; leave it out"),
+    (2, {"colors": [[255, 0, 0]]}, "one kind of object, without label_colors; leave it out"),
+])  # fmt: skip
+def test_ids_of_objects_are_of_one_kind(classes, options, words):
+    with pytest.raises(InputError, match=f"instance_labels is for masks of {words}"):
+        MaskFileReader(classes, instance_labels=True, **options)
+    assert MaskFileReader(classes, background_color=None, **options).rules["instances"] is False
+
+
 @pytest.mark.parametrize("reader", [ImageFileReader, lambda **kwargs: MaskFileReader(2, **kwargs)])
 def test_limit_of_pixels(reader, tmp_path):
     path = str(images.save(tmp_path / "a.png", images.marked()))

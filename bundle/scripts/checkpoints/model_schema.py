@@ -64,13 +64,14 @@ def _is_cleaning(value: Any) -> bool:
     return all(isinstance(switch, bool) for switch in switches) and is_whole(smallest) and 0 <= smallest <= MOST_PIXELS
 
 
-def _are_colors(value: Any) -> bool:
-    def is_color(color: Any) -> bool:
-        return isinstance(color, list) and len(color) == 3 and all(is_whole(part) and 0 <= part <= 255 for part in color)
+def _is_color(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(is_whole(part) and 0 <= part <= 255 for part in value)
 
+
+def _are_colors(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, list) and len(value) <= MAX_CLASSES and all(is_color(color) for color in value)
+    return isinstance(value, list) and len(value) <= MAX_CLASSES and all(_is_color(color) for color in value)
 
 
 def _are_images(value: Any) -> bool:
@@ -142,6 +143,14 @@ FIELDS: tuple[Field, ...] = (
     Field("layout", "folder", "0.1.0", lambda value: isinstance(value, str), "the name of a layout"),
     Field("color_space", "RGB", "0.2.0", lambda value: value in ("RGB", "YCrCb"), "RGB or YCrCb", as_trained=True),
     Field("label_colors", None, "0.2.0", _are_colors, "a list of [red, green, blue], or null"),
+    Field(
+        "background_color",
+        None,
+        "0.4.0",
+        lambda value: value is None or _is_color(value),
+        "[red, green, blue], or null",
+    ),
+    Field("instance_labels", False, "0.4.0", lambda value: isinstance(value, bool), "true or false"),
     Field("label_fit", "nearest", "0.3.0", lambda value: value in LABEL_FITS, " or ".join(LABEL_FITS)),
     Field("fold", 0, "0.1.0", lambda value: is_whole(value) and value >= 0, "the number of a fold"),
     Field(

@@ -150,7 +150,7 @@ CHECKS: dict[str, Sequence[Check]] = {
         ),
     ),
     **dict.fromkeys(("schedule_by_step", "deterministic", "resume"), (_switch,)),
-    **dict.fromkeys(("group_duplicates", "stratify"), (_switch,)),
+    **dict.fromkeys(("group_duplicates", "stratify", "instance_labels"), (_switch,)),
     **dict.fromkeys(("fill_holes", "largest_component"), (_switch,)),
     **dict.fromkeys(("overlays", "probability_maps", "uncertainty_maps", "contours"), (_switch,)),
 }

@@ -99,7 +99,7 @@ def survey_images(
     Raises:
         InputError: if a file is missing or access to it is not allowed.
     """
-    settings = [image_reader.channels, image_reader.color_space, mask_reader.num_classes, mask_reader.colors]
+    settings = [image_reader.channels, image_reader.color_space, mask_reader.rules]
     cache_file = Path(cache_dir) / f"{_state(datalist, settings)}.json"
     if not idist.broadcast(float(_is_whole(cache_file))):  # the first process decides for all
         facts = [asdict(image) for image in _read_facts(datalist, image_reader, mask_reader)]
@@ -177,7 +177,7 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
     smeared: list[float] = []  # one share for every part of the mask
 
     def see(pixels: Pixels) -> None:
-        smeared.append(smeared_share(pixels, mask_reader.num_classes, mask_reader.colors))
+        smeared.append(smeared_share(pixels, **mask_reader.rules))
 
     try:
         plain = image_reader.plain(item["image"])  # (H, W, C)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ..common.errors import InputError
 from ..common.limits import MAX_CLASSES, MOST_PIXELS
+from .color_classes import check_colors
 from .formats.pixels import Pixels
 from .formats.registry import format_of, has_image_suffix
 from .mask_rules import label_ids
@@ -136,11 +137,14 @@ class MaskFileReader(ImageFileReader):
     Args:
         num_classes: number of classes, 2 to 256. The background counts as a class.
         colors: (r, g, b) in 0..255 of the classes 1, 2, ..., for masks that are drawn in colors.
+        background_color: (r, g, b) in 0..255 of the background, if it is not black. For two classes or with ``colors``.
+        instance_labels: whether every value above 0 is object, as in masks of two classes that hold ids of objects.
         max_pixels: largest height x width to decode, as for images.
 
     Raises:
-        InputError: if ``num_classes`` is out of range, or if ``colors`` are not such colors. Reading raises it for
-            files that cannot be read or that break the rules; the message names the file, its values and the cure.
+        InputError: if ``num_classes`` is out of range, if ``colors`` or ``background_color`` are not such colors, or if
+            two of the arguments contradict one another. Reading raises it for files that cannot be read or that break
+            the rules; the message names the file, its values and the cure.
 
     Example::
 
@@ -150,15 +154,35 @@ class MaskFileReader(ImageFileReader):
     """
 
     def __init__(
-        self, num_classes: int, *, colors: Sequence[Sequence[int]] | None = None, max_pixels: int = MOST_PIXELS
+        self,
+        num_classes: int,
+        *,
+        colors: Sequence[Sequence[int]] | None = None,
+        background_color: Sequence[int] | None = None,
+        instance_labels: bool = False,
+        max_pixels: int = MOST_PIXELS,
     ) -> None:
         super().__init__(channels=1, max_pixels=max_pixels)
         if not 2 <= num_classes <= MAX_CLASSES:
             raise InputError(f"num_classes is {num_classes}; it counts the background, so use 2 to {MAX_CLASSES}")
-        if colors is not None:
-            _check_colors(colors, num_classes)
+        check_colors(colors, background_color, num_classes)
+        if instance_labels and (num_classes != 2 or colors is not None):
+            other = f"{num_classes} classes" if num_classes != 2 else "label_colors"
+            raise InputError(f"instance_labels is for masks of one kind of object, without {other}; leave it out")
         self.num_classes = num_classes
         self.colors = colors
+        self.background_color = background_color
+        self.instance_labels = instance_labels
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The arguments of :py:func:`.mask_rules.label_ids` that say how masks are read."""
+        return {
+            "num_classes": self.num_classes,
+            "colors": self.colors,
+            "background": self.background_color,
+            "instances": self.instance_labels,
+        }
 
     def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
         """Decode the mask.
@@ -202,20 +226,9 @@ class MaskFileReader(ImageFileReader):
 
     def _read(self, path: str, see: Callable[[Pixels], None]) -> NDArray[np.uint8]:
         (pixels,) = read_pages(path, self.max_pixels, single=True)
-        ids = label_ids(pixels, self.num_classes, path, self.colors)
+        ids = label_ids(pixels, path=path, **self.rules)
         see(pixels)
         return ids
-
-
-def _check_colors(colors: Any, num_classes: int) -> None:
-    triples = isinstance(colors, Sequence) and all(isinstance(color, Sequence) and len(color) == 3 for color in colors)
-    if not triples or not all(value in range(256) for color in colors for value in color):
-        raise InputError(f"label_colors is {colors!r}; give a list of [red, green, blue], each 0 to 255, one a class")
-    if num_classes not in (2, len(colors) + 1):
-        raise InputError(
-            f"label_colors names {len(colors)} colors for {num_classes} classes; set --out_channels {len(colors) + 1}, "
-            "or 2 to take all of them for one kind of object"
-        )
 
 
 def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:

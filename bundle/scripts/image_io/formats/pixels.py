@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import png
 from numpy.typing import NDArray
+from PIL import Image
 from PIL.ExifTags import Base as Tag
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -40,14 +41,17 @@ class Pixels(NamedTuple):
             array is writable, as PyTorch demands it.
         full_scale: 1, 3 or 15 for files of 1, 2 or 4 bits, which is the largest value that they can store; 255 for all
             other files.
-        palette: (256, 3) uint8 colors of the palette indices; None without a palette.
+        palette: (256, 3) uint8 colors of the palette indices, or (256, 4) colors and alpha; None without a palette.
         lossy: whether compression, such as that of JPEG, has changed the values.
+        inverted: whether the file stores white as zero, in more than 1 bit. ``values`` are as they are shown then: full
+            scale minus what is stored.
     """
 
     values: NDArray[Any]
     full_scale: int = 255
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
+    inverted: bool = False
 
 
 class OpenedFile(NamedTuple):
@@ -153,26 +157,51 @@ def _decode(source: ImageFile) -> Pixels:
     turn = 1 if isinstance(source, TiffImageFile) else orientation(source)  # Pillow turns a TIFF itself
     if layout in _DEEP_PNG:
         return Pixels(_upright(_decode_deep_png(source), turn))
-    # These two are read before decoding, as Pillow closes the file then and forgets the header.
+    # These are read before decoding, as Pillow closes the file then and forgets the header.
     is_jpeg_in_tiff = source.info.get("compression") == "jpeg"
     is_inverted = (
         isinstance(source, TiffImageFile)
-        and layout.startswith("I;16")  # Pillow itself inverts all other layouts
+        and source.mode != "1"
         and source.tag_v2.get(Tag.PhotometricInterpretation) == PHOTOMETRIC.MINISWHITE
     )
+    transparency = source.info.get("transparency")
     is_supported = source.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
     image = source if is_supported else source.convert("RGB")
     values = _upright(np.array(image), turn)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if image.mode == "1":
         return Pixels(values.astype(np.uint8), full_scale=1)
-    if layout.startswith(("L;2", "L;4")):
-        full_scale = 3 if layout.startswith("L;2") else 15
-        return Pixels(values // (255 // full_scale), full_scale)  # undoes Pillow's stretching to 0..255
     if image.mode == "P":
-        colors = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-        return Pixels(values, palette=np.pad(colors, ((0, 256 - len(colors)), (0, 0))))
-    return Pixels(65535 - values if is_inverted else values, lossy=is_jpeg_in_tiff)
+        return Pixels(values, palette=_palette(image, transparency))
+    full_scale = 3 if layout.startswith("L;2") else 15 if layout.startswith("L;4") else 255
+    if full_scale < 255:
+        values = values // (255 // full_scale)  # undoes Pillow's stretching to 0..255
+    if is_inverted and layout.startswith("I;16"):  # Pillow itself inverts all other layouts
+        values = 65535 - values
+    if transparency is not None and image.mode in ("L", "I", "I;16", "RGB"):
+        values = _with_alpha(values, transparency)
+    return Pixels(values, full_scale, lossy=is_jpeg_in_tiff, inverted=is_inverted)
+
+
+def _palette(image: Image.Image, transparency: int | bytes | None) -> NDArray[np.uint8]:
+    """Return the colors of the palette indices, (256, 3), or (256, 4) with alpha where an index is transparent."""
+    colors = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    palette = np.pad(colors, ((0, 256 - len(colors)), (0, 0)))
+    if transparency is None:
+        return palette
+    alpha = np.full((256, 1), 255, dtype=np.uint8)
+    if isinstance(transparency, bytes):  # of the first indices
+        alpha[: len(transparency), 0] = list(transparency)
+    else:
+        alpha[transparency] = 0
+    return np.hstack([palette, alpha])
+
+
+def _with_alpha(values: NDArray[Any], transparent: int | tuple[int, ...]) -> NDArray[Any]:
+    """Add an alpha channel to grey or RGB in which one value is transparent."""
+    channels = values if values.ndim == 3 else values[..., None]
+    is_opaque = (channels != np.array(transparent)).any(-1, keepdims=True)
+    return np.concatenate([channels, is_opaque * np.array(np.iinfo(values.dtype).max, values.dtype)], axis=-1)
 
 
 def _stored_layout(source: ImageFile) -> str:
@@ -191,7 +220,8 @@ def _decode_deep_png(source: ImageFile) -> NDArray[np.uint16]:
     source.fp.seek(0)
     file = bounded_png(source.fp, source.width, source.height)
     width, height, rows, info = png.Reader(file=file).read()
-    return np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, info["planes"])
+    values = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows]).reshape(height, width, info["planes"])
+    return _with_alpha(values, info["transparent"]) if "transparent" in info else values
 
 
 def _decode_page(page: TiffPage) -> Pixels:
@@ -206,9 +236,10 @@ def _decode_page(page: TiffPage) -> Pixels:
         values = np.moveaxis(values, 0, -1)
     if values.ndim == 3 and values.shape[-1] == 1:  # grey, in a file that calls itself RGB
         values = values[..., 0]
-    if is_inverted and values.dtype.kind == "u":
+    is_inverted = is_inverted and values.dtype.kind == "u"
+    if is_inverted:
         values = np.iinfo(values.dtype).max - values
-    return Pixels(_upright(values, orientation(page)))
+    return Pixels(_upright(values, orientation(page)), inverted=is_inverted)
 
 
 def _upright(values: NDArray[Any], turn: int) -> NDArray[Any]:
