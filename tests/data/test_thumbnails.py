@@ -25,16 +25,20 @@ def test_the_content_has_no_uniform_border(color, widths):
     assert (rows, columns) == tuple(slice(start, start + 64) for start, _ in widths)
 
 
+def test_a_frame_within_padding_is_no_content_either():
+    framed = padded(padded(pattern(64, 64), 0, ((5, 5), (5, 5))), 255, ((0, 9), (12, 12)))
+    assert content_box(framed) == (slice(5, 69), slice(17, 81))
+
+
 def test_small_differences_in_a_border_do_not_matter():
     noisy = padded(pattern(64, 64), 10, ((8, 8), (0, 0))).astype(int)
     noisy[:8] += np.random.default_rng(0).integers(0, 20, (8, 64))
     assert content_box(noisy.clip(0, 255).astype(np.uint8)) == (slice(8, 72), slice(0, 64))
 
 
-def test_lines_of_several_colors_are_content():
-    steps = np.repeat(np.array([0, 100, 200, 50], np.uint8), 8)[:, None].repeat(32, axis=1)
-    steps[10, 3] = 255
-    assert content_box(steps)[0] == slice(8, 24)
+def test_lines_of_other_colors_are_content():
+    stripes = np.repeat(np.array([0, 100, 200, 0, 200, 0, 100, 200], np.uint8), 16)[:, None].repeat(64, axis=1)
+    assert content_box(stripes) == (slice(32, 96), slice(0, 64))
 
 
 @pytest.mark.parametrize("gray", [

@@ -14,9 +14,10 @@ from PIL import Image
 __all__ = ["THUMBNAIL", "content_box", "from_text", "thumbnails_of"]
 
 THUMBNAIL = 32  # height and width of a thumbnail in pixels
-# Share of an image's range of luma. The values in a border differ by less; JPEG of quality 40 changes them less, too.
-_UNIFORM = 0.2
+# Share of an image's range of luma. The values in a border differ by less; JPEG of quality 75 changes them less.
+_UNIFORM = 0.1
 _LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue; JPEG blurs colors across edges, but hardly luma
+_BORDERS = 2  # an image with a frame may have been padded in another color
 _LEAST = 0.5  # smallest height and width of the content, as shares of the image's
 
 
@@ -62,9 +63,18 @@ def content_box(gray: NDArray[np.uint8]) -> tuple[slice, slice]:
         half of its height or width, as a single object on an empty background does.
     """
     limit = _UNIFORM * float(gray.max() - gray.min())
-    rows, columns = (_inner(gray if axis == 0 else gray.T, limit) for axis in (0, 1))
-    parts = [(part.stop - part.start) / side for part, side in zip((rows, columns), gray.shape)]
-    return (rows, columns) if min(parts) >= _LEAST else (slice(0, gray.shape[0]), slice(0, gray.shape[1]))
+    height, width = gray.shape
+    rows, columns = slice(0, height), slice(0, width)
+    for _ in range(_BORDERS):
+        inner = gray[rows, columns]
+        rows, columns = _within(rows, _inner(inner, limit)), _within(columns, _inner(inner.T, limit))
+        if rows.stop - rows.start < _LEAST * height or columns.stop - columns.start < _LEAST * width:
+            return slice(0, height), slice(0, width)
+    return rows, columns
+
+
+def _within(part: slice, inner: slice) -> slice:
+    return slice(part.start + inner.start, part.start + inner.stop)
 
 
 def _inner(lines: NDArray[np.uint8], limit: float) -> slice:

@@ -15,15 +15,15 @@ from skimage.morphology import skeletonize
 __all__ = ["median_width"]
 
 _MOST_PIXELS = 2**20  # larger masks are measured on every second, third, ... row and column
-_FINENESS = 8  # pixels across an object that its skeleton is computed with, at most about; more change nothing
+_FINENESS = 8  # pixels across a wide object that its skeleton is computed with
 
 
 def median_width(mask: NDArray[np.bool_]) -> float | None:
     """Return the median width of the objects of a mask along their skeletons.
 
     The width at a point of the skeleton is twice its distance to the edge. A skeleton of pixels cannot lie between two
-    pixels, so the width is right to half a pixel, or, for masks of more than 2^20 pixels, to half of the pixels that
-    are measured.
+    pixels, so the width of a thin object is right to half a pixel. That of a wide object is only about right, and that
+    in a mask of more than 2^20 pixels to one of the pixels that are measured.
 
     Args:
         mask: (H, W) true for objects.
