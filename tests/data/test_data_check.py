@@ -11,6 +11,7 @@ import pytest
 
 from scripts.common.errors import InputError
 from scripts.data.data_check import check_data, report_check
+from scripts.data.duplicates import NearDuplicates
 from scripts.data.splits.leaks import find_leaks
 from scripts.data.splits.split import Fold, Split
 from scripts.data.survey import Facts
@@ -26,6 +27,7 @@ def facts(name: str, **changes: Any) -> Facts:
         "spread": 20,
         "pixels": [19000, 1000],
         "objects": [[2, 0, 1, 0, 0, 0, 0, 0, 0, 1]],
+        "widths": [20.0],
     }
     return Facts(f"/data/images/{name}.png", **{**seen, **changes})
 
@@ -34,7 +36,7 @@ GOOD = [facts(str(i)) for i in range(40)]
 
 
 def check(found: list[Facts], folder: Path, **options: Any) -> dict[str, Any]:
-    settings = {"pairs": [], "spatial_size": (64, 64), "out_channels": 2, "report_path": folder / "made" / "check.json"}
+    settings = {"pairs": NearDuplicates(), "spatial_size": (64, 64), "out_channels": 2, "report_path": folder / "made" / "check.json"}
     return check_data(found, **{**settings, **options})
 
 
@@ -46,31 +48,16 @@ def test_good_images_have_no_problems(tmp_path):
     assert json.loads((tmp_path / "made" / "check.json").read_text()) == report
 
 
-@pytest.mark.parametrize("changes, kind, text", [
-    ({"pixels": [20000, 0], "objects": [[]]}, "empty mask", "1 mask(s) are empty"),
-    ({"pixels": [1000, 19000]}, "full mask", "1 mask(s) cover nearly all of the image; inverted?"),
-    (
-        {"smeared": 0.01},
-        "smeared mask",
-        "1 mask(s) have values between background and object, as from gray edges or JPEG; they are cut at half of full "
-        "scale",
-    ),
-    ({"low": 7, "high": 7}, "constant image", "1 image(s) have one intensity only"),
-])
-def test_problems_that_may_be(changes, kind, text, tmp_path):
-    (problem,) = check([*GOOD, facts("bad", **changes)], tmp_path)["problems"]
-    assert problem == {"kind": kind, "fatal": False, "text": text, "files": ["/data/images/bad.png"]}
-
-
 def test_near_duplicates_are_listed(tmp_path):
-    report = check(GOOD, tmp_path, pairs=[(3, 7, 1.0), (3, 9, 0.99)])
-    assert report["problems"][0]["text"] == "3 images have near-duplicates (2 pairs)"
+    report = check(GOOD, tmp_path, pairs=NearDuplicates([(3, 9, 0.99), (3, 7, 1.0)], total=1500))
+    assert report["problems"][0]["text"] == "3 images have near-duplicates (1500 pairs)"
     assert report["near_duplicates"][1] == ["/data/images/3.png", "/data/images/9.png", 0.99]
+    assert report["num_near_duplicates"] == 1500
 
 
 def test_files_that_cannot_be_used_stop_it_and_all_are_listed(tmp_path):
     bad = [Facts(f"{name}.png", problem=f"{name}.png is broken; mend it") for name in "ab"]
-    with pytest.raises(InputError, match=r"^a.png is broken; mend it \(1 more file\(s\) cannot be used; .*check.json"):
+    with pytest.raises(InputError, match=r"^a.png is broken; mend it \(1 more file cannot be used; .*check.json"):
         check([*GOOD, *bad], tmp_path)
     problems = json.loads((tmp_path / "made" / "check.json").read_text())["problems"]
     assert [(problem["fatal"], problem["files"]) for problem in problems] == [(True, ["a.png"]), (True, ["b.png"])]
@@ -78,34 +65,6 @@ def test_files_that_cannot_be_used_stop_it_and_all_are_listed(tmp_path):
         check([*GOOD, bad[0]], tmp_path)
     with pytest.raises(InputError, match="^a.png is broken; mend it$"):
         check(bad[:1], tmp_path)
-
-
-def test_there_must_be_something_to_learn(tmp_path):
-    empty = [facts(str(i), pixels=[20000, 0], objects=[[]]) for i in range(3)]
-    with pytest.raises(InputError, match="none of the 3 masks holds an object; are these the masks, and is 0 the"):
-        check(empty, tmp_path)
-    assert check(empty, tmp_path, training=False)["classes"][0]["images"] == 0
-
-
-def test_a_class_that_is_in_no_mask(tmp_path):
-    three = [facts(str(i), pixels=[19000, 1000, 0], objects=[[1], []]) for i in range(9)]
-    (problem,) = check(three, tmp_path, out_channels=3)["problems"]
-    assert problem["text"] == "class 2 is in none of the 9 masks; set --out_channels 2" and not problem["fatal"]
-    (problem,) = check(three, tmp_path, out_channels=3, training=False)["problems"]
-    assert problem["text"] == "class 2 is in none of the 9 masks"
-    gap = [facts(str(i), pixels=[19000, 0, 1000], objects=[[], [1]]) for i in range(9)]
-    (problem,) = check(gap, tmp_path, out_channels=3)["problems"]
-    assert problem["text"] == "class 1 is in none of the 9 masks"  # and 3 channels are needed
-
-
-def test_objects_that_would_vanish(tmp_path):
-    # objects of 1, 1, 4 to 7 and 512 to 1023 pixels
-    def vanishing(side: int) -> int:
-        (found,) = check([facts("a")], tmp_path, spatial_size=(side, side))["classes"]
-        assert found["objects"] == 4 and found["share"] == 0.05
-        return found["vanishing"]
-
-    assert [vanishing(side) for side in (400, 200, 100, 64, 32, 4)] == [0, 0, 2, 3, 3, 4]
 
 
 @pytest.mark.parametrize("size, count, suggestion", [
@@ -132,9 +91,9 @@ def test_suggestions(size, count, suggestion, tmp_path):
 ])
 def test_detail_is_worth_a_comparison_where_objects_are_small(objects, size, fitted, small, tmp_path, caplog):
     classes = len(objects) + 1
-    small_or_not = {"pixels": [9] * classes, "objects": objects}
-    huge = {"pixels": [9] * classes, "objects": [[0] * 30 + [1]] * len(objects)}
-    empty = {"pixels": [9] + [0] * len(objects), "objects": [[]] * len(objects)}
+    small_or_not = {"pixels": [9] * classes, "objects": objects, "widths": [20.0] * len(objects)}
+    huge = {"pixels": [9] * classes, "objects": [[0] * 30 + [1]] * len(objects), "widths": [20.0] * len(objects)}
+    empty = {"pixels": [9] + [0] * len(objects), "objects": [[]] * len(objects), "widths": [None] * len(objects)}
     found = [facts("a", size=size, **each) for each in (*[small_or_not] * 3, *[huge] * 2, *[empty] * 2)]
     settings = {"out_channels": classes, "spatial_size": (512, 512) if fitted else None}
     report = check(found, tmp_path, for_small=False, **settings)
@@ -150,17 +109,27 @@ def test_the_report_is_told(tmp_path, caplog):
     report = check([*GOOD, facts("bad", low=7, high=7)], tmp_path)
     with caplog.at_level(logging.INFO, logger="qtseg"):
         leaks = find_leaks([(0, 1, 0.99)], Split([Fold([0], [1], [1])], ["a", "b"], ["images/a.png", "images/b.png"]))
-        report_check(report, leaks, tmp_path / "check.json")
+        few = {"kind": "few steps", "fatal": False, "text": "fold 0: the training has 12 steps in all", "files": []}
+        report_check(report, leaks, tmp_path / "check.json", [few])
     for text in (
-        "41 images of 200 x 100 to 200 x 100 pixels",
-        "class 1 is in 41 masks, 5.0% of all pixels, 164 objects, 123 below a pixel",
-        "1 image(s) have one intensity only: bad.png",
-        "fold 0 parts 1 group(s) of images that belong together (near-duplicates, or one group by the knob); what is "
+        "41 images of 200 x 100 pixels",
+        "class 1 is in 41 masks, 5.0% of all pixels, 164 objects, 6.4 pixels wide, 123 below a pixel",
+        "1 image has one intensity only: bad.png",
+        "check:    fold 0: the training has 12 steps in all\n",
+        "fold 0 parts 1 group of images that belong together (near-duplicates, or one group by the knob); what is "
         "judged on them looks too good, such as a.png (train) and b.png (test)",
         "would suit this data: --spatial_size '[128, 224]' --batch_size 4 --out_channels 2; full report: ",
     ):
         assert text in caplog.text
-    assert json.loads((tmp_path / "check.json").read_text())["leaks"][0]["num_groups"] == 1
+    written = json.loads((tmp_path / "check.json").read_text())
+    assert written["leaks"][0]["num_groups"] == 1 and written["problems"] == [*report["problems"], few]
+
+
+def test_images_of_several_sizes(tmp_path, caplog):
+    report = check([facts("a"), facts("b", size=(50, 300))], tmp_path)
+    with caplog.at_level(logging.INFO, logger="qtseg"):
+        report_check(report, [], tmp_path / "check.json")
+    assert "2 images of 200 x 50 to 300 x 100 pixels" in caplog.text
 
 
 def test_no_other_settings_are_advised_where_a_model_is_scored(tmp_path, caplog):

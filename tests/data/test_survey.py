@@ -44,7 +44,7 @@ def test_what_is_seen_of_an_image_and_its_mask(pair, tmp_path):
     assert (facts.low, facts.high, facts.mean, facts.spread) == (10, 210, 110, 100)
     assert facts.pixels == [2400 - 105, 105]
     assert facts.objects == [[0, 0, 1, 0, 0, 0, 1]]  # of 4 to 7 pixels, and of 64 to 127
-    assert facts.smeared == 0
+    assert facts.smeared == 0 and facts.widths == [7.5] and facts.content == ""
     thumbnail = np.frombuffer(base64.b64decode(facts.thumbnail), np.uint8).reshape(32, 32)
     assert (thumbnail[:, :16] == 10).all() and (thumbnail[:, 16:] == 210).all()
 
@@ -73,6 +73,7 @@ def test_classes_and_parts(pair, tmp_path):
     several = {**pair, "label": str(images.save(tmp_path / "ids.png", ids))}
     (facts,) = look([several], tmp_path, num_classes=4)
     assert facts.pixels == [2390, 6, 0, 4] and facts.objects == [[0, 0, 1], [], [0, 0, 1]]
+    assert facts.widths == [1.5, None, 1.5]
     (facts,) = look([{**pair, "label": [pair["label"], pair["label"]]}], tmp_path)
     assert facts.pixels == [2295, 105]
 

@@ -14,6 +14,7 @@ from ..common.command_line import knobs_of
 from ..common.errors import InputError, explanation
 from ..common.knobs import check_knobs, check_names
 from ..data.data_check import report_check
+from ..data.fold_check import check_folds
 from ..data.prepared import DividedData
 from ..experiments.device_pool import add_devices, spread, usable_gpus
 from ..training.fingerprint import claim_folder, claim_of
@@ -67,7 +68,9 @@ def cross_validate(
         if not claim_file.is_file() and any(map(runs.is_done, range(len(split.folds)))):
             raise InputError(f"{runs.folder} has folds of an earlier version, maybe others; give another --output_dir")
         claim_folder(claim_file, claim_of(config))
-        report_check(report, data.leaks, runs.folder / "data_check.json")
+        hyperparameters = config.get_parsed_content("hyperparameters")
+        fold_problems = check_folds(split, range(len(split.folds)), data.facts, hyperparameters)
+        report_check(report, data.leaks, runs.folder / "data_check.json", fold_problems)
         selected = dict.fromkeys(folds or range(len(split.folds)))  # without duplicates
         todo = [fold for fold in selected if not runs.is_done(fold)]
         _logger.info(f"folds:    {len(split.folds)}, to train now: {', '.join(map(str, todo)) or 'none, all are done'}")

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from ..image_io.readers import ImageFileReader, MaskFileReader
-from .duplicates import Pair, near_duplicates
+from .duplicates import NearDuplicates, near_duplicates
 from .layouts.files import Item
 from .layouts.registry import read_layout
 from .splits.choose import choose_fold, split_images
@@ -60,7 +60,7 @@ class Dataset:
         return self.survey
 
     @cached_property
-    def duplicates(self) -> list[Pair]:
+    def duplicates(self) -> NearDuplicates:
         """The near-duplicates among the images that the run uses, from :py:func:`.duplicates.near_duplicates`."""
         return near_duplicates(self.facts)
 
@@ -80,9 +80,9 @@ class DividedData(Dataset):
     fold: int
 
     @property
-    def _inseparable(self) -> list[Pair]:
+    def _inseparable(self) -> NearDuplicates:
         """The near-duplicates that stay together."""
-        return self.duplicates if self.group_duplicates else []
+        return self.duplicates if self.group_duplicates else NearDuplicates()
 
     @cached_property
     def split(self) -> Split:

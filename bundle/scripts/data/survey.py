@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import logging
@@ -20,7 +19,6 @@ from typing import Any
 import ignite.distributed as idist
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
 
@@ -29,10 +27,11 @@ from ..common.files import read_json, write_text
 from ..image_io.formats.pixels import Pixels
 from ..image_io.mask_rules import smeared_share
 from ..image_io.readers import ImageFileReader, MaskFileReader
+from .thumbnails import thumbnails_of
+from .widths import median_width
 
-__all__ = ["THUMBNAIL", "Facts", "survey_images"]
+__all__ = ["Facts", "survey_images"]
 
-THUMBNAIL = 32  # height and width of a thumbnail in pixels
 _VERSION = 4  # version of the file with the facts; a change makes older files invalid
 _SLOW = 10.0  # seconds; the log reports surveys that take longer
 _AT_A_TIME = 256  # images that are read between two barriers
@@ -53,10 +52,13 @@ class Facts:
         mean, spread: mean and standard deviation of its intensities.
         digest: digest of the image's pixels. Equal pixels have equal digests, also in files of different formats.
         label_digest: digest of the label ids of the mask.
-        thumbnail: grey values of the image, 32 x 32 uint8, as base64.
+        thumbnail: grey values of the image, from :py:func:`.thumbnails.thumbnails_of`.
+        content: grey values of the image without its uniform border; empty if it has none.
         pixels: number of pixels of every label id, starting with the background.
         objects: for every label id above 0, the numbers of connected objects by their area. The n-th number, counted
             from 0, is the number of objects of 2^n to 2^(n+1) - 1 pixels.
+        widths: for every label id above 0, the median width of its objects in pixels, from
+            :py:func:`.widths.median_width`; None if the mask has no such object.
         smeared: share of the mask's pixels whose stored values are neither background nor object.
     """
 
@@ -70,8 +72,10 @@ class Facts:
     digest: str = ""
     label_digest: str = ""
     thumbnail: str = ""
+    content: str = ""
     pixels: list[int] = field(default_factory=list)
     objects: list[list[int]] = field(default_factory=list)
+    widths: list[float | None] = field(default_factory=list)
     smeared: float = 0
 
 
@@ -189,6 +193,7 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
         (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
         names = f"{_parts(item)[0]} is {mask_width} x {mask_height} pixels but {item['image']} is {width} x {height}"
         return Facts(item["image"], problem=f"{names}; a mask must be as large as its image")
+    thumbnail, content = thumbnails_of(image, plain)
     return Facts(
         item["image"],
         size=image.shape[:2],
@@ -198,9 +203,11 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
         spread=round(float(image.std()), 2),
         digest=_digest(plain),  # the same digest in any color space
         label_digest=_digest(mask),
-        thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),
+        thumbnail=thumbnail,
+        content=content,
         pixels=np.bincount(mask.ravel(), minlength=mask_reader.num_classes).tolist(),
         objects=[_areas(mask == label) for label in range(1, mask_reader.num_classes)],
+        widths=[median_width(mask == label) for label in range(1, mask_reader.num_classes)],
         smeared=round(max(smeared), 5),
     )
 
@@ -208,11 +215,6 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
 def _digest(pixels: NDArray[Any]) -> str:
     """Return a digest of decoded pixels. It is equal for equal pixels, also in files of different formats."""
     return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).hexdigest()
-
-
-def _thumbnail(image: NDArray[Any]) -> NDArray[np.uint8]:
-    gray = Image.fromarray(image.mean(-1).astype(np.uint8))
-    return np.asarray(gray.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
 
 
 def _areas(mask: NDArray[np.bool_]) -> list[int]:

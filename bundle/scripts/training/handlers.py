@@ -10,16 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import monai.handlers
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch import nn
 
+from ..common.counts import counted
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
 from ..common.score_table import lower_is_better, parse_name
 
-__all__ = ["BestScores", "EarlyStopping", "FreezeEncoder", "ValidationHandler"]
+__all__ = ["BestScores", "EarlyStopping", "FreezeEncoder", "ValidationHandler", "WarnOfEmptyMasks"]
+
+_EMPTY = 4  # validations in a row without a predicted object before the first warning
 
 _logger = logging.getLogger("qtseg")
 
@@ -165,3 +169,51 @@ class ValidationHandler(monai.handlers.ValidationHandler):
         engine.add_event_handler(Events.EPOCH_COMPLETED(event_filter=due), self)
         if self.exec_at_start:
             engine.add_event_handler(Events.STARTED, self)
+
+
+class WarnOfEmptyMasks:
+    """Warn if all predictions of several validations in a row are empty, although labels of these images are not.
+
+    The warning comes after 4, 8, 16, ... such validations in a row, and at the end of the training.
+
+    Args:
+        validator: evaluator that validates the network. Its output has one-hot ``pred`` and ``label``, (C, H, W).
+    """
+
+    def __init__(self, validator: Evaluator) -> None:
+        self.validator = validator
+        self.in_a_row = 0
+        self.has_object = {"pred": False, "label": False}
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer.
+
+        Args:
+            engine: the trainer.
+        """
+        self.validator.add_event_handler(Events.ITERATION_COMPLETED, self._look)
+        self.validator.add_event_handler(Events.COMPLETED, self._count)
+        engine.add_event_handler(Events.COMPLETED, self._end)
+
+    def _look(self, engine: Engine) -> None:
+        for key, has_object in self.has_object.items():
+            self.has_object[key] = has_object or any(bool(item[key][1:].any()) for item in engine.state.output)
+
+    def _count(self) -> None:
+        predicted, labeled = (bool(idist.all_reduce(int(self.has_object[key]), "MAX")) for key in ("pred", "label"))
+        self.in_a_row = self.in_a_row + 1 if labeled and not predicted else 0
+        self.has_object = {"pred": False, "label": False}
+        if self.in_a_row >= _EMPTY and self.in_a_row & (self.in_a_row - 1) == 0:  # a power of 2
+            self._warn()
+
+    def _end(self) -> None:
+        if self.in_a_row:
+            self._warn()
+
+    def _warn(self) -> None:
+        if idist.get_rank() == 0:
+            _logger.warning(
+                f"WARNING: no object was predicted in any image of the last {counted(self.in_a_row, 'validation')}; if "
+                "this goes on, train longer (--max_epochs), try another --learning_rate, enlarge --spatial_size or set "
+                "--geometry native for small objects, and look at the masks"
+            )

@@ -53,6 +53,6 @@ def test_a_leak_is_told_with_its_number_of_groups():
     (leak,) = find_leaks([], split_of([Fold([0, 2], [4], [1, 3])], "ppqqr"))
     assert leak["num_groups"] == 2
     assert leak_text(leak) == (
-        "fold 0 parts 2 group(s) of images that belong together (near-duplicates, or one group by the knob); what is "
+        "fold 0 parts 2 groups of images that belong together (near-duplicates, or one group by the knob); what is "
         "judged on them looks too good"
     )

@@ -18,7 +18,7 @@ from .files import read_split
 from .grouping import belong_together, group_names, strata
 from .split import Split, relative_names
 
-__all__ = ["choose_fold", "split_images"]
+__all__ = ["check_fold", "choose_fold", "split_images"]
 
 
 def split_images(
@@ -89,6 +89,22 @@ def split_images(
     return Split(folds, [first.setdefault(int(number), name) for number, name in zip(together, groups)], images)
 
 
+def check_fold(split: Split, fold: int) -> None:
+    """Check that a split has a fold.
+
+    Args:
+        split: split of the dataset.
+        fold: number of the fold, counted from 0.
+
+    Raises:
+        InputError: if there is no such fold.
+    """
+    if not 0 <= fold < len(split.folds):
+        last = len(split.folds) - 1
+        only = "use 0, or --split grouped to cut the images anew" if last == 0 else f"use 0 to {last}"
+        raise InputError(f"fold is {fold}, but the split has {len(split.folds)} fold(s); {only}")
+
+
 def choose_fold(split: Split, fold: int, datalist: Sequence[Item]) -> dict[str, list[Item]]:
     """List the images of one fold.
 
@@ -105,10 +121,7 @@ def choose_fold(split: Split, fold: int, datalist: Sequence[Item]) -> dict[str, 
         InputError: if there is no such fold, or if it has fewer images to choose the epoch on than the job has
             processes.
     """
-    if not 0 <= fold < len(split.folds):
-        last = len(split.folds) - 1
-        only = "use 0, or --split grouped to cut the images anew" if last == 0 else f"use 0 to {last}"
-        raise InputError(f"fold is {fold}, but the split has {len(split.folds)} fold(s); {only}")
+    check_fold(split, fold)
 
     def item(position: int) -> Item:
         listed = datalist[position]

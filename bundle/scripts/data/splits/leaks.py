@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...common.counts import counted
 from ..duplicates import Pair
 from .grouping import belong_together
 from .split import Split
@@ -49,6 +50,6 @@ def leak_text(leak: dict[str, Any]) -> str:
         leak: an entry from :py:func:`find_leaks`.
     """
     return (
-        f"fold {leak['fold']} parts {leak['num_groups']} group(s) of images that belong together (near-duplicates, or "
+        f"fold {leak['fold']} parts {counted(leak['num_groups'], 'group')} of images that belong together (near-duplicates, or "
         "one group by the knob); what is judged on them looks too good"
     )
