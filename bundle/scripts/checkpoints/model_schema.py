@@ -66,7 +66,8 @@ def _is_cleaning(value: Any) -> bool:
 
 def _are_colors(value: Any) -> bool:
     def is_color(color: Any) -> bool:
-        return isinstance(color, list) and len(color) == 3 and all(is_whole(part) and 0 <= part <= 255 for part in color)
+        parts = color if isinstance(color, list) and len(color) == 3 else [None]
+        return all(is_whole(part) and part in range(256) for part in parts)
 
     if value is None:
         return True
