@@ -45,15 +45,15 @@ def test_names_that_are_no_utf_8_are_kept(tmp_path):
     assert load_json(tmp_path / "a.json") == ["caf\udce9"]
 
 
-LEAK = {"fold": 0, "num_groups": 1, "groups": [{"train": "a.png", "test": "b.png"}]}
+LEAK: dict[str, Any] = {"fold": 0, "num_groups": 1, "groups": [{"train": "a.png", "test": "b.png"}]}
 BAD_SETTINGS: list[tuple[str, list[Any]]] = [
-    ("spatial_size", [None, "512", [9], [0, 512], [500, 512], [512.0, 512], [True, 32], 2**40, [2**20, 2**20], [14112, 14112], CODE]),
+    ("spatial_size", [None, "512", [9], [0, 512], [500, 512], [512.0, 512], [True, 32], 2**40, [2**20, 2**20], CODE]),
     ("geometry", [None, 1, "window", CODE]),
-    ("overlap", [None, False, "0.25", -0.1, 1, 0.9999999, math.nan, math.inf, 1e999, CODE]),
+    ("overlap", [None, False, "0.25", -0.1, 1, math.nan, math.inf, 1e999, CODE]),
     ("cleaning", [None, [], {}, {"fill_holes": CODE, "largest_component": False, "smallest_object": 0}]),
-    ("cleaning", [{**PUBLISHED["cleaning"], "smallest_object": value} for value in (-1, 1.5, "$", 10**30)]),
-    ("out_channels", [None, 1, 257, 10**30, "2", 2.0, True, CODE]), ("dataset_dir", [1, [], "nul\0"]), ("layout", [None, {}]),
-    ("color_space", [None, "HSV", CODE]), ("label_colors", [1, "red", [1, 2, 3], [[1, 2]], [[1, 2, "3"]], [[1, 2, 256]], [[0, 0, 0]] * 257]),
+    ("cleaning", [{**PUBLISHED["cleaning"], "smallest_object": value} for value in (-1, 1.5, "$")]),
+    ("out_channels", [None, 1, 257, 10**30, "2", 2.0, True, CODE]), ("dataset_dir", [1, []]), ("layout", [None, {}]),
+    ("color_space", [None, "HSV", CODE]), ("label_colors", [1, "red", [1, 2, 3], [[1, 2]], [[1, 2, "3"]]]),
     ("background_color", [1, "red", [1, 2], [[1, 2, 3]], [1, 2, "3"], [1, 2, 256], CODE]),
     ("instance_labels", [None, 1, "true", CODE]),
     ("fold", [None, -1, 0.0, "0", CODE]), ("protocol", [None, "none", {}]), ("split_digest", [3]),
@@ -61,8 +61,12 @@ BAD_SETTINGS: list[tuple[str, list[Any]]] = [
     ("norm", [1, "layer", CODE]), ("detail", [None, 1, "true", CODE]), ("refine", [None, 0, "no", CODE]),
     ("network_name", [None, 1, "", "../x", "a b", CODE]),
     ("seen_before", [None, {}, [1]]),
-    ("start_is_known", [None, 1]), ("label_fit", [None, "area"]), ("leaks", [None, {}, ["a"], [{}], [{**LEAK, "fold": "0"}], [{**LEAK, "groups": []}], [{**LEAK, "groups": [{}]}]]),
-    ("leaks", [[{**LEAK, "groups": [{"test": 1}]}], [{**LEAK, "num_groups": None}]]),
+    ("start_is_known", [None, 1]), ("label_fit", [None, "area"]), ("leaks", [None, {}, ["a"]]),
+    ("spatial_size", [[14112, 14112], [32, 2**20]]), ("overlap", [0.951, 0.9999999]),
+    ("cleaning", [{**PUBLISHED["cleaning"], "smallest_object": 10**30}]), ("dataset_dir", ["nul\0"]),
+    ("label_colors", [[[1, 2, 256]], [[-1, 2, 3]], [[0, 0, 0]] * 257]),
+    ("leaks", [[{}], [1], [{**LEAK, "fold": "0"}], [{**LEAK, "num_groups": None}], [{**LEAK, "groups": []}]]),
+    ("leaks", [[{**LEAK, "groups": groups}] for groups in ({}, [[]], [{}], [{"test": 1}])]),
     *((name, [1, ["a"], {}, "nul\0"]) for name in ("run", "sha256", "split")),
     *((name, [{"$": CODE}, [[CODE]]]) for name in PUBLISHED),
 ]  # fmt: skip
@@ -80,7 +84,8 @@ def test_settings_that_are_none_are_named(name, value, tmp_path, monkeypatch):
 def test_all_settings_are_checked_and_good_ones_pass(tmp_path):
     of_options = {option.name for option in OPTIONS.values()}  # which check their values by themselves
     assert {name for name, _ in BAD_SETTINGS[: -len(PUBLISHED)]} >= set(PUBLISHED) - of_options
-    good = {"spatial_size": 64, "label_colors": [[255, 0, 0]], "dataset_dir": "$a", "overlap": 0, "unknown": [1, {}], "leaks": [LEAK]}
+    good = {"spatial_size": 64, "label_colors": [[255, 0, 0]], "dataset_dir": "$a", "overlap": 0, "unknown": [1, {}]}
+    good |= {"leaks": [LEAK], "split": None, "run": "train_1"}
     (tmp_path / "model.json").write_text(json.dumps({**PUBLISHED, **good}))
     assert read_settings(tmp_path) == {**PUBLISHED, **good}
 

@@ -102,7 +102,7 @@ def test_a_report_is_refused_in_one_sentence(name, kind, copied):
         assert Path(name).name in str(error) and len(str(error)) < 1000
         assert (copied / "report.html").read_bytes() == written
     else:
-        # a file that the page can do without is as if it were not there, and of a cell that is cut short nobody can tell
+        # a file that the page can do without is as if it were not there; a cell that is cut short may be right
         assert name == "../curves.csv" or kind == "a folder" or (name == "scores.csv" and kind == "all but the end")
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -12,7 +16,7 @@ import torch
 
 from scripts.tracking.mlflow_setup import sqlite_uri
 from trainings import EPOCHS, assert_same_end, checkpoints, cut_off, equal, train
-from workflows import train_small
+from workflows import BUNDLE, train_small
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +72,36 @@ def test_weights_that_may_change_meanwhile_are_kept_from_the_start(trained, blob
     start = torch.load(first, weights_only=True)
     assert start["step"] == 0 and torch.load(last, weights_only=True)["epoch"] == 2
     assert equal(dict(start["parts"]["network"]), torch.load(trained.ckpt_dir / "model.pt", weights_only=True))
+
+
+LOADING = """
+import os, sys, time
+from torch.utils.data import DataLoader
+from scripts.training.training_state import leave_signals
+
+class Images:
+    def __len__(self): return 100
+    def __getitem__(self, index):
+        if index == 2: raise ValueError("damaged")
+        return os.getpid()
+
+loader = iter(DataLoader(Images(), num_workers=1, worker_init_fn=leave_signals))
+print(int(next(loader)), flush=True)
+sys.stdin.readline()
+print(int(next(loader)), flush=True)
+next(loader)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process does not learn elsewhere who sent a signal")
+def test_a_process_that_loads_ends_by_its_training_alone():
+    command, ends = [sys.executable, "-c", LOADING], {"stdin": -1, "stdout": -1, "stderr": -1}
+    with subprocess.Popen(command, cwd=BUNDLE, text=True, **ends) as training:  # type: ignore[call-overload]
+        worker = int(training.stdout.readline())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):  # as to a whole group
+            os.kill(worker, number)
+            time.sleep(0.1)
+        told, errors = training.communicate("go on\n", timeout=60)  # the third image is damaged, and all ends
+    assert told == f"{worker}\n" and "ValueError: damaged" in errors and training.returncode == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)

@@ -21,7 +21,8 @@ _GO_ON = "run the same command again: a training goes on from its last checkpoin
 # have wrapped the first error. The first pattern that fits counts.
 _OF_THE_MACHINE = {
     r"Too many open files": (
-        f"more files are open than this process may open; raise the limit (ulimit -n), or lower num_workers, and {_GO_ON}"
+        "more files are open than this process may open; raise the limit (ulimit -n), or lower num_workers, and "
+        f"{_GO_ON}"
     ),
     r"can't start new thread|[Rr]esource temporarily unavailable": (
         f"no more processes or threads may be started; raise the limit (ulimit -u), or lower num_workers, and {_GO_ON}"
@@ -44,8 +45,8 @@ _OF_THE_MACHINE = {
         f"more shared memory), and {_GO_ON}"
     ),
     r"database is locked": (
-        "another program keeps the database of MLflow locked (mlruns.db in output_dir, if you named no other); end that "
-        f"program, and {_GO_ON}"
+        "another program keeps the database of MLflow locked (mlruns.db in output_dir, if you named no other); end "
+        f"that program, and {_GO_ON}"
     ),
     r"attempt to write a readonly database|unable to open database file|disk I/O error": (
         "the database of MLflow (mlruns.db in output_dir, if you named no other) cannot be read or written; mend the "

@@ -142,7 +142,7 @@ CHECKS: dict[str, Sequence[Check]] = {
     "overlap": (
         _NUMBER,
         _must(lambda value: value < 1, "; it must be at least 0 and less than 1"),
-        _must(lambda value: value <= MOST_OVERLAP, f"; use at most {MOST_OVERLAP}, with which 400 windows see each pixel"),
+        _must(lambda value: value <= MOST_OVERLAP, f"; use at most {MOST_OVERLAP}, with 400 windows at each pixel"),
     ),
     "pixel_size": (
         _must(

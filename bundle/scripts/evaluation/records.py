@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Read the files that an evaluation writes beside its table of scores. Whatever is wrong in one is told in one sentence."""
+"""Read the files that an evaluation writes beside its table of scores. What is wrong in one is told in one sentence."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _DATA_CHECK = _object(
     sizes=_by_name(_SPREAD, propertyNames={"enum": ["height", "width"]}),
     intensities=_by_name(_SPREAD, propertyNames={"enum": ["low", "high", "mean", "spread"]}),
     classes=_list(
-        _object({"id": _LABEL, **dict.fromkeys(("images", "objects", "vanishing"), _COUNT), "share": {"type": "number"}})
+        _object({"id": _LABEL, "share": _END, **dict.fromkeys(("images", "objects", "vanishing"), _COUNT)})
     ),
 )
 

@@ -170,7 +170,8 @@ def _read_row(row: Mapping[str | None, str | None], where: str, allow_empty: boo
     values: dict[str, Any] = {}
     for column, text in row.items():
         if column is None or text is None:  # the csv module puts cells beyond the last column under the key None
-            raise InputError(f"{where} has {'more' if column is None else 'fewer'} cells than there are columns; evaluate again")
+            number = "more" if column is None else "fewer"
+            raise InputError(f"{where} has {number} cells than there are columns; evaluate again")
         try:
             values[column] = text if column in FACTS else float("nan" if allow_empty and not text else text)
         except ValueError as error:

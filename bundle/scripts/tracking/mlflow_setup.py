@@ -134,6 +134,6 @@ def _explained(tracking_uri: str) -> Iterator[None]:
         else:
             cure = "mend its rights, or move it away, and a new one is made"
         raise InputError(
-            f"{make_url(tracking_uri).database} cannot be used for MLflow's records ({in_one_line(error)[:200]}); {cure}, "
-            "or give another --output_dir or --tracking_uri"
+            f"{make_url(tracking_uri).database} cannot be used for MLflow's records ({in_one_line(error)[:200]}); "
+            f"{cure}, or give another --output_dir or --tracking_uri"
         ) from error

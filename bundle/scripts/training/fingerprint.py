@@ -25,7 +25,16 @@ from ..data.survey import Facts
 from ..networks.qtseg import OPTIONS
 from .config_description import ConfigDescription
 
-__all__ = ["FINGERPRINT", "check_claim", "claim_folder", "claim_of", "differences", "fingerprint_of", "is_comparable", "is_same"]
+__all__ = [
+    "FINGERPRINT",
+    "check_claim",
+    "claim_folder",
+    "claim_of",
+    "differences",
+    "fingerprint_of",
+    "is_comparable",
+    "is_same",
+]
 
 #: The sections of a config that are compared, as names and ids. The knobs, the images and the number of processes are
 #: compared too. An id that a config does not have is skipped.
