@@ -36,7 +36,8 @@ GOOD = [facts(str(i)) for i in range(40)]
 
 
 def check(found: list[Facts], folder: Path, **options: Any) -> dict[str, Any]:
-    settings = {"pairs": NearDuplicates(), "spatial_size": (64, 64), "out_channels": 2, "report_path": folder / "made" / "check.json"}
+    settings: dict[str, Any] = {"pairs": NearDuplicates()}
+    settings |= {"spatial_size": (64, 64), "out_channels": 2, "report_path": folder / "made" / "check.json"}
     return check_data(found, **{**settings, **options})
 
 
@@ -91,9 +92,11 @@ def test_suggestions(size, count, suggestion, tmp_path):
 ])
 def test_detail_is_worth_a_comparison_where_objects_are_small(objects, size, fitted, small, tmp_path, caplog):
     classes = len(objects) + 1
-    small_or_not = {"pixels": [9] * classes, "objects": objects, "widths": [20.0] * len(objects)}
-    huge = {"pixels": [9] * classes, "objects": [[0] * 30 + [1]] * len(objects), "widths": [20.0] * len(objects)}
-    empty = {"pixels": [9] + [0] * len(objects), "objects": [[]] * len(objects), "widths": [None] * len(objects)}
+    widths = {"widths": [20.0] * len(objects)}
+    small_or_not = {"pixels": [9] * classes, "objects": objects, **widths}
+    huge = {"pixels": [9] * classes, "objects": [[0] * 30 + [1]] * len(objects), **widths}
+    nothing = {"objects": [[]] * len(objects), "widths": [None] * len(objects)}
+    empty = {"pixels": [9] + [0] * len(objects), **nothing}
     found = [facts("a", size=size, **each) for each in (*[small_or_not] * 3, *[huge] * 2, *[empty] * 2)]
     settings = {"out_channels": classes, "spatial_size": (512, 512) if fitted else None}
     report = check(found, tmp_path, for_small=False, **settings)

@@ -51,14 +51,14 @@ def test_a_large_fold_with_all_classes_everywhere_has_no_problem():
     (
         (10, 11, 12),
         {"split": "official"},
-        "fold 0: class 2 is in 3 images of 30, but in none to choose the epoch on or score, so the scores of this class "
-        "say nothing there; --split grouped --stratify true spreads it",
+        "fold 0: class 2 is in 3 images of 30, but in none to choose the epoch on or score, so the scores of this "
+        "class say nothing there; --split grouped --stratify true spreads it",
     ),
     (
         (5, 10, 11),
         {"stratify": True},
-        "fold 0: class 2 is in 3 images of 30, but in none to score, so the scores of this class say nothing there; add "
-        "images with the class, or leave the class out",
+        "fold 0: class 2 is in 3 images of 30, but in none to score, so the scores of this class say nothing there; "
+        "add images with the class, or leave the class out",
     ),
 ])
 def test_a_class_that_a_part_lacks(rare, options, text):

@@ -37,7 +37,8 @@ def problems(found: list[Facts], **options: Any) -> list[dict[str, Any]]:
     (
         {"smeared": 0.01},
         "smeared mask",
-        "1 mask has values between background and object, as from gray edges or JPEG; they are cut at half of full scale",
+        "1 mask has values between background and object, as from gray edges or JPEG; they are cut at half of full "
+        "scale",
         "2 masks have values between background and object, as from gray edges or JPEG; they are cut at half of full "
         "scale",
     ),
@@ -102,8 +103,8 @@ def test_objects_that_fitting_makes_thin():
     assert problem == {
         "kind": "thin objects",
         "fatal": False,
-        "text": "objects of class 1 are 5.5 pixels wide, and 2.8 pixels after fitting to 512 x 512, which is too thin to "
-        "learn well; --geometry native keeps their width",
+        "text": "objects of class 1 are 5.5 pixels wide, and 2.8 pixels after fitting to 512 x 512, which is too thin "
+        "to learn well; --geometry native keeps their width",
         "files": [f"/data/images/{i}.png" for i in range(4)],
     }
     (problem,) = problems(vessels, spatial_size=(512, 512), training=False)

@@ -9,7 +9,7 @@ from monai.engines import SupervisedEvaluator
 from torch import nn
 
 from scripts.common.errors import InputError
-from scripts.training.handlers import FreezeEncoder, ValidationHandler
+from scripts.training.handlers import FreezeEncoder, ValidationHandler, WarnOfEmptyMasks
 
 
 def encoder() -> nn.Sequential:
@@ -77,3 +77,52 @@ def test_validation_runs_every_interval_and_last(interval, epochs, at_start, exp
     ValidationHandler(interval, validator, exec_at_start=at_start).attach(trainer)
     trainer.run([0], max_epochs=epochs)
     assert validated == expected
+
+
+def warned(predicted: list[bool], caplog, *, labeled: bool = True) -> list[tuple[int, str]]:
+    """Train with one validation an epoch; return the epochs after which a warning came, and the warnings."""
+
+    def maps(has_object: bool) -> torch.Tensor:
+        one_hot = torch.zeros(3, 2, 2)
+        one_hot[2 if has_object else 0] = 1
+        return one_hot
+
+    validator = Engine(lambda engine, batch: batch)
+    trainer = Engine(lambda engine, batch: None)
+    WarnOfEmptyMasks(validator).attach(trainer)
+    epochs = []
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine: Engine) -> None:
+        has_object = predicted[engine.state.epoch - 1]
+        images = [{"pred": maps(has_object and i == 1), "label": maps(labeled and i == 2)} for i in range(4)]
+        before = len(caplog.messages)
+        validator.run([images[:2], images[2:]])
+        epochs.extend([engine.state.epoch] * (len(caplog.messages) - before))
+
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="qtseg"):
+        trainer.run([0], max_epochs=len(predicted))
+    epochs += [len(predicted)] * (len(caplog.messages) - len(epochs))
+    return list(zip(epochs, caplog.messages))
+
+
+def test_a_training_warns_while_all_predicted_masks_are_empty(caplog):
+    cure = (
+        "if this goes on, train longer (--max_epochs), try another --learning_rate, enlarge --spatial_size or set "
+        "--geometry native for small objects, and look at the masks"
+    )
+    warnings = warned([False] * 9, caplog)
+    assert [(epoch, text.partition(";")[0]) for epoch, text in warnings] == [
+        (epoch, f"WARNING: no object was predicted in any image of the last {count} validations")
+        for epoch, count in ((4, 4), (8, 8), (9, 9))
+    ]
+    assert all(text.endswith(f"; {cure}") for _, text in warnings)
+    ((epoch, text),) = warned([False], caplog)
+    assert epoch == 1 and "of the last 1 validation;" in text
+    assert [epoch for epoch, _ in warned([True, *[False] * 5, True], caplog)] == [5]  # after the collapse only
+    assert warned([False, False, False, True], caplog) == []
+
+
+def test_empty_masks_are_right_where_all_labels_are_empty(caplog):
+    assert warned([False] * 9, caplog, labeled=False) == []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find near-duplicates: the same picture encoded anew, resized, brightened, mirrored, turned or padded; video frames."""
+"""Find near-duplicates: one picture encoded anew, resized, brightened, mirrored, turned or padded; video frames."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class _Pairs:
         """
         self.total += int(np.count_nonzero(likeness))
         if self.total <= _KEPT:
-            self._keep(likeness, *np.nonzero(likeness), row, column)
+            self._keep(likeness, np.stack(np.nonzero(likeness)), row, column)
             return
         own, other = (slice(start, start + size) for start, size in zip((row, column), likeness.shape))
         if self._sets is None:
@@ -128,7 +128,7 @@ class _Pairs:
             i, j = np.flatnonzero(likeness.any(1)), np.flatnonzero(likeness.any(0))
             ends = np.stack([np.append(i, likeness[:, j].argmax(0)), np.append(likeness[i].argmax(1), j)])
             sets = np.sort([self._sets[own][ends[0]], self._sets[other][ends[1]]], axis=0)
-            self._keep(likeness, *ends[:, np.unique(sets, axis=1, return_index=True)[1]], row, column)
+            self._keep(likeness, ends[:, np.unique(sets, axis=1, return_index=True)[1]], row, column)
             self._sets = _connected(self._count, *self._ends)
 
     def are_connected(self, rows: slice, columns: slice) -> bool:
@@ -155,11 +155,9 @@ class _Pairs:
             pairs.append((i, j, 1.0 if facts[i].digest == facts[j].digest else round(min(value, 1.0), 4)))
         return pairs
 
-    def _keep(
-        self, likeness: NDArray[np.float32], i: NDArray[np.intp], j: NDArray[np.intp], row: int, column: int
-    ) -> None:
-        self._ends = np.concatenate([self._ends, [i + row, j + column]], axis=1)
-        self._likeness = np.append(self._likeness, likeness[i, j])
+    def _keep(self, likeness: NDArray[np.float32], ends: NDArray[np.intp], row: int, column: int) -> None:
+        self._ends = np.concatenate([self._ends, ends + [[row], [column]]], axis=1)
+        self._likeness = np.append(self._likeness, likeness[ends[0], ends[1]])
 
 
 def _connected(count: int, first: Sequence[int], second: Sequence[int]) -> NDArray[np.intp]:

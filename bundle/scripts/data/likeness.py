@@ -9,6 +9,7 @@ Mirroring a thumbnail changes signs of its spectrum, and transposing it transpos
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,10 +73,7 @@ class Likeness:
         # distances of every image from both means, and from its own mirrored and turned forms
         self._own = _by_parts(lambda part: np.linalg.norm(part - self._mean, axis=1), self._spectra)
         self._turned_own = _by_parts(lambda part: np.linalg.norm(part - self._turned_mean, axis=1), self._spectra)
-        self._asymmetry = [
-            _by_parts(lambda part, turn=turn: np.linalg.norm(part - _turned(part, turn), axis=1), self._spectra)
-            for turn in _TURNS
-        ]
+        self._asymmetry = [_by_parts(partial(_asymmetry, turn=turn), self._spectra) for turn in _TURNS]
         self._middles: dict[int, tuple[Floats, float]] = {}  # by the first position of a block
         self._frequencies = self._choose_frequencies(slice(None, None, step))
         self._unsigned = _by_parts(lambda part: _shortened(_unsigned(part), self._frequencies), self._spectra)
@@ -139,7 +137,7 @@ class Likeness:
     def _maybe(self, first: Floats, second: Floats, rows: slice, columns: slice) -> NDArray[np.bool_]:
         """Return which pairs may be alike, by the bound on the product of two spectra without signs."""
         products = first @ second.T + _ROUNDING
-        maybe = np.zeros(products.shape, bool)
+        maybe: NDArray[np.bool_] = np.zeros(products.shape, bool)
         for own, limit in ((self._own, self._limit), (self._turned_own, self._turned_limit)):
             maybe |= products >= 1 - _square_of_reach(own[rows, None], own[None, columns], limit) / 2
         return maybe & self.has_detail[rows, None] & self.has_detail[None, columns]
@@ -153,7 +151,8 @@ class Likeness:
         """
         square = _square_of_reach(self._own[first], self._own[second], values)  # of the distance between both images
         reach = _square_of_reach(self._turned_own[first], self._turned_own[second], self._turned_limit)
-        return self._asymmetry[number][second] <= np.sqrt(square) + np.sqrt(reach) + _ROUNDING
+        may_be: NDArray[np.bool_] = self._asymmetry[number][second] <= np.sqrt(square) + np.sqrt(reach) + _ROUNDING
+        return may_be
 
     def _correlations(
         self, first: NDArray[np.intp], second: NDArray[np.intp], turn: tuple[bool, bool, bool] | None = None
@@ -173,7 +172,7 @@ class Likeness:
         return apart
 
     def _choose_frequencies(self, sample: slice) -> NDArray[np.intp]:
-        """Choose the frequencies of the bound: those that vary most, and as many as make the search of a sample cheapest."""
+        """Choose the frequencies that vary most, and as many of them as make the search among a sample cheapest."""
         unsigned = _unsigned(self._spectra[sample])
         order = np.argsort(-unsigned.var(0), kind="stable")
         costs = {}
@@ -189,7 +188,7 @@ def _by_parts(function: Callable[[NDArray], Floats], rows: NDArray) -> Floats:
 
 
 def _details(thumbnails: NDArray[np.uint8]) -> Floats:
-    """Return the spectra of thumbnails without coarse structures: (N, 1024), of length 1, or 0 if there are no details."""
+    """Return (N, 1024) spectra of thumbnails without coarse structures, of length 1, or 0 if there are no details."""
     waves = idct(np.eye(THUMBNAIL), axis=0, norm="ortho")
     coarse = (waves * gaussian_filter1d(waves, _COARSE, axis=0)).sum(0)  # share of every wave that the filter passes
     spectra = dctn(thumbnails.astype(np.float32), axes=(1, 2), norm="ortho") * (1 - np.outer(coarse, coarse))
@@ -220,6 +219,12 @@ def _turned(spectra: Floats, turn: tuple[bool, bool, bool]) -> Floats:
     return (maps * factors).reshape(len(spectra), -1)
 
 
+def _asymmetry(spectra: Floats, turn: tuple[bool, bool, bool]) -> Floats:
+    """Return the distances of thumbnails from their own mirrored or turned forms."""
+    distances: Floats = np.linalg.norm(spectra - _turned(spectra, turn), axis=1)
+    return distances
+
+
 def _symmetric(spectrum: Floats) -> Floats:
     """Return the mean of a spectrum over all eight ways."""
     return (spectrum + sum(_turned(spectrum[None], turn)[0] for turn in _TURNS)) / 8
@@ -240,7 +245,7 @@ def _shortened(rows: Floats, frequencies: NDArray[np.intp]) -> Floats:
     return np.concatenate([few, rest[:, None]], axis=1)
 
 
-def _square_of_reach(first: NDArray, second: NDArray, correlation: NDArray | float) -> Floats:
+def _square_of_reach(first: Floats, second: Floats, correlation: Floats | float) -> Floats:
     """Return the squared distance of two images with these distances from the mean, and with this correlation."""
     square: Floats = np.maximum(first**2 + second**2 - 2 * correlation * first * second, 0)
     return square

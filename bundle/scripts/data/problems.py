@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Find the problems of a dataset, by the facts of its images and masks: what cannot be used, and what deserves a look."""
+"""Find the problems of a dataset by the facts of its survey: what cannot be used, and what deserves a look."""
 
 from __future__ import annotations
 
@@ -83,17 +83,18 @@ def find_problems(
         elif spatial_size is not None:
             add("thin objects", *_thin(usable, label, spatial_size, training))
     if not training and 0 < len(usable) <= _FEW:
-        text = f"{counted(len(usable), 'image')} to score, so the scores say little; score more images, or cross-validate"
-        add("few images", text, [image.image for image in usable])
+        text = f"{counted(len(usable), 'image')} to score, so the scores say little"
+        add("few images", f"{text}; score more images, or cross-validate", [image.image for image in usable])
     return problems
 
 
 def _smeared(files: Sequence[str], by_color: bool) -> str:
+    has = counted(len(files), "mask", "has", "have")
     if by_color:
         colors = "colors that are neither black nor one of label_colors, as from soft edges or JPEG"
-        return f"{counted(len(files), 'mask', 'has', 'have')} {colors}; such a pixel takes the class of the nearest color"
+        return f"{has} {colors}; such a pixel takes the class of the nearest color"
     values = "values between background and object, as from gray edges or JPEG"
-    return f"{counted(len(files), 'mask', 'has', 'have')} {values}; they are cut at half of full scale"
+    return f"{has} {values}; they are cut at half of full scale"
 
 
 def _thin(
@@ -109,7 +110,7 @@ def _thin(
     if fitted >= _THIN or fitted >= before:
         return "", []
     height, width = spatial_size
-    native = "--geometry native keeps their width" if training else "a training with --geometry native keeps their width"
+    native = f"{'' if training else 'a training with '}--geometry native keeps their width"
     return (
         f"objects of class {label} are {before:.1f} pixels wide, and {fitted:.1f} pixels after fitting to {height} x "
         f"{width}, which is too thin to learn well; {native}",

@@ -17,7 +17,7 @@ from .survey import Facts
 
 __all__ = ["FOR_SMALL", "are_small", "suggest"]
 
-#: These settings improved scores of nuclei in DSB2018. They did not improve scores of skin lesions, which are not small.
+#: These settings improved scores of nuclei in DSB2018. They did not improve those of skin lesions, which are not small.
 FOR_SMALL = {"norm": "group", "detail": True, "refine": True}
 
 _SIDES = (128, 512)  # smallest and largest suggested size in pixels

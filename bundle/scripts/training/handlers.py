@@ -196,8 +196,9 @@ class WarnOfEmptyMasks:
         engine.add_event_handler(Events.COMPLETED, self._end)
 
     def _look(self, engine: Engine) -> None:
+        images: Any = engine.state.output
         for key, has_object in self.has_object.items():
-            self.has_object[key] = has_object or any(bool(item[key][1:].any()) for item in engine.state.output)
+            self.has_object[key] = has_object or any(bool(item[key][1:].any()) for item in images)
 
     def _count(self) -> None:
         predicted, labeled = (bool(idist.all_reduce(int(self.has_object[key]), "MAX")) for key in ("pred", "label"))

@@ -50,6 +50,6 @@ def leak_text(leak: dict[str, Any]) -> str:
         leak: an entry from :py:func:`find_leaks`.
     """
     return (
-        f"fold {leak['fold']} parts {counted(leak['num_groups'], 'group')} of images that belong together (near-duplicates, or "
-        "one group by the knob); what is judged on them looks too good"
+        f"fold {leak['fold']} parts {counted(leak['num_groups'], 'group')} of images that belong together "
+        "(near-duplicates, or one group by the knob); what is judged on them looks too good"
     )
