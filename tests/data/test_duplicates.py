@@ -62,7 +62,7 @@ CHANGES = {
     "transversed": lambda photo: photo.transpose(Image.Transpose.TRANSVERSE),
     "padded": lambda photo: ImageOps.expand(photo, (40, 10, 0, 20), (0, 0, 0)),
     "padded in white": lambda photo: ImageOps.expand(photo.crop((30, 30, 120, 120)), (0, 35), (255, 255, 255)),
-    "mirrored, smaller and padded": lambda photo: ImageOps.pad(ImageOps.mirror(photo), (120, 80)),
+    "mirrored, larger and padded": lambda photo: ImageOps.pad(ImageOps.mirror(photo), (300, 260)),
     "without its frame": lambda photo: photo.crop((5, 5, 146, 146)),
 }
 

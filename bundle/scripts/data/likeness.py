@@ -63,7 +63,7 @@ class Likeness:
 
     def __init__(self, thumbnails: NDArray[np.uint8]) -> None:
         self._spectra = _by_parts(_details, thumbnails)  # (N, 1024), of length 1, or 0 for constant thumbnails
-        self.has_detail = self._spectra.any(1)
+        self.has_detail = np.asarray(self._spectra.any(axis=1))
         step = max(1, len(thumbnails) // _SAMPLE)
         pictures = _pictures(self._spectra[self.has_detail][::step])
         several = len(pictures) > 1
@@ -168,8 +168,8 @@ class Likeness:
     def _apart(self, part: slice | NDArray[np.intp], turned: bool = False) -> Floats:
         """Return spectra without the mean, of length 1."""
         mean, own = (self._turned_mean, self._turned_own) if turned else (self._mean, self._own)
-        apart: Floats = (self._spectra[part] - mean) / np.maximum(own[part, None], _ROUNDING)
-        return apart
+        apart = (self._spectra[part] - mean) / np.maximum(own[part, None], _ROUNDING)
+        return apart.astype(np.float32, copy=False)
 
     def _choose_frequencies(self, sample: slice) -> NDArray[np.intp]:
         """Choose the frequencies that vary most, and as many of them as make the search among a sample cheapest."""
