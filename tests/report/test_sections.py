@@ -170,7 +170,7 @@ def test_the_data_check_names_problems_files_and_leaks(tmp_path):
     (folder / "data_check.json").write_text(json.dumps(report))
     text = Page(write_report(folder)).text()
     assert "smeared mask : 25 mask(s) have gray edges 25 entries 0.png /elsewhere/0<.png" in text
-    assert "and 5 more" in text and "Fold 3 parts 2 group(s) of images that belong together" in text
+    assert "and 5 more" in text and "Fold 3 parts 2 groups of images that belong together" in text
     assert "a.png (train) and images/b.png (test)" in text
     assert "Height, pixels 32 32 32 32 32" in text and "Width, pixels 48" in text
 

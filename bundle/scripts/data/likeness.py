@@ -63,7 +63,7 @@ class Likeness:
 
     def __init__(self, thumbnails: NDArray[np.uint8]) -> None:
         self._spectra = _by_parts(_details, thumbnails)  # (N, 1024), of length 1, or 0 for constant thumbnails
-        self.has_detail: NDArray[np.bool_] = self._spectra.any(axis=1)
+        self.has_detail = np.asarray(self._spectra.any(axis=1))
         step = max(1, len(thumbnails) // _SAMPLE)
         pictures = _pictures(self._spectra[self.has_detail][::step])
         several = len(pictures) > 1
