@@ -20,6 +20,7 @@ import numpy as np
 from ..common.errors import InputError
 from ..common.files import write_json
 from ..common.limits import divisible
+from ..image_io.intensities import NARROW
 from .duplicates import Pair
 from .layouts.files import first_names
 from .splits.leaks import leak_text
@@ -31,6 +32,7 @@ Report = dict[str, Any]
 
 _SMEARED = 0.0005  # share of a mask's pixels; it is larger after JPEG compression, and smaller for a few soft edges
 _NEARLY_ALL = 0.9  # share of an image's pixels; a mask that covers more may be inverted
+_MOSTLY = 0.5  # share of the pixels of an image's objects
 _SIDES = (128, 512)  # smallest and largest suggested size in pixels
 _TALL = 0.9  # share of the images that fit into the suggested size without more padding than a square has
 # These settings improved scores of nuclei in DSB2018. They did not improve scores of skin lesions, which are not small.
@@ -51,6 +53,7 @@ def check_data(
     report_path: str | os.PathLike[str],
     training: bool = True,
     for_small: bool = True,
+    intensities: str = "min_max",
 ) -> Report:
     """List the problems of all files, summarize the images, suggest settings, and write all of it to a report.
 
@@ -61,6 +64,7 @@ def check_data(
         out_channels: number of classes. The background counts as a class.
         report_path: path of the JSON file for the report.
         training: whether the data is for a training, which needs at least one object in the masks.
+        intensities: how the intensities of the images will be scaled, as the knob of this name says.
         for_small: whether the network already has all settings that help with small objects, or cannot have them.
 
     Returns:
@@ -74,6 +78,7 @@ def check_data(
     """
     usable = [image for image in facts if image.problem is None]
     problems = _problems(facts, usable, pairs, out_channels, training)
+    problems += _lost_contrast(usable, intensities)
     report: Report = {"num_images": len(facts), "problems": problems}
     if usable:
         report |= {
@@ -175,6 +180,24 @@ def _problems(
             cure = f"; set --out_channels {num_classes}" if training and label >= num_classes else ""
             add("missing class", f"class {label} is in none of the {len(usable)} masks{cure}", [usable[0].image])
     return problems
+
+
+def _lost_contrast(usable: Sequence[Facts], intensities: str) -> list[dict[str, Any]]:
+    """List the images whose contrast is lost by the way in which their intensities are scaled."""
+    if intensities == "min_max":
+        files = [image.image for image in usable if image.low < image.high and image.contrast < NARROW]
+        text = (
+            f"{len(files)} image(s) have a few pixels that stretch their range of intensities, such as hot pixels, a "
+            "scale bar or small bright objects, and so leave all else little contrast; if these are no objects, set "
+            "--intensities percentiles for a training, or remove them from the images"
+        )
+    else:
+        files = [image.image for image in usable if image.cut_off > _MOSTLY]
+        text = (
+            f"{len(files)} image(s) have objects so small and bright, or dark, that most of their pixels are cut off as "
+            "outliers; set --intensities min_max if these matter"
+        )
+    return [{"kind": "lost contrast", "fatal": False, "text": text, "files": files}] if files else []
 
 
 def _num_classes(usable: Sequence[Facts]) -> int:

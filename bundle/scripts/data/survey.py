@@ -27,13 +27,14 @@ from tqdm import tqdm
 from ..common.errors import InputError
 from ..common.files import load_json, write_text
 from ..image_io.formats.pixels import Pixels
+from ..image_io.intensities import middle
 from ..image_io.mask_rules import smeared_share
 from ..image_io.readers import ImageFileReader, MaskFileReader
 
 __all__ = ["THUMBNAIL", "Facts", "survey_images"]
 
 THUMBNAIL = 32  # height and width of a thumbnail in pixels
-_VERSION = 3  # version of the file with the facts; a change makes older files invalid
+_VERSION = 4  # version of the file with the facts; a change makes older files invalid
 _SLOW = 10.0  # seconds; the log reports surveys that take longer
 _AT_A_TIME = 256  # images that are read between two barriers
 
@@ -51,6 +52,9 @@ class Facts:
         size: (H, W) in pixels.
         low, high: smallest and largest intensity of the image, in [0, 255].
         mean, spread: mean and standard deviation of its intensities.
+        contrast: share of the range from ``low`` to ``high`` that all but 1 % of the intensities lie in.
+        cut_off: share of the mask's objects whose intensities lie beyond the percentiles that the knob ``intensities``
+            cuts off.
         digest: digest of the image's pixels. Equal pixels have equal digests, also in files of different formats.
         label_digest: digest of the label ids of the mask.
         thumbnail: grey values of the image, 32 x 32 uint8, as base64.
@@ -67,6 +71,8 @@ class Facts:
     high: float = 0
     mean: float = 0
     spread: float = 0
+    contrast: float = 1
+    cut_off: float = 0
     digest: str = ""
     label_digest: str = ""
     thumbnail: str = ""
@@ -171,6 +177,8 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
         (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape
         names = f"{_parts(item)[0]} is {mask_width} x {mask_height} pixels but {item['image']} is {width} x {height}"
         return Facts(item["image"], problem=f"{names}; a mask must be as large as its image")
+    lower, upper = middle(plain)
+    objects = plain[mask > 0]  # (number of pixels, C)
     return Facts(
         item["image"],
         size=image.shape[:2],
@@ -178,6 +186,8 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
         high=float(image.max()),
         mean=round(float(image.mean()), 2),
         spread=round(float(image.std()), 2),
+        contrast=round((upper - lower) / max(float(plain.max()) - float(plain.min()), 1e-9), 5),
+        cut_off=round(float(((objects < lower) | (objects > upper)).all(-1).mean()), 5) if len(objects) else 0.0,
         digest=_digest(plain),  # the same digest in any color space
         label_digest=_digest(mask),
         thumbnail=base64.b64encode(_thumbnail(image).tobytes()).decode(),

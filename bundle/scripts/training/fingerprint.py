@@ -16,6 +16,7 @@ from typing import Any
 import ignite.distributed as idist
 from monai.bundle import ConfigParser
 
+from ..checkpoints.model_schema import PUBLISHED
 from ..common.active_config import calling_parser
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
@@ -53,6 +54,9 @@ _WITHOUT_EFFECT = {
 _IN_OTHER_PARTS = {"architecture", "dataset", "optimizer", "precision", "seed"}
 #: Ids whose values depend on the machine or on its free memory.
 _CHOSEN_BY_MACHINE = {"device", "used_batch_size"}
+
+#: Values of knobs whose default is another than what was done before there was the knob.
+_BEFORE = {"intensities": PUBLISHED["intensities"]}
 
 _FORMAT = 1  # number of the format of fingerprints; those of earlier versions have no number
 _SHOWN = 3  # largest number of differences in a message
@@ -129,7 +133,7 @@ def is_same(previous: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
 def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     """Describe how two fingerprints differ.
 
-    A knob that the earlier training did not know yet makes no difference while it has its default. If images or knobs
+    A knob that the earlier training did not know yet makes no difference while it does what was done before. If images or knobs
     differ, differences of the sections are not listed, because most of them follow from those.
 
     Args:
@@ -155,8 +159,9 @@ def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
 
 @cache
 def _defaults() -> dict[str, Any]:
-    """Return the defaults of the knobs, and those of the network's options."""
-    return {**read_json(CONFIGS / "train.json"), **{name: option.default for name, option in OPTIONS.items()}}
+    """Return the values that knobs had before there were such knobs, which are mostly their defaults."""
+    of_options = {name: option.default for name, option in OPTIONS.items()}
+    return {**read_json(CONFIGS / "train.json"), **of_options, **_BEFORE}
 
 
 def _image_differences(previous: Mapping[str, str], current: Mapping[str, str]) -> str:

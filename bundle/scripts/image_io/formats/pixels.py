@@ -42,12 +42,14 @@ class Pixels(NamedTuple):
             other files.
         palette: (256, 3) uint8 colors of the palette indices; None without a palette.
         lossy: whether compression, such as that of JPEG, has changed the values.
+        padding: (H, W) bool, the pixels that the file declares to be no part of the image; None if it declares none.
     """
 
     values: NDArray[Any]
     full_scale: int = 255
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
+    padding: NDArray[np.bool_] | None = None
 
 
 class OpenedFile(NamedTuple):
