@@ -58,7 +58,8 @@ BAD_SETTINGS: list[tuple[str, list[Any]]] = [
     ("norm", [1, "layer", CODE]), ("detail", [None, 1, "true", CODE]), ("refine", [None, 0, "no", CODE]),
     ("network_name", [None, 1, "", "../x", "a b", CODE]),
     ("seen_before", [None, {}, [1]]),
-    ("start_is_known", [None, 1]), ("label_fit", [None, "area"]), ("leaks", [None, {}, ["a"]]),
+    ("start_is_known", [None, 1]), ("label_fit", [None, "area"]),
+    ("intensities", [None, "max", 1, CODE]), ("leaks", [None, {}, ["a"]]),
     *((name, [{"$": CODE}, [[CODE]]]) for name in PUBLISHED),
 ]  # fmt: skip
 

@@ -180,7 +180,7 @@ def test_a_training_that_this_version_began_at_first_goes_on(usual, blobs, tmp_p
     write_json(tmp_path / "train_1" / "run.json", {"status": "running", "batch_size": 32, "fingerprint": now})
     assert is_same(now, fingerprint(tmp_path, blobs))
     other = fingerprint(tmp_path, blobs, intensities="percentiles")
-    assert differences(begun, other) == 'intensities was null and is "percentiles"'
+    assert differences(begun, other) == 'intensities was "min_max" and is "percentiles"'
     assert fingerprint(tmp_path, blobs, resume="false")["intensities"] == "percentiles"
 
 

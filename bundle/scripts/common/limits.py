@@ -18,9 +18,9 @@ MOST_PIXELS = 200_000_000
 #: Largest number of classes of a mask, with the background. It follows from label ids, which are uint8.
 MAX_CLASSES = 256
 
-#: How the intensities of an image are scaled. With "percentiles", values below the 0.5th and above the 99.5th percentile
-#: are cut off first, so that a few pixels cannot take the contrast of all others. With "min_max", as published, the
-#: range goes from the smallest to the largest value.
+#: How the intensities of an image are scaled. With "percentiles", values beyond the 0.5th and the 99.5th percentile are
+#: cut off first, so that a few pixels cannot take the contrast of all others. With "min_max", as published, the range
+#: goes from the smallest to the largest value.
 INTENSITIES = ("percentiles", "min_max")
 
 #: How labels are fitted. With "shares", a pixel holds the share of it that each class covers. With "nearest", it holds

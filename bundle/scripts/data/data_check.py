@@ -20,7 +20,7 @@ import numpy as np
 from ..common.errors import InputError
 from ..common.files import write_json
 from ..common.limits import divisible
-from ..image_io.intensities import NARROW
+from .check_parts import lost_contrast, other_classes
 from .duplicates import Pair
 from .layouts.files import first_names
 from .splits.leaks import leak_text
@@ -32,7 +32,6 @@ Report = dict[str, Any]
 
 _SMEARED = 0.0005  # share of a mask's pixels; it is larger after JPEG compression, and smaller for a few soft edges
 _NEARLY_ALL = 0.9  # share of an image's pixels; a mask that covers more may be inverted
-_MOSTLY = 0.5  # share of the pixels of an image's objects
 _SIDES = (128, 512)  # smallest and largest suggested size in pixels
 _TALL = 0.9  # share of the images that fit into the suggested size without more padding than a square has
 # These settings improved scores of nuclei in DSB2018. They did not improve scores of skin lesions, which are not small.
@@ -54,6 +53,7 @@ def check_data(
     training: bool = True,
     for_small: bool = True,
     intensities: str = "min_max",
+    class_names: Sequence[str] = (),
 ) -> Report:
     """List the problems of all files, summarize the images, suggest settings, and write all of it to a report.
 
@@ -65,6 +65,7 @@ def check_data(
         report_path: path of the JSON file for the report.
         training: whether the data is for a training, which needs at least one object in the masks.
         intensities: how the intensities of the images will be scaled, as the knob of this name says.
+        class_names: names of the classes, the background first, if the dataset states them.
         for_small: whether the network already has all settings that help with small objects, or cannot have them.
 
     Returns:
@@ -78,7 +79,7 @@ def check_data(
     """
     usable = [image for image in facts if image.problem is None]
     problems = _problems(facts, usable, pairs, out_channels, training)
-    problems += _lost_contrast(usable, intensities)
+    problems += [*lost_contrast(usable, intensities), *other_classes(facts, class_names, out_channels, training)]
     report: Report = {"num_images": len(facts), "problems": problems}
     if usable:
         report |= {
@@ -90,7 +91,10 @@ def check_data(
                 name: _quartiles([getattr(image, name) for image in usable])
                 for name in ("low", "high", "mean", "spread")
             },
-            "classes": [_class(usable, label, spatial_size) for label in range(1, out_channels)],
+            "classes": [
+                {**_class(usable, label, spatial_size), "name": name}
+                for label, name in zip(range(1, out_channels), [*class_names[1:], *[""] * out_channels])
+            ],
             "suggestions": {},
             "worth_comparing": {},
         }
@@ -130,8 +134,9 @@ def report_check(report: Report, leaks: Sequence[dict[str, Any]], report_path: s
     )
     for row in report["classes"]:
         _logger.info(
-            f"check:    class {row['id']} is in {row['images']} masks, {row['share']:.1%} of all pixels, "
-            f"{row['objects']} objects" + (f", {row['vanishing']} below a pixel" if row["vanishing"] else "")
+            f"check:    class {row['id']}{row['name'] and ' (' + row['name'] + ')'} is in {row['images']} masks, "
+            f"{row['share']:.1%} of all pixels, {row['objects']} objects"
+            + (f", {row['vanishing']} below a pixel" if row["vanishing"] else "")
         )
     for problem in report["problems"]:
         _logger.warning(f"check:    {problem['text']}: {first_names(problem['files'])}")
@@ -180,24 +185,6 @@ def _problems(
             cure = f"; set --out_channels {num_classes}" if training and label >= num_classes else ""
             add("missing class", f"class {label} is in none of the {len(usable)} masks{cure}", [usable[0].image])
     return problems
-
-
-def _lost_contrast(usable: Sequence[Facts], intensities: str) -> list[dict[str, Any]]:
-    """List the images whose contrast is lost by the way in which their intensities are scaled."""
-    if intensities == "min_max":
-        files = [image.image for image in usable if image.low < image.high and image.contrast < NARROW]
-        text = (
-            f"{len(files)} image(s) have a few pixels that stretch their range of intensities, such as hot pixels, a "
-            "scale bar or small bright objects, and so leave all else little contrast; if these are no objects, set "
-            "--intensities percentiles for a training, or remove them from the images"
-        )
-    else:
-        files = [image.image for image in usable if image.cut_off > _MOSTLY]
-        text = (
-            f"{len(files)} image(s) have objects so small and bright, or dark, that most of their pixels are cut off as "
-            "outliers; set --intensities min_max if these matter"
-        )
-    return [{"kind": "lost contrast", "fatal": False, "text": text, "files": files}] if files else []
 
 
 def _num_classes(usable: Sequence[Facts]) -> int:

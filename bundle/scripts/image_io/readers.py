@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from PIL import Image
 
 from ..common.errors import InputError
 from ..common.limits import INTENSITIES, MAX_CLASSES, MOST_PIXELS
+from .formats.nifti import turned_like
 from .formats.pixels import Pixels
-from .formats.registry import format_of, has_image_suffix
+from .formats.registry import format_named, format_of, has_image_suffix
 from .intensities import between_percentiles, stretched
 from .mask_rules import label_ids
 from .pages import read_pages
@@ -167,6 +168,19 @@ class MaskFileReader(ImageFileReader):
             _check_colors(colors, num_classes)
         self.num_classes = num_classes
         self.colors = colors
+        self._images: dict[str, str] = {}
+
+    def lay_on(self, images: Iterable[Mapping[str, Any]]) -> None:
+        """Remember the images of masks, so that a mask with directions in space is read in those of its image.
+
+        Args:
+            images: items with ``"image"``, a path, and ``"label"``, a path or a list of paths.
+        """
+        for item in images:
+            for path in [item["label"]] if isinstance(item["label"], str) else item["label"]:
+                formats = [format_named(file) for file in (path, item["image"])]
+                if all(format_ is not None and format_.is_volume for format_ in formats):
+                    self._images[path] = item["image"]
 
     def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
         """Decode the mask.
@@ -210,6 +224,8 @@ class MaskFileReader(ImageFileReader):
 
     def _read(self, path: str, see: Callable[[Pixels], None]) -> NDArray[np.uint8]:
         (pixels,) = read_pages(path, self.max_pixels, single=True)
+        if path in self._images:
+            pixels = pixels._replace(values=turned_like(pixels.values, path, self._images[path]))
         ids = label_ids(pixels, self.num_classes, path, self.colors)
         see(pixels)
         return ids

@@ -149,9 +149,9 @@ class SaveMasks:
         _logger.info(f"{total:.0f} masks: {self.folder} ({speed}8 bits, pixel values are label ids)")
         if outliers := sorted(image for of_process in with_outliers for image in of_process):
             _logger.warning(
-                f"{len(outliers)} image(s) have a few pixels that stretch their range of intensities, such as hot pixels "
-                "or a scale bar, and so leave all else little contrast; look at their masks, and remove such pixels or "
-                f"train a model with --intensities percentiles: {first_names(outliers)}"
+                f"{len(outliers)} image(s) have a few pixels that stretch their range of intensities, such as hot "
+                "pixels or a scale bar, and so leave all else little contrast; look at their masks, and remove such "
+                f"pixels or train a model with --intensities percentiles: {first_names(outliers)}"
             )
         listed = self.folder / FAILED
         listed.unlink(missing_ok=True)

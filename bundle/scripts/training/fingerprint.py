@@ -133,8 +133,8 @@ def is_same(previous: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
 def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     """Describe how two fingerprints differ.
 
-    A knob that the earlier training did not know yet makes no difference while it does what was done before. If images or knobs
-    differ, differences of the sections are not listed, because most of them follow from those.
+    A knob that the earlier training did not know yet makes no difference while it does what was done before. If images
+    or knobs differ, differences of the sections are not listed, because most of them follow from those.
 
     Args:
         previous: fingerprint or claim of the earlier training.
@@ -148,7 +148,8 @@ def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     phrases = [_image_differences(*images)] if images[0] != images[1] else []
     new = {name for name, default in _defaults().items() if name not in previous and current.get(name) == default}
     names = [name for name in {**previous, **current} if name not in ("images", "sections", *new)]
-    phrases += [phrase for name in names for phrase in _value_differences(name, previous.get(name), current.get(name))]
+    values = ((name, previous.get(name, _BEFORE.get(name)), current.get(name)) for name in names)
+    phrases += [phrase for name_and_values in values for phrase in _value_differences(*name_and_values)]
     if not phrases:
         sections = previous.get("sections", {}), current.get("sections", {})
         for name in {**sections[0], **sections[1]}:
