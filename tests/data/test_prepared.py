@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -100,3 +102,23 @@ def test_constant_images_are_no_copies(tmp_path):
         for i in range(3):
             images.save(tmp_path / "data" / part / f"{i}.png", np.zeros((20, 30), np.uint8))
     assert Dataset(**about(tmp_path / "data", tmp_path)).duplicates == []
+
+
+def test_a_dataset_knows_the_names_of_its_classes_and_turns_its_masks(tmp_path):
+    folder = tmp_path / "data"
+    for name in ("imagesTr", "labelsTr"):
+        (folder / name).mkdir(parents=True)
+    mirrored = np.diag([-1.0, 1, 1, 1])
+    mirrored[0, 3] = images.WIDTH - 1
+    for name in "ab":
+        nib.save(nib.Nifti1Image(images.marked().T[..., None], np.eye(4)), folder / f"imagesTr/{name}_0000.nii.gz")
+        mask = nib.Nifti1Image(images.marked(value=1).T[::-1, :, None], mirrored)
+        nib.save(mask, folder / f"labelsTr/{name}.nii.gz")
+    labels = {"background": 0, "cell": 1}
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".nii.gz", "labels": labels}))
+    data = Dataset(**{**about(folder, tmp_path), "layout": "decathlon"})
+    assert data.class_names == ["background", "cell"]
+    label = data.mask_reader.get_data([data.datalist[0]["label"]])[0]
+    np.testing.assert_array_equal(label, images.marked(value=1))
+    assert data.facts[0].problem is None and data.facts[0].pixels == [360, 24]
+    assert Dataset(**about(folder, tmp_path)).class_names == []

@@ -68,6 +68,7 @@ BAD_SETTINGS: list[tuple[str, list[Any]]] = [
     ("leaks", [[{}], [1], [{**LEAK, "fold": "0"}], [{**LEAK, "num_groups": None}], [{**LEAK, "groups": []}]]),
     ("leaks", [[{**LEAK, "groups": groups}] for groups in ({}, [[]], [{}], [{"test": 1}])]),
     *((name, [1, ["a"], {}, "nul\0"]) for name in ("run", "sha256", "split")),
+    ("intensities", [None, "max", 1, CODE]),
     *((name, [{"$": CODE}, [[CODE]]]) for name in PUBLISHED),
 ]  # fmt: skip
 

@@ -165,17 +165,28 @@ def test_what_an_earlier_version_did_not_know_is_no_difference_at_its_default(us
     assert differences(usual, earlier) == gone
 
 
-def test_a_training_that_this_version_began_at_first_goes_on(usual):
+def test_a_training_that_this_version_began_at_first_goes_on(usual, blobs, tmp_path):
     """Whoever must change the stored file, because the default training computes something else, ends all trainings."""
     stored = read_json(Path(__file__).parents[1] / "golden_data" / "fingerprint_0.4.0.json")
     assert stored["sections"].keys() == usual["sections"].keys()
     without_new = {name: value for name, value in usual.items() if name in (*stored, *NOT_STORED)}
-    assert is_same({**without_new, **stored}, usual)
+    begun = {**without_new, **stored, "ckpt_dir": str(tmp_path)}
+    write_json(tmp_path / "train_1" / "run.json", {"status": "running", "batch_size": 32, "fingerprint": begun})
+    assert fingerprint(tmp_path, blobs)["intensities"] == "percentiles"  # nothing to go on with
+    (tmp_path / "train_1" / "checkpoint_epoch=1_step=4_0123456789abcdef.pt").touch()
+    now = fingerprint(tmp_path, blobs)
+    assert is_same(begun, now) and now["intensities"] == "min_max"
+    # the run is then recorded anew, and can be cut off again
+    write_json(tmp_path / "train_1" / "run.json", {"status": "running", "batch_size": 32, "fingerprint": now})
+    assert is_same(now, fingerprint(tmp_path, blobs))
+    other = fingerprint(tmp_path, blobs, intensities="percentiles")
+    assert differences(begun, other) == 'intensities was "min_max" and is "percentiles"'
+    assert fingerprint(tmp_path, blobs, resume="false")["intensities"] == "percentiles"
 
 
 def test_the_defaults_are_those_of_the_knobs_and_of_the_published_network():
     defaults = module._defaults()
-    expected = {"fold": 0, "label_fit": "shares", "norm": "batch", "refine": False}
+    expected = {"fold": 0, "label_fit": "shares", "intensities": "min_max", "norm": "batch", "refine": False}
     assert {name: defaults[name] for name in expected} == expected
 
 

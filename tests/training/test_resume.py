@@ -21,7 +21,7 @@ from forked import run_forked
 from scripts.checkpoints.run_checkpoints import newest_checkpoint, write_checkpoint
 from scripts.common.errors import InputError
 from scripts.training import resume
-from scripts.training.resume import Unfinished, begin_run, find_unfinished, finish_run
+from scripts.training.resume import Unfinished, begin_run, find_unfinished, finish_run, first_intensities
 from trainings import arguments, cut_off
 from workflows import CONFIGS
 
@@ -106,6 +106,19 @@ def test_a_training_that_has_no_checkpoint_yet_is_in_no_others_way(tmp_path):
     begun = run_of(tmp_path, "train_1", tmp_path / "m", learning_rate=0.001)  # such as one with a knob that ended it
     assert find(tmp_path, {**begun, "learning_rate": 0.01}) is None
     assert find(tmp_path, begun) is None  # it was left
+
+
+def test_intensities_are_those_of_the_start(tmp_path):
+    def first(weights: Path | None = None, settings: dict[str, Any] | None = None) -> str:
+        return first_intensities(str(tmp_path), "train", str(tmp_path / "models"), True, weights, settings)
+
+    assert first() == first(settings={"intensities": "percentiles"}) == "percentiles"
+    assert first(settings={"intensities": "min_max"}) == "min_max"  # of the model that is continued
+    assert first(tmp_path / "released.pt") == "min_max"  # as published
+    run_of(tmp_path, "train_old", tmp_path / "other")
+    assert first(tmp_path / "train_old" / "checkpoint_epoch=1_step=1_0123456789abcdef.pt") == "min_max"
+    run_of(tmp_path, "train_new", tmp_path / "other", intensities="percentiles")
+    assert first(tmp_path / "train_new" / "checkpoint_epoch=1_step=1_0123456789abcdef.pt") == "percentiles"
 
 
 def test_the_last_of_the_same_fingerprint_goes_on(tmp_path):

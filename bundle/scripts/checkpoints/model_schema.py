@@ -16,7 +16,7 @@ from typing import Any
 
 from ..common.errors import InputError
 from ..common.knobs import image_size, is_finite, is_whole
-from ..common.limits import LABEL_FITS, MAX_CLASSES, MOST_FITTED_PIXELS, MOST_OVERLAP, MOST_PIXELS, STRIDE
+from ..common.limits import INTENSITIES, LABEL_FITS, MAX_CLASSES, MOST_FITTED_PIXELS, MOST_OVERLAP, MOST_PIXELS, STRIDE
 from ..data.splits.protocols import TRAINING_PROTOCOLS
 from ..networks.qtseg import OPTIONS
 from ..transforms.cleaning import NO_CLEANING
@@ -142,6 +142,14 @@ FIELDS: tuple[Field, ...] = (
     Field("dataset_dir", None, "0.1.0", _is_text_or_none, "a path, or null"),
     Field("layout", "folder", "0.1.0", lambda value: isinstance(value, str), "the name of a layout"),
     Field("color_space", "RGB", "0.2.0", lambda value: value in ("RGB", "YCrCb"), "RGB or YCrCb", as_trained=True),
+    Field(
+        "intensities",
+        "min_max",
+        "0.4.0",
+        lambda value: value in INTENSITIES,
+        " or ".join(INTENSITIES),
+        as_trained=True,
+    ),
     Field("label_colors", None, "0.2.0", _are_colors, "a list of [red, green, blue], or null"),
     Field(
         "background_color",

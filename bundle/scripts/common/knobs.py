@@ -13,7 +13,7 @@ from typing import Any
 
 from .active_config import calling_parser
 from .errors import InputError
-from .limits import LABEL_FITS, MAX_CLASSES, MOST_FITTED_PIXELS, MOST_OVERLAP, STRIDE, divisible
+from .limits import INTENSITIES, LABEL_FITS, MAX_CLASSES, MOST_FITTED_PIXELS, MOST_OVERLAP, STRIDE, divisible
 from .paths import CONFIGS
 
 __all__ = ["CHECKS", "check_batch", "check_knobs", "check_names", "image_size", "is_finite", "is_whole", "switch"]
@@ -118,6 +118,7 @@ CHECKS: dict[str, Sequence[Check]] = {
     "spatial_size": (lambda name, value: image_size(value),),
     "geometry": (_choice(("fit", "native")),),
     "label_fit": (_choice(LABEL_FITS),),
+    "intensities": (_choice(INTENSITIES),),
     "out_channels": (
         _must(lambda value: value != 1, "; it counts the background, so use 2 for one kind of object"),
         _count(2),

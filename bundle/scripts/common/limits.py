@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 
 __all__ = [
+    "INTENSITIES",
     "LABEL_FITS",
     "MAX_CLASSES",
     "MOST_FITTED_PIXELS",
@@ -32,6 +33,11 @@ MOST_OVERLAP = 0.95
 
 #: Largest number of classes of a mask, with the background. It follows from label ids, which are uint8.
 MAX_CLASSES = 256
+
+#: How the intensities of an image are scaled. With "percentiles", values beyond the 0.5th and the 99.5th percentile are
+#: cut off first, so that a few pixels cannot take the contrast of all others. With "min_max", as published, the range
+#: goes from the smallest to the largest value.
+INTENSITIES = ("percentiles", "min_max")
 
 #: How labels are fitted. With "shares", a pixel holds the share of it that each class covers. With "nearest", it holds
 #: the class of the nearest pixel, as published.

@@ -17,6 +17,7 @@ import ignite.distributed as idist
 from ..common.counts import counted
 from ..common.errors import InputError
 from ..common.files import write_json
+from .check_parts import lost_contrast, other_classes
 from .duplicates import NearDuplicates
 from .layouts.files import first_names
 from .problems import Problem, find_problems
@@ -44,6 +45,8 @@ def check_data(
     colors: Sequence[Sequence[int]] | None = None,
     training: bool = True,
     for_small: bool = True,
+    intensities: str = "min_max",
+    class_names: Sequence[str] = (),
 ) -> Report:
     """List the problems of all files, summarize the images, suggest settings, and write all of it to a report.
 
@@ -55,6 +58,8 @@ def check_data(
         report_path: path of the JSON file for the report.
         colors: colors of the classes, if the masks are drawn in colors.
         training: whether the data is for a training, which needs at least one object in the masks.
+        intensities: how the intensities of the images will be scaled, as the knob of this name says.
+        class_names: names of the classes, the background first, if the dataset states them.
         for_small: whether the network already has all settings that help with small objects, or cannot have them.
 
     Returns:
@@ -70,9 +75,12 @@ def check_data(
     problems = find_problems(
         facts, pairs, out_channels=out_channels, colors=colors, spatial_size=spatial_size, training=training
     )
+    problems += [*lost_contrast(usable, intensities), *other_classes(facts, class_names, out_channels, training)]
     report: Report = {"num_images": len(facts), "problems": problems}
     if usable:
         report |= {**summarize(usable, out_channels, spatial_size), "suggestions": {}, "worth_comparing": {}}
+        for row in report["classes"]:
+            row["name"] = class_names[row["id"]] if row["id"] < len(class_names) else ""
         if training:  # a trained model keeps its settings, so nothing is suggested for an evaluation
             report["suggestions"] = suggest(usable)
             if not for_small and are_small(usable, spatial_size and report["suggestions"]["spatial_size"]):
@@ -113,7 +121,7 @@ def report_check(
     for row in report["classes"]:
         width = f", {row['width']:.1f} pixels wide" if row["width"] is not None else ""
         _logger.info(
-            f"check:    class {row['id']} is in {counted(row['images'], 'mask')}, {row['share']:.1%} of all pixels, "
+            f"check:    class {row['id']}{row['name'] and ' (' + row['name'] + ')'} is in {counted(row['images'], 'mask')}, {row['share']:.1%} of all pixels, "
             f"{counted(row['objects'], 'object')}{width}"
             + (f", {row['vanishing']} below a pixel" if row["vanishing"] else "")
         )

@@ -12,7 +12,7 @@ from typing import Any
 from ..image_io.readers import ImageFileReader, MaskFileReader
 from .duplicates import NearDuplicates, near_duplicates
 from .layouts.files import Item
-from .layouts.registry import read_layout
+from .layouts.registry import LAYOUTS, read_layout
 from .splits.choose import choose_fold, split_images
 from .splits.leaks import find_leaks
 from .splits.split import Split
@@ -45,7 +45,15 @@ class Dataset:
     @cached_property
     def datalist(self) -> list[Item]:
         """The images and masks, from :py:func:`.layouts.registry.read_layout`."""
-        return read_layout(self.layout, self.folder, self.listed)
+        items = read_layout(self.layout, self.folder, self.listed)
+        self.mask_reader.lay_on(items)
+        return items
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes, the background first; empty if the dataset does not name them."""
+        names = LAYOUTS[self.layout].class_names
+        return [] if names is None or self.listed is not None else names(self.folder)
 
     @cached_property
     def survey(self) -> list[Facts]:

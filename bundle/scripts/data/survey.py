@@ -25,6 +25,7 @@ from tqdm import tqdm
 from ..common.errors import InputError
 from ..common.files import read_json, write_text
 from ..image_io.formats.pixels import Pixels
+from ..image_io.intensities import middle
 from ..image_io.mask_rules import smeared_share
 from ..image_io.readers import ImageFileReader, MaskFileReader
 from .thumbnails import thumbnails_of
@@ -50,6 +51,9 @@ class Facts:
         size: (H, W) in pixels.
         low, high: smallest and largest intensity of the image, in [0, 255].
         mean, spread: mean and standard deviation of its intensities.
+        contrast: share of the range from ``low`` to ``high`` that all but 1 % of the intensities lie in.
+        cut_off: share of the mask's objects whose intensities lie beyond the percentiles that the knob ``intensities``
+            cuts off.
         digest: digest of the image's pixels. Equal pixels have equal digests, also in files of different formats.
         label_digest: digest of the label ids of the mask.
         thumbnail: grey values of the image, from :py:func:`.thumbnails.thumbnails_of`.
@@ -69,6 +73,8 @@ class Facts:
     high: float = 0
     mean: float = 0
     spread: float = 0
+    contrast: float = 1
+    cut_off: float = 0
     digest: str = ""
     label_digest: str = ""
     thumbnail: str = ""
@@ -194,6 +200,8 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
         names = f"{_parts(item)[0]} is {mask_width} x {mask_height} pixels but {item['image']} is {width} x {height}"
         return Facts(item["image"], problem=f"{names}; a mask must be as large as its image")
     thumbnail, content = thumbnails_of(image, plain)
+    lower, upper = middle(plain)
+    objects = plain[mask > 0]  # (number of pixels, C)
     return Facts(
         item["image"],
         size=image.shape[:2],
@@ -201,6 +209,8 @@ def _facts_of(image_reader: ImageFileReader, mask_reader: MaskFileReader, item: 
         high=float(image.max()),
         mean=round(float(image.mean()), 2),
         spread=round(float(image.std()), 2),
+        contrast=round((upper - lower) / max(float(plain.max()) - float(plain.min()), 1e-9), 5),
+        cut_off=round(float(((objects < lower) | (objects > upper)).all(-1).mean()), 5) if len(objects) else 0.0,
         digest=_digest(plain),  # the same digest in any color space
         label_digest=_digest(mask),
         thumbnail=thumbnail,

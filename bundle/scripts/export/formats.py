@@ -35,7 +35,7 @@ __all__ = ["FORMATS", "ImageToMask", "export"]
 FORMATS = ("torchscript", "onnx", "onnx_image_to_mask", "zip")
 
 # Settings that a user of an ONNX file needs; they are stored in its metadata.
-_FACTS = ("spatial_size", "geometry", "overlap", "color_space", "out_channels", "cleaning")
+_FACTS = ("spatial_size", "geometry", "overlap", "color_space", "intensities", "out_channels", "cleaning")
 _STRIDE, _MAX_STRIDES = 32, 128  # sides of images: a multiple of 32 pixels, at most 128 times 32
 _CLOSE = 1e-4  # largest allowed difference of logits
 _EQUAL = 0.9999  # smallest allowed share of equal pixels in masks
@@ -46,6 +46,9 @@ _logger = logging.getLogger("qtseg")
 
 class ImageToMask(nn.Module):
     """A network with pre- and postprocessing: from decoded images to masks.
+
+    If the intensities of the network are "percentiles", these must be cut off before, as they depend on the image
+    without padding.
 
     Args:
         network: a network that takes images (N, 3, H, W) in [-1, 1] and returns logits (N, T, H, W).
@@ -85,7 +88,8 @@ def export(ckpt_dir: Path, output_dir: Path, formats: Sequence[str] = FORMATS, *
       or groups, and its layout is a plain folder. Images of the training are still recognized by their pixels.
 
     In ONNX, N, H and W are free, but H and W must be divisible by 32 and at most 4096. The metadata of the file holds
-    the model's ``spatial_size``, ``geometry``, ``overlap``, ``color_space``, ``out_channels`` and ``cleaning`` as JSON.
+    the model's ``spatial_size``, ``geometry``, ``overlap``, ``color_space``, ``intensities``, ``out_channels`` and
+    ``cleaning`` as JSON.
 
     Args:
         ckpt_dir: folder of ``model.pt`` and ``model.json``.

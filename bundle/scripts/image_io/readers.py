@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..common.errors import InputError
-from ..common.limits import MAX_CLASSES, MOST_PIXELS
+from ..common.limits import INTENSITIES, MAX_CLASSES, MOST_PIXELS
 from .color_classes import check_colors
+from .formats.nifti import turned_like
 from .formats.pixels import Pixels
-from .formats.registry import format_of, has_image_suffix
+from .formats.registry import format_named, format_of, has_image_suffix
+from .intensities import between_percentiles, stretched
 from .mask_rules import label_ids
 from .pages import read_pages
 from .quiet_decoders import leave_out
@@ -35,12 +37,15 @@ class ImageFileReader(ImageReader):
     palettes become colors, CMYK and YCbCr become RGB, 1-bit images become 0 and 255, alpha is dropped without a change
     of the colors, and the EXIF orientation is applied.
 
-    Images of up to 8 bits keep their values, uint8 in [0, 255]. Images of more bits (16 bits, integer and float TIFF)
-    have no common range. The range from the minimum to the maximum of such an image is stretched to float32 in
-    [0, 255]; a constant image becomes 0.
+    With the intensities "min_max", images of up to 8 bits keep their values, uint8 in [0, 255]. Images of more bits (16
+    bits, integer and float TIFF) have no common range. The range from the minimum to the maximum of such an image is
+    stretched to float32 in [0, 255]; a constant image becomes 0. With "percentiles", the range between two percentiles
+    of any image is stretched to [0, 255], as :py:func:`.intensities.between_percentiles` says; 8-bit images stay uint8.
+    Pixels that the file declares as padding get the smallest value of the others before.
 
     Args:
         channels: 3 for RGB, or 1 for grey. Colors become grey by their ITU-R 601 luma.
+        intensities: "min_max" or "percentiles".
         color_space: color space of images with three channels: "RGB", or "YCrCb" (luma, red difference and blue
             difference, in full range as in JPEG), which the paper uses for dermoscopy.
         max_pixels: largest height x width to decode. It guards against small files that would fill the memory.
@@ -49,9 +54,9 @@ class ImageFileReader(ImageReader):
             false, files with more than one page are refused.
 
     Raises:
-        InputError: if ``channels`` is neither 1 nor 3, if ``color_space`` is neither "RGB" nor "YCrCb", or if
-            ``max_pixels`` is not positive. Reading raises it for files that cannot be read; the message names the file
-            and the cure.
+        InputError: if ``channels`` is neither 1 nor 3, if ``intensities`` or ``color_space`` is none of its two values,
+            or if ``max_pixels`` is not positive. Reading raises it for files that cannot be read; the message names the
+            file and the cure.
 
     Example::
 
@@ -64,17 +69,21 @@ class ImageFileReader(ImageReader):
         self,
         *,
         channels: int = 3,
+        intensities: str = "min_max",
         color_space: str = "RGB",
         max_pixels: int = MOST_PIXELS,
         volumes: bool = False,
     ) -> None:
         if channels not in (1, 3):
             raise InputError(f"channels is {channels}; use 3 for RGB or 1 for grey")
+        if intensities not in INTENSITIES:
+            raise InputError(f"intensities is {intensities!r}; use one of {', '.join(map(repr, INTENSITIES))}")
         if color_space not in ("RGB", "YCrCb"):
             raise InputError(f'color_space is {color_space!r}; use "RGB" or "YCrCb"')
         if max_pixels < 1:
             raise InputError(f"max_pixels is {max_pixels}; give the number of pixels that an image may have")
         self.channels = channels
+        self.intensities = intensities
         self.color_space = color_space
         self.max_pixels = max_pixels
         self.volumes = volumes
@@ -109,7 +118,7 @@ class ImageFileReader(ImageReader):
         return slices[0], _meta(slices[0].shape[:2], channel_dim=-1)
 
     def plain(self, path: str) -> NDArray[Any]:
-        """Decode an image without converting it to the color space.
+        """Decode an image without converting it to the color space, and without cutting off percentiles.
 
         Args:
             path: path of a file with one image.
@@ -118,14 +127,14 @@ class ImageFileReader(ImageReader):
             (H, W, channels) uint8 or float32 in [0, 255].
         """
         (page,) = read_pages(path, self.max_pixels, single=True)
-        return _intensities(page, self.channels)
+        return _intensities(page, self.channels, "min_max")
 
     def convert(self, values: NDArray[Any]) -> NDArray[Any]:
         """Convert (H, W, channels) intensities from RGB to the color space of this reader."""
         return _ycrcb(values) if self.color_space == "YCrCb" and self.channels == 3 else values
 
     def _values(self, page: Pixels) -> NDArray[Any]:
-        return self.convert(_intensities(page, self.channels))
+        return self.convert(_intensities(page, self.channels, self.intensities))
 
 
 class MaskFileReader(ImageFileReader):
@@ -173,6 +182,7 @@ class MaskFileReader(ImageFileReader):
         self.colors = colors
         self.background_color = background_color
         self.instance_labels = instance_labels
+        self._images: dict[str, str] = {}
 
     @property
     def rules(self) -> dict[str, Any]:
@@ -183,6 +193,18 @@ class MaskFileReader(ImageFileReader):
             "background": self.background_color,
             "instances": self.instance_labels,
         }
+
+    def lay_on(self, images: Iterable[Mapping[str, Any]]) -> None:
+        """Remember the images of masks, so that a mask with directions in space is read in those of its image.
+
+        Args:
+            images: items with ``"image"``, a path, and ``"label"``, a path or a list of paths.
+        """
+        for item in images:
+            for path in [item["label"]] if isinstance(item["label"], str) else item["label"]:
+                formats = [format_named(file) for file in (path, item["image"])]
+                if all(format_ is not None and format_.is_volume for format_ in formats):
+                    self._images[path] = item["image"]
 
     def get_data(self, img: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
         """Decode the mask.
@@ -226,23 +248,29 @@ class MaskFileReader(ImageFileReader):
 
     def _read(self, path: str, see: Callable[[Pixels], None]) -> NDArray[np.uint8]:
         (pixels,) = read_pages(path, self.max_pixels, single=True)
+        if path in self._images:
+            pixels = pixels._replace(values=turned_like(pixels.values, path, self._images[path]))
         ids = label_ids(pixels, path=path, **self.rules)
         see(pixels)
         return ids
 
 
-def _intensities(pixels: Pixels, channels: int) -> NDArray[Any]:
+def _intensities(pixels: Pixels, channels: int, scaling: str) -> NDArray[Any]:
     """Return stored pixels as intensities, (H, W, channels) uint8 or float32 in [0, 255]."""
     values = pixels.values * np.uint8(255 // pixels.full_scale) if pixels.full_scale < 255 else pixels.values
     if pixels.palette is not None:
         values = pixels.palette[values]
+    if pixels.padding is not None and not pixels.padding.all():
+        values = np.where(pixels.padding, values[~pixels.padding].min(), values)
     if values.ndim == 2:
         values = values[..., None]
     values = values[..., : 3 if values.shape[-1] >= 3 else 1]  # drops alpha
     if values.shape[-1] > channels:
         values = _luma(values)
-    if values.dtype != np.uint8:
-        values = _stretched(values)
+    if scaling == "percentiles":
+        values = between_percentiles(values)
+    elif values.dtype != np.uint8:
+        values = stretched(values, float(values.min()), float(values.max()))
     if values.shape[-1] < channels:
         values = np.concatenate([values] * channels, axis=-1)
     return values
@@ -261,14 +289,6 @@ def _ycrcb(values: NDArray[Any]) -> NDArray[Any]:
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     converted = np.stack([luma, (red - luma) * 0.713 + 128, (blue - luma) * 0.564 + 128], axis=-1)
     return (np.rint(converted) if values.dtype == np.uint8 else converted).clip(0, 255).astype(values.dtype)
-
-
-def _stretched(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Stretch the range from the minimum to the maximum of all channels together to [0, 255]."""
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        return np.zeros(values.shape, dtype=np.float32)
-    return ((values.astype(np.float64) - low) / (high - low) * 255).astype(np.float32)
 
 
 def _meta(shape: tuple[int, ...], channel_dim: float) -> dict[str, Any]:

@@ -21,11 +21,13 @@ from tqdm import tqdm
 
 from ..common.errors import InputError
 from ..common.files import replacing, write_csv
+from ..data.layouts.files import first_names
 from ..image_io.contours import geojson
 from ..image_io.formats.mask_files import mask_format
 from ..image_io.mask_marks import mark, read_mark, was_changed
 from ..image_io.pictures import TEXT_KEY, draw_overlay, save_png
 from ..image_io.readers import ImageFileReader
+from .outliers import OUTLIERS
 from .output_folder import EVERYTHING, FAILED, other_files
 
 __all__ = ["SaveMasks"]
@@ -70,6 +72,7 @@ class SaveMasks:
         self.reader = ImageFileReader(max_pixels=max_pixels)
         self.saved = 0
         self.failed: list[tuple[str, str]] = []
+        self.with_outliers: list[str] = []
         self.start = time.monotonic()
 
     def attach(self, engine: Engine) -> None:
@@ -95,6 +98,8 @@ class SaveMasks:
             else:
                 self._save_one(item, output["pred"].cpu().numpy())
                 self.saved += 1
+                if item.get(OUTLIERS):
+                    self.with_outliers.append(item["source"])
             self.bar.update()
 
     def _save_one(self, item: Mapping[str, str], decided: NDArray[Any]) -> None:
@@ -137,10 +142,17 @@ class SaveMasks:
         seconds = time.monotonic() - self.start
         total: Any = idist.all_reduce(float(self.saved))
         of_processes: Any = idist.all_gather(self.failed)
+        with_outliers: Any = idist.all_gather(self.with_outliers)
         if idist.get_rank() > 0:
             return
         speed = f"{total / seconds:.1f} images a second; " if total else ""
         _logger.info(f"{total:.0f} masks: {self.folder} ({speed}8 bits, pixel values are label ids)")
+        if outliers := sorted(image for of_process in with_outliers for image in of_process):
+            _logger.warning(
+                f"{len(outliers)} image(s) have a few pixels that stretch their range of intensities, such as hot "
+                "pixels or a scale bar, and so leave all else little contrast; look at their masks, and remove such "
+                f"pixels or train a model with --intensities percentiles: {first_names(outliers)}"
+            )
         listed = self.folder / FAILED
         listed.unlink(missing_ok=True)
         failed = sorted(image for of_process in of_processes for image in of_process)

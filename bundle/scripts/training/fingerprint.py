@@ -16,6 +16,7 @@ from typing import Any
 import ignite.distributed as idist
 from monai.bundle import ConfigParser
 
+from ..checkpoints.model_schema import PUBLISHED
 from ..common.active_config import calling_parser
 from ..common.errors import InputError
 from ..common.files import read_json, write_json
@@ -68,6 +69,9 @@ FINGERPRINT = {
     "type": "object",
     "properties": {"images": {"type": "object"}, "sections": {"type": "object"}},
 }
+
+#: Values of knobs whose default is another than what was done before there was the knob.
+_BEFORE = {"intensities": PUBLISHED["intensities"]}
 
 _FORMAT = 1  # number of the format of fingerprints; those of earlier versions have no number
 _SHOWN = 3  # largest number of differences in a message
@@ -144,8 +148,8 @@ def is_same(previous: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
 def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     """Describe how two fingerprints differ.
 
-    A knob that the earlier training did not know yet makes no difference while it has its default. If images or knobs
-    differ, differences of the sections are not listed, because most of them follow from those.
+    A knob that the earlier training did not know yet makes no difference while it does what was done before. If images
+    or knobs differ, differences of the sections are not listed, because most of them follow from those.
 
     Args:
         previous: fingerprint or claim of the earlier training.
@@ -159,7 +163,8 @@ def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     phrases = [_image_differences(*images)] if images[0] != images[1] else []
     new = {name for name, default in _defaults().items() if name not in previous and current.get(name) == default}
     names = [name for name in {**previous, **current} if name not in ("images", "sections", *new)]
-    phrases += [phrase for name in names for phrase in _value_differences(name, previous.get(name), current.get(name))]
+    values = ((name, previous.get(name, _BEFORE.get(name)), current.get(name)) for name in names)
+    phrases += [phrase for name_and_values in values for phrase in _value_differences(*name_and_values)]
     if not phrases:
         sections = previous.get("sections", {}), current.get("sections", {})
         for name in {**sections[0], **sections[1]}:
@@ -170,8 +175,9 @@ def differences(previous: Mapping[str, Any], current: Mapping[str, Any]) -> str:
 
 @cache
 def _defaults() -> dict[str, Any]:
-    """Return the defaults of the knobs, and those of the network's options."""
-    return {**read_json(CONFIGS / "train.json"), **{name: option.default for name, option in OPTIONS.items()}}
+    """Return the values that knobs had before there were such knobs, which are mostly their defaults."""
+    of_options = {name: option.default for name, option in OPTIONS.items()}
+    return {**read_json(CONFIGS / "train.json"), **of_options, **_BEFORE}
 
 
 def _image_differences(previous: Mapping[str, str], current: Mapping[str, str]) -> str:

@@ -14,14 +14,18 @@ from typing import Any
 
 import ignite.distributed as idist
 
+from ..checkpoints.model_schema import PUBLISHED
+from ..checkpoints.model_settings import settings_of
 from ..checkpoints.run_checkpoints import has_checkpoint, newest_checkpoint
 from ..common.active_config import calling_parser
 from ..common.errors import InputError
-from ..common.files import read_json, write_json
+from ..common.files import read_json, user_path, write_json
+from ..common.knobs import switch
+from ..common.limits import INTENSITIES
 from ..common.locks import lock_folder
 from .fingerprint import FINGERPRINT, differences, is_comparable, is_same
 
-__all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished"]
+__all__ = ["Unfinished", "begin_run", "finish_run", "find_unfinished", "first_intensities"]
 
 _FILE = "run.json"
 _BEGUN = {**FINGERPRINT, "required": ["ckpt_dir"]}
@@ -35,6 +39,7 @@ _SCHEMA = {
         "recipe": _BEGUN,  # the name of a fingerprint in earlier versions
     },
 }
+_INTENSITIES = "intensities"
 _LOCKS: dict[str, int] = {}  # the model's folder that this process trains into, with the file that locks it
 
 _logger = logging.getLogger("qtseg")
@@ -90,13 +95,51 @@ def find_unfinished(
     return Unfinished(name, state, _read(folder / _FILE)["batch_size"])
 
 
+def first_intensities(
+    output_dir: str,
+    run_prefix: str,
+    ckpt_dir: str,
+    resume: bool | str,
+    weights: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the value of the knob ``intensities`` for a training that does not set it. A config names this function.
+
+    Args:
+        output_dir: folder of the runs.
+        run_prefix: prefix in the names of the runs.
+        ckpt_dir: folder of the best model.
+        resume: whether to resume a training that was cut off.
+        weights: file with the weights that the network or its encoder starts from, or None.
+        settings: settings of the model that the training continues, or None.
+
+    Returns:
+        The value in the last training into ``ckpt_dir`` that was cut off. Without such a training, the value that the
+        weights or the continued model were trained with. For a network without a start, "percentiles".
+    """
+    paths = _run_files(output_dir, run_prefix) if switch(resume=resume) else []
+    cut_off = (
+        _fingerprint_in(run)
+        for path in reversed(paths)
+        if has_checkpoint(path.parent) and (run := _read(path)) is not None and run["status"] == "running"
+    )
+    same = [previous for previous in cut_off if previous["ckpt_dir"] == os.path.abspath(ckpt_dir)]
+    if same:
+        return str(same[0].get(_INTENSITIES, PUBLISHED[_INTENSITIES]))
+    if weights is not None:
+        record = user_path(weights).parent / _FILE  # of a checkpoint in the folder of its run
+        run = _read(record) if record.is_file() else None
+        of_weights = settings_of(weights) if run is None else {**PUBLISHED, **_fingerprint_in(run)}
+        return str(of_weights[_INTENSITIES])
+    return str((settings or {}).get(_INTENSITIES, INTENSITIES[0]))
+
+
 def _find(output_dir: str, run_prefix: str, fingerprint: Mapping[str, Any], resume: bool) -> str:
     """Return the name of the run to resume, or an empty text."""
     if Path(fingerprint["ckpt_dir"]).is_dir():  # else the folder is created when the training begins
         _hold(Path(fingerprint["ckpt_dir"]))
     run_name = _run_name_of_user()
-    pattern = f"{glob.escape(run_prefix)}_*" if run_name is None else glob.escape(run_name)
-    paths = sorted(Path(output_dir).glob(f"{pattern}/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
+    paths = _run_files(output_dir, run_prefix)
     runs = {path: run for path in paths if (run := _readable(path)) is not None}
     cut_off = {
         path: _fingerprint_in(run)
@@ -118,6 +161,13 @@ def _find(output_dir: str, run_prefix: str, fingerprint: Mapping[str, Any], resu
     for path in cut_off:
         write_json(path, {**runs[path], "status": "left"})
     return ""
+
+
+def _run_files(output_dir: str, run_prefix: str) -> list[Path]:
+    """Return the records of the runs that this training can resume, the oldest first."""
+    run_name = _run_name_of_user()
+    pattern = f"{glob.escape(run_prefix)}_*" if run_name is None else glob.escape(run_name)
+    return sorted(Path(output_dir).glob(f"{pattern}/{_FILE}"), key=lambda path: path.stat().st_mtime_ns)
 
 
 def _run_name_of_user() -> str | None:

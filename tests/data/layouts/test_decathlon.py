@@ -10,7 +10,7 @@ import pytest
 
 import images
 from scripts.common.errors import InputError
-from scripts.data.layouts.decathlon import from_decathlon
+from scripts.data.layouts.decathlon import class_names_of_decathlon, from_decathlon
 
 
 def dataset(root: Path, content: Any, *names: str) -> Path:
@@ -95,3 +95,47 @@ def test_wrong_datasets(content, names, message, tmp_path):
 def test_no_dataset_json(tmp_path):
     with pytest.raises(InputError, match="has no file dataset.json; expected is\n  <dataset_dir>/dataset.json"):
         from_decathlon(tmp_path)
+
+
+@pytest.mark.parametrize("labels, names", [
+    ({"background": 0, "tumor": 1, "edema": 2}, ["background", "tumor", "edema"]),
+    ({"0": "background", "2": "edema", "1": "tumor"}, ["background", "tumor", "edema"]),
+    ({"tumor": "1", "background": "0"}, ["background", "tumor"]),
+    (["background", "tumor"], ["background", "tumor"]),
+    ({}, []),
+    (None, []),
+])
+def test_names_of_classes(labels, names, tmp_path):
+    dataset(tmp_path, {"training": [pair("a")], "labels": labels}, *files("a"))
+    assert class_names_of_decathlon(tmp_path) == names
+    assert len(from_decathlon(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("labels, message", [
+    ({"background": 0, "tumor": 1, "ignore": 2}, r'has the label "ignore" .2., for pixels to be left out of the tra'),
+    ({"0": "background", "1": "tumor", "255": "Ignore"}, r'has the label "Ignore" .255., for pixels to be left out'),
+    ({"background": 0, "whole": [1, 2]}, r'has the label "whole" of several ids, .1, 2., which is a region; regi'),
+    ({"background": 0, "tumor": 2}, r"has the labels .*, with ids that are not 0, 1, 2 ...; expected"),
+    ({"background": 0, "tumor": 0}, "has the labels .*, with ids that are not 0, 1, 2"),
+    ({"background": 0, "tumor": 1.5}, r'has the label "tumor": 1.5; expected is'),
+    ({"background": 0, "tumor": True}, r'has the label "tumor": True; expected is'),
+    ("tumor", "has the labels 'tumor'; expected is"),
+])
+@pytest.mark.parametrize("nnunet", [False, True])
+def test_labels_that_are_no_classes(nnunet, labels, message, tmp_path):
+    content = {"file_ending": ".png"} if nnunet else {"training": [pair("a")]}
+    dataset(tmp_path, {**content, "labels": labels}, *files("a"))
+    with pytest.raises(InputError, match=f"dataset.json {message}"):
+        from_decathlon(tmp_path)
+
+
+def test_folds_of_training_images(tmp_path):
+    content: dict[str, Any] = {"training": [{**pair(name), "fold": i} for i, name in enumerate("ab")]}
+    assert [item["fold"] for item in from_decathlon(dataset(tmp_path, content, *files("a", "b", "c")))] == [0, 1]
+    content["testing"] = [pair("c")]
+    items = from_decathlon(dataset(tmp_path, content))
+    assert [item.get("fold") for item in items] == [0, 1, None] and items[2]["part"] == "test"
+    for wrong in ("1", None, True):
+        content["training"][1]["fold"] = wrong
+        with pytest.raises(InputError, match="gives a fold to some training images, and .* to ./imagesTr/b.png; giv"):
+            from_decathlon(dataset(tmp_path, content))

@@ -35,6 +35,20 @@ def parts(fold: Fold) -> tuple[list[int], ...]:
     return fold.train, fold.validate, fold.test
 
 
+def test_the_folds_that_a_dataset_names():
+    named = [{**item, "fold": i % 2} for i, item in enumerate(numbered(8))]
+    assert [fold.test for fold in folds_of(named, split=None)] == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    first, second = folds_of(named[:4], split=None, protocol="paper")  # fewer images than num_folds
+    assert parts(first) == ([1, 3], [0, 2], [0, 2]) and parts(second) == ([0, 2], [1, 3], [1, 3])
+    assert len(folds_of(named, split="grouped", num_folds=4)) == 4
+    with pytest.raises(InputError, match="gives its images the folds 1, 2; number them from 0, at least 2 of them, or"):
+        folds_of([{**item, "fold": item["fold"] + 1} for item in named], split=None)
+    with_parts = [{**item, "part": "train"} for item in named] + numbered(1, part="test")
+    with pytest.raises(InputError, match="folds to its training images, and also .*; set --split official to score"):
+        folds_of(with_parts, split=None)
+    assert parts(folds_of(with_parts, split="official")[0])[2] == [8]
+
+
 # slices
 
 

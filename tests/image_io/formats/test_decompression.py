@@ -27,7 +27,10 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 from tifffile import COMPRESSION
 
 import images
-from scripts.image_io.formats.decompression import bounded_page, bounded_png, unpacked
+from scripts.common.errors import InputError
+from scripts.image_io.formats.decompression import bounded_page, bounded_png, check_png, unpacked
+from scripts.image_io.pages import read_pages
+from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from volumes import save_dicom
 from workflows import BUNDLE
 
@@ -140,12 +143,113 @@ def test_a_png_may_unpack_to_a_mebibyte_more_than_its_pixels(spare, is_refused, 
             assert bounded_png(file, images.WIDTH, images.HEIGHT).read(8) == b"\x89PNG\r\n\x1a\n"
 
 
+def damaged(content: bytes, kind: str) -> bytes:
+    """Damage the pixels of a PNG, which lie in one chunk."""
+    start = content.index(b"IDAT") + 4
+    (length,) = struct.unpack(">I", content[start - 8 : start - 4])
+    pixels, rest = content[start : start + length], content[start + length + 4 :]
+    if kind == "cut":
+        return content[: start + length // 2]
+    if kind == "zeros":
+        return content[: start + length // 2].ljust(len(content), b"\0")
+    if kind == "checksum":
+        pixels = pixels[:-1] + bytes([pixels[-1] ^ 1])
+    elif kind == "bit":
+        pixels = pixels[: length // 2] + bytes([pixels[length // 2] ^ 4]) + pixels[length // 2 + 1 :]
+    elif kind == "short":
+        pixels = zlib.compress(zlib.decompress(pixels))[:-6]
+    size, check = struct.pack(">I", len(pixels)), struct.pack(">I", zlib.crc32(b"IDAT" + pixels))
+    return content[: start - 8] + size + b"IDAT" + pixels + check + rest
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("kind", ["cut", "zeros", "checksum", "bit", "short"])
+def test_a_png_with_damaged_pixels_is_refused(kind, bits, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 2**bits, (40, 50, 3)).astype(f"uint{bits}")
+    path = images.save_png(tmp_path / "a.png", noise, bits)
+    whole = path.read_bytes()
+    path.write_bytes(damaged(whole, kind))
+    for reader in (ImageFileReader(), MaskFileReader(2)):
+        with pytest.raises(InputError, match="a.png cannot be read .*; get a new copy"):
+            reader.get_data([str(path)])
+    path.write_bytes(damaged(whole, "not at all"))
+    np.testing.assert_array_equal(read_pages(str(path), 10**4)[0].values, noise)
+    path.write_bytes(whole.removesuffix(whole[-12:]))  # without its end, but with all of its pixels
+    if bits == 8:
+        np.testing.assert_array_equal(read_pages(str(path), 10**4)[0].values, noise)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB"])
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_sound_png_is_checked_in_one_chunk_or_several(count, mode, tmp_path):
+    Image.fromarray(images.ramp(40, 60, 3, dtype="uint8")).convert(mode).save(tmp_path / "a.png")
+    chunks = list(png.Reader(bytes=(tmp_path / "a.png").read_bytes()).chunks())
+    pixels = b"".join(data for kind, data in chunks if kind == b"IDAT")
+    step = len(pixels) // count + 1
+    parts = [(b"IDAT", pixels[start : start + step]) for start in range(0, len(pixels), step)]
+    with (tmp_path / "a.png").open("wb") as file:
+        others = [chunk for chunk in chunks if chunk[0] not in (b"IDAT", b"IEND")]
+        png.write_chunks(file, [*others, *parts, (b"IEND", b"")])
+    with (tmp_path / "a.png").open("rb") as file:
+        file.seek(33)
+        check_png(file, 60, 40)
+        assert file.tell() == 33
+
+
+def test_a_zipped_volume_is_read_to_its_checksum(tmp_path):
+    voxels = np.random.default_rng(0).integers(0, 255, (24, 16, 1)).astype(np.uint8)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii.gz")
+    assert read_pages(str(tmp_path / "a.nii.gz"), 10**4)
+    content = (tmp_path / "a.nii.gz").read_bytes()
+    (tmp_path / "a.nii.gz").write_bytes(content[:-8] + b"\1\2\3\4" + content[-4:])
+    with pytest.raises(InputError, match="a.nii.gz cannot be read as NIfTI .CRC check failed.*get a new copy"):
+        read_pages(str(tmp_path / "a.nii.gz"), 10**4)
+
+
 @pytest.mark.parametrize("options", [{"rowsperstrip": 5}, {"tile": (16, 16)}, {"predictor": True}], ids=str)
 @pytest.mark.parametrize("compression", ["zlib", "lzma"])
 def test_a_bounded_page_has_the_same_pixels(compression, options, tmp_path):
     path = images.save_tiff(tmp_path / "a.tif", PIXELS, photometric="rgb", compression=compression, **options)
     with tifffile.TiffFile(path) as file:
         np.testing.assert_array_equal(bounded_page(file.pages.first).asarray(), PIXELS)
+
+
+def of_lzw(content: bytes) -> bytes:
+    """Compress bytes as Pillow's libtiff does."""
+    file = BytesIO()
+    Image.frombytes("L", (len(content), 1), content).save(file, "TIFF", compression="tiff_lzw", strip_size=1 << 30)
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages.first
+        return file.getvalue()[page.dataoffsets[0] :][: page.databytecounts[0]]
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize(
+    "options", [{"rowsperstrip": 5}, {"tile": (16, 16)}, {"rowsperstrip": 5, "predictor": True}], ids=str
+)
+def test_deep_colors_are_read_from_lzw(options, byteorder, tmp_path):
+    padded = np.pad(PIXELS, ((0, 0), (0, 8), (0, 0)))
+    if "tile" in options:
+        parts = [padded[:, :16], padded[:, 16:]]
+    else:
+        parts = [PIXELS[row : row + 5] for row in range(0, images.HEIGHT, 5)]
+    if "predictor" in options:
+        parts = [np.diff(part, axis=1, prepend=np.zeros_like(part[:, :1])) for part in parts]
+    packed = [of_lzw(part.astype(f"{byteorder}u2").tobytes()) for part in parts]
+    path = tmp_path / "a.tif"
+    about = {"shape": PIXELS.shape, "dtype": f"{byteorder}u2", "byteorder": byteorder, "photometric": "rgb"}
+    tifffile.imwrite(path, iter(packed), compression="zlib", metadata=None, **about, **options)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages.first.tags["Compression"].valueoffset
+    content[place : place + 2] = struct.pack(f"{byteorder}H", COMPRESSION.LZW)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_pages(str(path), 10**4)[0].values, PIXELS)
+    content[content.find(packed[0]) + 20] ^= 255
+    path.write_bytes(content.replace(packed[-1], bytes(len(packed[-1]))))
+    with pytest.raises(InputError, match="a.tif cannot be read"):
+        read_pages(str(path), 10**4)
 
 
 def test_packbits_are_bounded_by_what_they_hold(tmp_path):

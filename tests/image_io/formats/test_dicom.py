@@ -44,6 +44,39 @@ def test_dicom_is_rescaled(tmp_path):
     assert sorted(np.unique(page.values)) == [30, 50]
 
 
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("intensities", ["min_max", "percentiles"])
+@pytest.mark.parametrize("tags", [
+    {"PixelPaddingValue": -2000}, {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1999},
+    {"PixelPaddingValue": -2000, "RescaleSlope": 2, "RescaleIntercept": -5},
+], ids=["value", "range", "rescaled"])
+def test_padding_takes_no_contrast(tags, intensities, kind, tmp_path):
+    pixels = np.tile(np.arange(100, dtype=np.int16), (100, 1))
+    pixels[:30] = -2000
+    pixels[5:9] = -1999 if "PixelPaddingRangeLimit" in tags else -2000
+    values = read(save_dicom(tmp_path / "a.dcm", pixels, kind, **tags), intensities=intensities)[..., 0]
+    assert not values[:30].any()
+    row = values[50] if kind == "MONOCHROME2" else values[50, ::-1]
+    np.testing.assert_allclose(row, np.linspace(0, 255, 100), atol=3)
+
+
+def test_a_table_of_the_modality_is_applied(tmp_path):
+    pixels = np.tile(np.arange(50, dtype=np.uint16), (20, 1))
+    item = pydicom.Dataset()
+    item.LUTDescriptor, item.ModalityLUTType = [64, 0, 16], "US"
+    item.add_new(0x00283006, "OW", (65535 - np.arange(64) * 100).astype("<u2").tobytes())
+    path = save_dicom(tmp_path / "a.dcm", pixels, ModalityLUTSequence=pydicom.Sequence([item]))
+    (page,) = read_pages(str(path), 1000)
+    np.testing.assert_array_equal(page.values[0], 65535 - np.arange(50) * 100)
+
+
+def test_other_channels_are_refused(tmp_path):
+    tags = {"SamplesPerPixel": 4, "PlanarConfiguration": 0}
+    path = save_dicom(tmp_path / "a.dcm", np.zeros((16, 24, 4), np.uint8), "ARGB", **tags)
+    with pytest.raises(InputError, match="a.dcm (has 4 channels|cannot be decoded)"):
+        read_pages(str(path), 1000)
+
+
 def test_compressed_dicom(tmp_path):
     path = save_dicom(tmp_path / "a.dcm", images.marked())
     data = pydicom.dcmread(path)

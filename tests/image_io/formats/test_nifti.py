@@ -13,7 +13,7 @@ import pytest
 
 import images
 from scripts.common.errors import InputError
-from scripts.image_io.formats.nifti import load, open_nifti, write_mask
+from scripts.image_io.formats.nifti import load, open_nifti, turned_like, write_mask
 from scripts.image_io.readers import ImageFileReader, MaskFileReader
 from specimens import marked, write
 from volumes import AFFINE, read
@@ -124,3 +124,54 @@ def test_a_negative_number_of_slices_is_refused(tmp_path):
     path.write_bytes(header)
     with pytest.raises(InputError, match=r"a.nii .*-32765"):
         read(path)
+
+
+def stored_in(path: Path, voxels: np.ndarray, affine: np.ndarray, directions: str) -> Path:
+    """Store a slice anew in other directions: in the world, it stays where it was."""
+    image = nib.Nifti1Image(voxels, affine)
+    turn = nib.orientations.ornt_transform(
+        nib.io_orientation(affine), nib.orientations.axcodes2ornt(directions)
+    )
+    nib.save(image.as_reoriented(turn), path)
+    return path
+
+
+@pytest.mark.parametrize("directions", ["LAS", "RAS", "LPS", "RPI", "ARS", "PLI", "ALS"])
+@pytest.mark.parametrize("affine", [AFFINE, np.eye(4)], ids=["in a patient", "at the origin"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_mask_in_other_directions_is_turned_like_its_image(suffix, affine, directions, tmp_path):
+    pixels = images.marked(value=1)
+    nib.save(nib.Nifti1Image(pixels.T[..., None] * 90, affine), tmp_path / "a.nii.gz")
+    mask = stored_in(tmp_path / f"m{suffix}", pixels.T[..., None], affine, directions)
+    reader = MaskFileReader(2)
+    reader.lay_on([{"image": str(tmp_path / "a.nii.gz"), "label": str(mask)}])
+    np.testing.assert_array_equal(reader.get_data([str(mask)])[0], pixels)
+    parts = [{"image": str(tmp_path / "a.nii.gz"), "label": [str(mask)]}]
+    reader.lay_on(parts)
+    np.testing.assert_array_equal(reader.read_parts([str(mask)]), pixels)
+
+
+@pytest.mark.parametrize("affine", [np.eye(4), np.diag([-1, -1, 1, 1.0])])
+def test_a_mask_without_a_place_lies_on_its_image_as_it_is_stored(affine, tmp_path):
+    """Many programs write the voxels only."""
+    nib.save(nib.Nifti1Image(images.marked().T[..., None], AFFINE @ np.diag([1, -1, 1, 1])), tmp_path / "a.nii")
+    nib.save(nib.Nifti1Image(images.marked().T[..., None], affine), tmp_path / "m.nii")
+    values = images.ramp(images.HEIGHT, images.WIDTH)
+    assert turned_like(values, str(tmp_path / "m.nii"), str(tmp_path / "a.nii")) is values
+
+
+def test_the_same_directions_at_another_place_are_no_matter(tmp_path):
+    nib.save(nib.Nifti1Image(images.marked().T[..., None], AFFINE), tmp_path / "a.nii")
+    nib.save(nib.Nifti1Image(images.marked().T[..., None], AFFINE @ np.diag([2, 2, -1, 1])), tmp_path / "m.nii")
+    values = images.ramp(images.HEIGHT, images.WIDTH)
+    assert turned_like(values, str(tmp_path / "m.nii"), str(tmp_path / "a.nii")) is values
+
+
+def test_a_mask_in_other_directions_and_elsewhere_is_refused(tmp_path):
+    other = AFFINE.copy()
+    other[:3, 0] *= -1
+    nib.save(nib.Nifti1Image(images.marked().T[..., None], AFFINE), tmp_path / "a.nii")
+    nib.save(nib.Nifti1Image(images.marked().T[..., None], other), tmp_path / "m.nii")
+    message = "m.nii is stored in the directions RAS and its image .*a.nii in LAS, and the mask does not lie on"
+    with pytest.raises(InputError, match=message):
+        turned_like(images.marked(), str(tmp_path / "m.nii"), str(tmp_path / "a.nii"))

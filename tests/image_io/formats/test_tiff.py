@@ -8,6 +8,7 @@ import struct
 
 import numpy as np
 import pytest
+import tifffile
 from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import TiffPage
 
@@ -16,6 +17,7 @@ from scripts.common.errors import InputError
 from scripts.image_io.formats.headers import open_image, page_count
 from scripts.image_io.formats.registry import format_of
 from scripts.image_io.formats.tiff import is_exact, tiff_header, tile_size
+from scripts.image_io.pages import read_pages
 
 SIZE = (images.HEIGHT, images.WIDTH)
 
@@ -75,6 +77,84 @@ def test_other_channels_are_refused(pixels, options, channels, tmp_path):
     path = images.save_tiff(tmp_path / "a.tif", pixels, **options)
     with pytest.raises(InputError, match=f"a.tif has {channels} channels; save one grey channel or RGB"):
         image_size(str(path))
+
+
+STAINS = np.stack([images.marked(value=value) for value in (40, 90, 200)])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float64"])
+@pytest.mark.parametrize("options", [
+    {"ome": True, "metadata": {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "RFP"]}}},
+    {"imagej": True, "metadata": {"axes": "CYX", "mode": "composite"}},
+    {"metadata": {"axes": "CYX"}},
+], ids=["OME", "ImageJ", "tifffile"])
+def test_channels_on_pages_are_no_slices(options, dtype, tmp_path):
+    if "imagej" in options and dtype == "float64":
+        pytest.skip("ImageJ has no such type")
+    path = images.save_tiff(tmp_path / "a.tif", STAINS.astype(dtype), photometric="minisblack", **options)
+    with pytest.raises(InputError, match="a.tif has 3 channels, such as stains, on pages of their own; save one"):
+        image_size(str(path))
+    options = {**options, "metadata": {"axes": "ZYX"}}
+    path = images.save_tiff(tmp_path / "b.tif", STAINS.astype(dtype), photometric="minisblack", **options)
+    pages = read_pages(str(path), 10**4)
+    assert [page.values.max() for page in pages] == [40, 90, 200] and pages[0].values.shape == SIZE
+
+
+@pytest.mark.parametrize("axes", ["YX", "YXS"])
+def test_a_single_image_with_metadata_is_no_stack(axes, tmp_path):
+    pixels = images.marked(3 if axes == "YXS" else None)
+    options = {"photometric": "rgb"} if axes == "YXS" else {}
+    path = images.save_tiff(tmp_path / "a.ome.tif", pixels, ome=True, metadata={"axes": axes}, **options)
+    np.testing.assert_array_equal(read_pages(str(path), 10**4, single=True)[0].values, pixels)
+
+
+def test_pages_without_headers_are_not_dropped(tmp_path):
+    options = {"imagej": True, "metadata": {"axes": "ZYX"}}
+    path = images.save_tiff(tmp_path / "a.tif", STAINS, photometric="minisblack", truncate=True, **options)
+    other = images.save_tiff(tmp_path / "b.tif", STAINS, photometric="minisblack", truncate=True)
+    for file in (path, other):
+        with pytest.raises(InputError, match="[ab].tif has 3 pages, but headers of 1 only, as ImageJ"):
+            image_size(str(file))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float64"])
+@pytest.mark.parametrize("place", ["before", "behind", "both"])
+def test_previews_and_transparency_are_no_pages(place, dtype, tmp_path):
+    image, preview = images.ramp(*SIZE, dtype=dtype), np.ones((4, 6), dtype)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        if place != "behind":
+            file.write(preview, subfiletype=1, metadata=None)
+        file.write(image, subifds=1, metadata=None)
+        file.write(preview, subfiletype=1, metadata=None)  # a level of a pyramid, off the chain of pages
+        if place != "before":
+            file.write(preview, subfiletype=1, metadata=None)
+            file.write(images.marked() > 0, subfiletype=4, photometric="mask", metadata=None)
+    (page,) = read_pages(str(tmp_path / "a.tif"), 10**4, single=True)
+    np.testing.assert_array_equal(page.values, image)
+
+
+def test_a_file_that_calls_all_its_pages_previews_is_read(tmp_path):
+    path = images.save_tiff(tmp_path / "a.tif", images.marked(), subfiletype=1, metadata=None)
+    assert read_pages(str(path), 10**4)[0].values.max() == 255
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("extra", [[0], [2], [1]], ids=["unspecified", "alpha", "premultiplied"])
+def test_a_fourth_channel_that_is_no_alpha_is_not_dropped(extra, dtype, planar, tmp_path):
+    pixels = np.dstack([images.ramp(*SIZE, 3, dtype=dtype), images.marked(dtype=dtype, value=9)])
+    stored = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0).copy()
+    options = {"photometric": "rgb", "planarconfig": planar, "extrasamples": extra, "metadata": None}
+    path = images.save_tiff(tmp_path / "a.tif", stored, **options)
+    if extra == [0]:
+        with pytest.raises(InputError, match="a.tif has a channel more than its colors, which varies and is not"):
+            read_pages(str(path), 10**4)
+        pixels[..., 3] = stored[..., 3] = 255 if planar == "contig" else 0
+        images.save_tiff(path, pixels if planar == "contig" else np.moveaxis(pixels, -1, 0).copy(), **options)
+    elif extra == [2]:
+        np.testing.assert_array_equal(read_pages(str(path), 10**4)[0].values, pixels)
+    if extra != [1]:  # Pillow undoes premultiplied colors
+        np.testing.assert_array_equal(read_pages(str(path), 10**4)[0].values[..., :3], pixels[..., :3])
 
 
 @pytest.mark.filterwarnings("ignore:Metadata Warning:UserWarning")

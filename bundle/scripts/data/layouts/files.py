@@ -34,6 +34,7 @@ __all__ = [
 #: - ``"image"``: path of the image.
 #: - ``"label"``: path of the mask, or a list of paths if the mask has several parts.
 #: - ``"part"``: the official part of the image, "train", "val" or "test". It is missing if the dataset is not divided.
+#: - ``"fold"``: number of the fold that scores the image. It is missing if the dataset names no folds.
 #: - ``"stratum"``: the kind of the image. It is missing if all images are of one kind.
 #:
 #: The items of a fold have ``"image"``, ``"label"`` and ``"group"``, the name of the group that the image belongs to.

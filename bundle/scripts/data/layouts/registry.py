@@ -15,7 +15,7 @@ from ...common.files import user_path
 from ...common.paths import CONFIGS
 from .bkai import from_bkai
 from .busi import from_busi
-from .decathlon import from_decathlon
+from .decathlon import class_names_of_decathlon, from_decathlon
 from .dsb2018 import from_dsb2018
 from .files import Item
 from .folder import from_folder
@@ -31,16 +31,19 @@ class Layout(NamedTuple):
         list_items: lists the images of a dataset in this layout, from the path of its folder.
         sign: a file or a folder in the dataset's folder that only this layout has. If it is there, the layout "folder"
             refuses the folder, and names this layout. Empty if there is none.
+        class_names: names the classes of a dataset, the background first, from the path of its folder. None if datasets
+            in this layout do not name them.
     """
 
     list_items: Callable[[str | PathLike[str] | None], list[Item]]
     sign: str = ""
+    class_names: Callable[[str | PathLike[str] | None], list[str]] | None = None
 
 
 #: the values of the knob ``layout``
 LAYOUTS: dict[str, Layout] = {
     "folder": Layout(from_folder),
-    "decathlon": Layout(from_decathlon),
+    "decathlon": Layout(from_decathlon, class_names=class_names_of_decathlon),
     "isic2016": Layout(from_isic2016, sign="ISBI2016_ISIC_Part1_Training_Data"),
     "busi": Layout(from_busi, sign="malignant"),
     "busi_with_normal": Layout(partial(from_busi, normal=True)),

@@ -48,7 +48,7 @@ def divide(
         split: "grouped": random folds of about equal size; the images of a group stay together. "slices": contiguous
             slices in the order of ``datalist``, within each stratum, as in the paper's benchmarks. "official": one fold
             with the parts of the dataset. "all": one fold that trains on all images and scores none. None: "official"
-            if the dataset has parts, else "grouped".
+            if the dataset has parts, the folds that it names if it names some, else "grouped".
         groups: group of every image. The images of a group stay together, also when images are set aside to choose the
             epoch on.
         strata: kind of every image; the kinds are spread evenly over grouped folds. None: do not look at kinds.
@@ -68,10 +68,19 @@ def divide(
         InputError: if an argument is out of range, or if there are too few images or groups.
     """
     has_parts = any("part" in item for item in datalist)
+    has_folds = any("fold" in item for item in datalist)
+    if split is None and has_parts and has_folds:
+        raise InputError(
+            "the dataset gives folds to its training images, and also has test or validation images with masks; set "
+            "--split official to score the latter, or --split grouped for new folds, or remove one of the two"
+        )
+    named = split is None and has_folds
     split = split or ("official" if has_parts else "grouped")
-    _check(datalist, split, has_parts, num_folds, remainder, protocol, validation_share)
+    _check(datalist, None if named else split, has_parts, num_folds, remainder, protocol, validation_share)
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    if split == "official":
+    if named:
+        outer = _named(datalist)
+    elif split == "official":
         outer = [_official(datalist)]
     elif split == "all":
         outer = [(list(range(len(datalist))), [], [])]
@@ -138,14 +147,14 @@ def set_aside(
 
 def _check(
     datalist: Sequence[Item],
-    split: str,
+    split: str | None,
     has_parts: bool,
     num_folds: int,
     remainder: str,
     protocol: str,
     validation_share: float,
 ) -> None:
-    if split not in _SPLITS:
+    if split is not None and split not in _SPLITS:
         raise InputError(f"split is {split!r}; use one of {', '.join(map(repr, _SPLITS))}, or the path of a split file")
     if split == "official" and not has_parts:
         raise InputError("split is 'official', but the dataset has no official parts; use 'grouped'")
@@ -169,6 +178,19 @@ def _official(datalist: Sequence[Item]) -> Outer:
         _logger.info("split:    val/ is scored, as there is no test/; the epoch is chosen on a part of train/")
         return parts["train"], [], parts["val"]
     return parts["train"], parts["val"], parts["test"]
+
+
+def _named(datalist: Sequence[Item]) -> list[Outer]:
+    """Take the folds that the dataset gives its images. Each fold scores its own images, and trains on all others."""
+    numbers = sorted({item["fold"] for item in datalist})
+    if len(numbers) < 2 or numbers != list(range(len(numbers))):
+        raise InputError(
+            f"the dataset gives its images the folds {', '.join(map(str, numbers))}; number them from 0, at least 2 of "
+            "them, or set --split grouped for new folds"
+        )
+    _logger.info(f"split:    the {len(numbers)} folds that the dataset names (--split grouped draws new ones)")
+    tests = [[place for place, item in enumerate(datalist) if item["fold"] == number] for number in numbers]
+    return [(_others(len(datalist), test), [], test) for test in tests]
 
 
 def _slices(datalist: Sequence[Item], num_folds: int, remainder: str) -> list[Outer]:

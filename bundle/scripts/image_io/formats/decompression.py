@@ -8,14 +8,17 @@ import copy
 import io
 import lzma
 import math
+import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import png
-from tifffile import COMPRESSION, TiffPage
+from PIL.ExifTags import Base as Tag
+from PIL.TiffImagePlugin import TiffImageFile
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
-__all__ = ["bounded_page", "bounded_png", "unpacked"]
+__all__ = ["bounded_page", "bounded_png", "check_png", "unpacked"]
 
 _SPARE = 1 << 20  # bytes allowed beyond the pixels, such as the padding of the last strip
 _PART = 1 << 16  # bytes in a chunk of the copied PNG
@@ -74,6 +77,45 @@ def bounded_png(file: IO[bytes], width: int, height: int) -> IO[bytes]:
     return copied
 
 
+def check_png(file: IO[bytes], width: int, height: int) -> None:
+    """Check that the pixels of a PNG are complete and have the checksum that the file states.
+
+    Pillow does not check it. It fills up pixels that are missing, and takes what comes out of damaged data.
+
+    Args:
+        file: an opened PNG file. Its position stays as it is.
+        width, height: size of the image in pixels, as the header of the PNG states it.
+
+    Raises:
+        ValueError: if the pixels end too early, or unpack to more bytes than ``width`` x ``height`` pixels need.
+        zlib.error: if the pixels are damaged.
+    """
+    position, unpacker = file.tell(), zlib.decompressobj()
+    spare = 2 * width * height * 8 + _SPARE
+    for part in _pixel_parts(file):
+        while part and not unpacker.eof:
+            spare -= len(unpacker.decompress(part, _PART))
+            part = unpacker.unconsumed_tail
+            if spare < 0:
+                raise ValueError("it unpacks to more bytes than its pixels need")
+    if not unpacker.eof:
+        raise ValueError("its pixels end too early")
+    file.seek(position)
+
+
+def _pixel_parts(file: IO[bytes]) -> Iterator[bytes]:
+    """Read the compressed pixels of a PNG in small parts."""
+    start, kind = 8, b""
+    while kind != b"IEND":
+        file.seek(start)
+        length, kind = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
+        if kind == bytes(4):  # the end of the file, or of what is left of it
+            return
+        for begin in range(0, length if kind == b"IDAT" else 0, _PART):
+            yield file.read(min(_PART, length - begin))
+        start += 8 + length + 4
+
+
 def bounded_page(page: TiffPage) -> TiffPage:
     """Return a page of a TIFF whose strips or tiles are refused where they unpack to more bytes than their pixels need.
 
@@ -92,7 +134,7 @@ def bounded_page(page: TiffPage) -> TiffPage:
     stored_count, needed = len(page.dataoffsets), math.prod(page.chunked)
     if stored_count < needed and not page.is_contiguous:
         raise ValueError(f"{needed - stored_count} of its {needed} strips or tiles are missing")
-    if page.dtype is None or page.compression not in (COMPRESSION.PACKBITS, *_UNPACKERS):
+    if page.dtype is None or page.compression not in (COMPRESSION.PACKBITS, COMPRESSION.LZW, *_UNPACKERS):
         return page
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.imagelength, page.imagewidth)
     limit = rows * columns * page.samplesperpixel * page.dtype.itemsize + _SPARE
@@ -107,10 +149,15 @@ def bounded_page(page: TiffPage) -> TiffPage:
     stored.compression = COMPRESSION.NONE
     for name in ("decode", "hash"):  # cached values that depend on the compression
         stored.__dict__.pop(name, None)
-    unpacker = _UNPACKERS[page.compression]
+    item = page.dtype.itemsize
 
-    def decode(data: bytes | None, *args: Any, **options: Any) -> Any:
-        return stored.decode(data and _whole(data, unpacker(), limit), *args, **options)
+    def unpack(data: bytes, index: int) -> bytes:
+        if page.compression == COMPRESSION.LZW:
+            return _of_lzw(data, math.prod(stored.decode(None, index)[2]) * item)
+        return _whole(data, _UNPACKERS[page.compression](), limit)
+
+    def decode(data: bytes | None, index: int, **options: Any) -> Any:
+        return stored.decode(data and unpack(data, index), index, **options)
 
     bounded.__dict__["decode"] = decode
     return bounded
@@ -122,3 +169,35 @@ def _whole(data: bytes, unpacker: Any, limit: int) -> bytes:
     if not unpacker.eof:
         raise ValueError(f"{len(data)} compressed bytes end too early")
     return content
+
+
+def _of_lzw(data: bytes, size: int) -> bytes:
+    """Unpack a strip or tile of a TIFF that is compressed by LZW.
+
+    tifffile needs another package for LZW. Pillow has libtiff, which unpacks bytes of any meaning where they are the
+    only row of a gray image.
+
+    Args:
+        data: the compressed strip or tile.
+        size: number of bytes of the unpacked one. What follows them is not unpacked.
+
+    Raises:
+        OSError: if the data is damaged.
+    """
+    tags = {
+        Tag.ImageWidth: size,
+        Tag.ImageLength: 1,
+        Tag.BitsPerSample: 8,
+        Tag.Compression: COMPRESSION.LZW,
+        Tag.PhotometricInterpretation: PHOTOMETRIC.MINISBLACK,
+        Tag.StripOffsets: 0,
+        Tag.SamplesPerPixel: 1,
+        Tag.RowsPerStrip: 1,
+        Tag.StripByteCounts: len(data),
+    }
+    start = 8 + 2 + 12 * len(tags) + 4  # bytes of the header, and of the directory of tags with its two ends
+    tags[Tag.StripOffsets] = start
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    header = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    with TiffImageFile(io.BytesIO(header + directory + bytes(4) + data)) as row:
+        return row.tobytes()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,8 @@ _MAX_INFLATED = 1 << 27  # bytes; limit for a file that is compressed (deflated)
 def open_dicom(path: str) -> Iterator[OpenedFile]:
     """Read the header of a DICOM file.
 
-    Pixels are the stored values after the rescaling that the file states. A pixel that a viewer shows brighter has a
-    larger value. The window for a display is not applied.
+    Pixels are the stored values after the rescaling or the table (Modality LUT) that the file states. A pixel that a
+    viewer shows brighter has a larger value. The window for a display is not applied.
 
     Args:
         path: path of the file.
@@ -46,31 +47,47 @@ def open_dicom(path: str) -> Iterator[OpenedFile]:
     def decode(max_pixels: int) -> list[Pixels]:
         data = _read(path)
         try:
-            values = _decoded(data).reshape(frames, rows, columns, -1)
+            stored, values = _decoded(data)
+            values = values.reshape(frames, rows, columns, -1)
+            paddings = _paddings(data, stored, (frames, rows, columns))
         except Exception as error:  # a damaged value can make pydicom and its decoders raise any error
             raise InputError(
                 f"{path} cannot be decoded ({in_one_line(error)}); it is stored as {_syntax(data)}: convert it to an "
                 "uncompressed DICOM or PNG, or install pydicom's decoder for it"
             ) from error
-        return [Pixels(frame) for frame in (values if values.shape[-1] == 3 else values[..., 0])]
+        if values.shape[-1] not in (1, 3):
+            raise InputError(f"{path} has {values.shape[-1]} channels; save one grey channel or RGB")
+        if values.shape[-1] == 3:
+            return [Pixels(frame) for frame in values]
+        return [Pixels(frame[..., 0], padding=outside) for frame, outside in zip(values, paddings)]
 
     yield OpenedFile(frames if rows and columns else 0, (rows, columns), decode)
 
 
-def _decoded(data: Any) -> NDArray[Any]:
-    """Return the pixels of all frames, with the palette or the rescaling of the file applied."""
-    from pydicom.pixels import apply_color_lut, apply_rescale  # does not fail, as _read has imported pydicom
+def _decoded(data: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the stored pixels of all frames, and these with the palette, the table or the rescaling of the file."""
+    from pydicom.pixels import apply_color_lut, apply_modality_lut  # does not fail, as _read has imported pydicom
 
     _check_frames(data)
-    values: NDArray[Any] = data.pixel_array  # colors are RGB
+    stored: NDArray[Any] = data.pixel_array  # colors are RGB
     kind = str(data.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
-        values = apply_color_lut(values, data)
-    elif "RescaleSlope" in data:
-        values = apply_rescale(values, data)
+        values = apply_color_lut(stored, data)
+    else:
+        values = apply_modality_lut(stored, data)
     if kind == "MONOCHROME1":
         values = int(values.max()) - values.astype(np.int64 if values.dtype.kind in "ui" else np.float64)
-    return values
+    return stored, values
+
+
+def _paddings(data: Any, stored: NDArray[Any], shape: tuple[int, int, int]) -> list[NDArray[np.bool_] | None]:
+    """Return for each frame the pixels that are padding, by the value or the range of values that the file names."""
+    first = data.get("PixelPaddingValue")
+    if first is None or stored.size != math.prod(shape):
+        return [None] * shape[0]
+    # the value may be written with another sign than the pixels have
+    ends = np.array([first, data.get("PixelPaddingRangeLimit", first)]).astype(stored.dtype)
+    return list(((stored >= ends.min()) & (stored <= ends.max())).reshape(shape))
 
 
 def _check_frames(data: Any) -> None:

@@ -22,7 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import TiffFileError, TiffPage
 
 from ...common.errors import InputError
-from .tiff import Source, is_exact
+from .tiff import Source, image_count, turned_tiff
 
 __all__ = [
     "bmp_header",
@@ -146,26 +146,27 @@ def upright_size(source: Source) -> tuple[int, int]:
     return (width, height) if orientation(source) >= 5 else (height, width)
 
 
-def turned_to(source: Source, page: int) -> Source | None:
+def turned_to(path: str, source: Source, page: int) -> Source | None:
     """Go to another page of an opened file.
 
     Args:
+        path: path of the file, for messages.
         source: image from :py:func:`open_image`, within its ``with`` block.
         page: number of the page, counted from 0; larger than the numbers of the pages read before.
 
     Returns:
         The page, or None if it must be opened with :py:func:`open_image`.
     """
-    if isinstance(source, TiffPage):
-        return None
+    if isinstance(source, (TiffPage, TiffImageFile)):
+        return turned_tiff(path, source, page)
     source.seek(page)
-    return None if isinstance(source, TiffImageFile) and not is_exact(source) else source
+    return source
 
 
 def page_count(source: Source) -> int:
     """Return the number of pages or frames in the file of an opened image."""
-    if isinstance(source, TiffPage):
-        return len(source.parent.pages)
+    if isinstance(source, (TiffPage, TiffImageFile)):
+        return image_count(source)
     if source.format == "MPO":  # a JPEG of some cameras; its other frames are previews or the view of a second lens
         return 1
     return getattr(source, "n_frames", 1)

@@ -15,16 +15,18 @@ from typing import IO, Any
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from ...common.errors import InputError
 from .pixels import OpenedFile, Pixels
 
-__all__ = ["load", "open_nifti", "write_mask"]
+__all__ = ["load", "open_nifti", "turned_like", "write_mask"]
 
 _COLORS = ("R", "G", "B")
 _LONGEST_HEADER = 540  # bytes, the header of NIfTI-2
+_SAME_PLACE = 0.25  # voxels; two grids of the same voxels differ by less than this, from rounding
 _MAX_OFFSET = 1 << 24  # bytes; limit for the header and its extensions, which lie before the voxels
 _UNREADABLE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
 
@@ -58,6 +60,8 @@ def open_nifti(path: str) -> Iterator[OpenedFile]:
     def decode(max_pixels: int) -> list[Pixels]:
         with _refused(path):
             voxels = np.asanyarray(image.dataobj)
+            if path.lower().endswith(".gz"):
+                _check_whole(path)
         if voxels.dtype.names is not None and voxels.dtype.names[:3] == _COLORS:
             voxels = np.stack([voxels[color] for color in _COLORS], axis=-1)
         elif voxels.dtype.names is None:
@@ -103,6 +107,13 @@ def load(path: str | os.PathLike[str]) -> Any:
     return kinds[0].from_filename(path)
 
 
+def _check_whole(path: str) -> None:
+    """Read a gzip file to its end, where its checksum is. nibabel stops at the last voxel, and does not check it."""
+    with gzip.open(path) as file:
+        while file.read(1 << 20):
+            pass
+
+
 def _check_extensions(file: IO[bytes], header: Any, place: int) -> None:
     """Refuse extensions of the header that are damaged or huge. ``place`` is the byte after the header."""
     end, order = int(header["vox_offset"]), "<" if header.endianness == "<" else ">"
@@ -125,6 +136,55 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     if len(shape) < 2 or any(length != 1 for length in shape[3:]):
         return None
     return (*shape, 1)[:3]
+
+
+def turned_like(values: NDArray[Any], mask: str, image: str) -> NDArray[Any]:
+    """Turn the pixels of a mask so that they lie on those of its image.
+
+    Programs store the same slice from left to right or from right to left, and the header says which. A mask that
+    another program saved anew can so be mirrored against its image.
+
+    Args:
+        values: (H, W) or (H, W, C), the only slice of the mask.
+        mask: path of the mask, a NIfTI file.
+        image: path of the image, a NIfTI file.
+
+    Returns:
+        The pixels, mirrored and with rows and columns exchanged as is needed. They are as they were if both files have
+        the same directions, or if one of them has no place in space: no codes, or an affine of ones and zeros only.
+
+    Raises:
+        InputError: if the directions differ, and the mask does not lie on the voxels of the image.
+    """
+    volumes = []
+    for path in (mask, image):
+        with _refused(path):
+            volumes.append(load(path))
+    (affine, shape), (of_image, image_shape) = ((file.affine, _three_axes(file.shape)) for file in volumes)
+    if shape is None or image_shape is None or not np.linalg.det(affine[:3, :3]) or not np.linalg.det(of_image[:3, :3]):
+        return values
+    turn = ornt_transform(io_orientation(affine), io_orientation(of_image))
+    if (turn[:2] == [[0, 1], [1, 1]]).all():  # the third axis has a single slice
+        return values
+    voxels = values.swapaxes(0, 1)[:, :, None]  # (columns, rows, 1, ...)
+    turned = apply_orientation(voxels, turn)
+    offset = np.linalg.inv(of_image) @ affine @ inv_ornt_aff(turn, shape) - np.eye(4)
+    corners = np.array([[0, 0, 0, 1], [*(np.array(image_shape) - 1), 1]]).T
+    if turned.shape[:3] == image_shape and np.abs(offset @ corners).max() < _SAME_PLACE:
+        return np.ascontiguousarray(turned[:, :, 0].swapaxes(0, 1))
+    if not all(_has_place(volume) for volume in volumes):
+        return values
+    directions = ["".join(nib.aff2axcodes(each)) for each in (affine, of_image)]
+    raise InputError(
+        f"{mask} is stored in the directions {directions[0]} and its image {image} in {directions[1]}, and the mask "
+        "does not lie on the voxels of the image; save the mask anew on the grid of the image"
+    )
+
+
+def _has_place(volume: Any) -> bool:
+    """Return whether a volume states where it lies, rather than having the affine that programs fill in."""
+    has_code = volume.header["qform_code"] > 0 or volume.header["sform_code"] > 0
+    return bool(has_code) and not np.array_equal(np.abs(volume.affine), np.eye(4))
 
 
 def write_mask(ids: NDArray[np.uint8], source: str | None, path: str | os.PathLike[str], text: str = "") -> None:

@@ -22,9 +22,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import PHOTOMETRIC, TiffPage
 
 from ...common.errors import InputError
-from .decompression import bounded_page, bounded_png
+from .decompression import bounded_page, bounded_png, check_png
 from .headers import HeaderParser, open_image, orientation, page_count, turned_to, upright_size
-from .tiff import Source, tile_size
+from .tiff import Source, has_unknown_sample, tile_size
 
 __all__ = ["OpenedFile", "Pixels", "check_size", "decode", "open_raster"]
 
@@ -45,6 +45,7 @@ class Pixels(NamedTuple):
         lossy: whether compression, such as that of JPEG, has changed the values.
         inverted: whether the file stores white as zero, in more than 1 bit. ``values`` are as they are shown then: full
             scale minus what is stored.
+        padding: (H, W) bool, the pixels that the file declares to be no part of the image; None if it declares none.
     """
 
     values: NDArray[Any]
@@ -52,6 +53,7 @@ class Pixels(NamedTuple):
     palette: NDArray[np.uint8] | None = None
     lossy: bool = False
     inverted: bool = False
+    padding: NDArray[np.bool_] | None = None
 
 
 class OpenedFile(NamedTuple):
@@ -116,7 +118,7 @@ def open_raster(path: str, parse: HeaderParser) -> Iterator[OpenedFile]:
         def decode_all(max_pixels: int) -> list[Pixels]:
             decoded = [_decode_checked(path, source, max_pixels)]
             for page in range(1, pages):
-                turned = turned_to(source, page)
+                turned = turned_to(path, source, page)
                 if turned is not None:
                     decoded.append(_decode_checked(path, turned, max_pixels))
                     continue
@@ -136,7 +138,12 @@ def _decode_checked(path: str, source: Source, max_pixels: int) -> Pixels:
             f"{path} is stored in tiles of {columns} x {rows} pixels, more than max_pixels={max_pixels}; save it anew, "
             "without tiles"
         )
-    pixels = decode(source)
+    has_unknown, pixels = has_unknown_sample(source), decode(source)
+    if has_unknown and pixels.values.ndim == 3 and np.ptp(pixels.values[..., -1]) > 0:
+        raise InputError(
+            f"{path} has a channel more than its colors, which varies and is not declared to be alpha; save one grey "
+            "channel or RGB, with or without alpha"
+        )
     if pixels.values.shape[:2] != size:
         height, width = size
         raise InputError(f"{path} has other pixels than the {width} x {height} of its header; get a new copy")
@@ -154,6 +161,9 @@ def decode(source: Source) -> Pixels:
 
 def _decode(source: ImageFile) -> Pixels:
     layout = _stored_layout(source)
+    if source.format == "PNG":
+        assert source.fp is not None  # Pillow closes the file only when it decodes the pixels
+        check_png(source.fp, source.width, source.height)
     turn = 1 if isinstance(source, TiffImageFile) else orientation(source)  # Pillow turns a TIFF itself
     if layout in _DEEP_PNG:
         return Pixels(_upright(_decode_deep_png(source), turn))
