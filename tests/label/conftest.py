@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts.tracking import mlflow_setup
 from servers import Server, serve_bundle
 from workflows import BUNDLE, run
 
@@ -30,6 +31,8 @@ def server(trained, blobs, tmp_path_factory) -> Iterator[Server]:
     """The one server of a trained model. A test leaves images, labels and the model as they were."""
     folder = tmp_path_factory.mktemp("label")
     ckpt_dir = shutil.copytree(trained.ckpt_dir, folder / "models")
+    (folder / "eval").mkdir()
+    mlflow_setup._create_database(mlflow_setup.sqlite_uri(folder / "eval" / "mlruns.db"))  # see copied_databases
     with serve_bundle(folder, blobs / "images", ckpt_dir) as server:
         yield server
 
