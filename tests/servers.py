@@ -57,6 +57,9 @@ class Server:
             )
         assert sent.status_code == 200, sent.text
 
+    def remove_label(self, image: str) -> None:
+        requests.delete(f"{self.url}/datastore/label?id={image}&tag=final", timeout=20).raise_for_status()
+
     def next_image(self, strategy: str) -> str:
         return requests.post(f"{self.url}/activelearning/{strategy}", json={}, timeout=60).json()["id"]
 
