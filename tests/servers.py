@@ -43,7 +43,7 @@ class Server:
         """Status at the end, and the last lines that were told."""
         requests.post(f"{self.url}/train/qtseg", json=knobs, timeout=20).raise_for_status()
         begin = time.monotonic()
-        while time.monotonic() - begin < 200:
+        while time.monotonic() - begin < 400:
             time.sleep(1)
             found = requests.get(f"{self.url}/train/", timeout=20).json()
             if found["status"] in ("DONE", "ERROR"):
@@ -56,6 +56,9 @@ class Server:
                 f"{self.url}/datastore/label?image={image}&tag=final", files={"label": (path.name, file)}, timeout=20
             )
         assert sent.status_code == 200, sent.text
+
+    def remove_label(self, image: str) -> None:
+        requests.delete(f"{self.url}/datastore/label?id={image}&tag=final", timeout=20).raise_for_status()
 
     def next_image(self, strategy: str) -> str:
         return requests.post(f"{self.url}/activelearning/{strategy}", json={}, timeout=60).json()["id"]
@@ -85,7 +88,7 @@ def serve(
             url = f"http://127.0.0.1:{port}"
             begin = time.monotonic()
             while True:
-                assert process.poll() is None and time.monotonic() - begin < 120, log.read_text()
+                assert process.poll() is None and time.monotonic() - begin < 300, log.read_text()
                 try:
                     requests.get(f"{url}/info/", timeout=5)
                     break

@@ -132,7 +132,7 @@ def test_labels_come_back_are_scored_and_trained_on(server, blobs, masks, tmp_pa
         label = np.asarray(Image.open(blobs / "masks" / f"{name}.png")) > 127
         assert found[name] == pytest.approx(dice(masks[name] == 1, label), abs=0.01)
     worse = mean_dice(server, blobs, names[:8])
-    status, told = server.train(max_epochs=20, batch_size=2)
+    status, told = server.train(max_epochs=10, batch_size=2)
     assert status == "DONE", told
     assert mean_dice(server, blobs, names[:8]) > worse + 0.1
     settings = json.loads((server.ckpt_dir / "model.json").read_text())

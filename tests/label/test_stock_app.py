@@ -21,6 +21,7 @@ from servers import Server, dice, mean_dice, put_labels, serve
 from workflows import BUNDLE
 
 pytest.importorskip("monailabel")
+pytestmark = pytest.mark.battery  # its trainings take minutes, and the bundle's own app is the one to use
 APP = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from scripts.common.errors import InputError
 
 pytest.importorskip("monailabel")
 NOT_NAMES = ("", ".", "..", "../x", "/etc/x", "a/b", "a\\b", "..\\x", "a\0b", "a\nb", "a\x1bb", "a\x7fb", "x" * 256)
+NAMES = ("Bild 1 (Kopie)", "Aufnahme\u202f9.41", "n\u00e4vus", "\u7d30\u80de", "a%2fb", "a;b", ".a")
 DEEP = '{"a":' * 20 + "1" + "}" * 20
 NOT_JSON = ("[1]", "1", "{", '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', "[" * 100_000, DEEP)
 
@@ -62,6 +64,15 @@ def test_ids_are_names_of_files(name, app, folder, label):
         with pytest.raises(InputError, match="send the name of a file, without folders and without its suffix"):
             act()
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [*NAMES, "x" * 251])
+def test_ids_are_all_other_names(name, app, folder, label):
+    store = opened(app, folder)
+    assert store.add_image(name, label, {}) == name and (folder / f"{name}.png").is_file()
+    assert store.save_label(name, label, "final", {}) == name
+    store.remove_image(name)
+    assert not (folder / f"{name}.png").exists() and not (folder / "labels" / "final" / f"{name}.png").exists()
 
 
 @pytest.mark.parametrize("tag", ["", "Final", "..", "/tmp", "../final", "final/x", "version_1", "final\0"])
@@ -116,6 +127,18 @@ def test_what_links_lead_to_is_neither_written_nor_removed(link, app, folder, la
     for place in ("linked.png", "labels/final/a.png"):
         assert (folder / place).read_bytes() == Path(label).read_bytes()
     assert not (folder / "gone.png").exists() and not (folder / "labels/final/b.png").exists()
+
+
+def test_the_archive_of_all_labels_has_no_files_of_other_places(app, folder, label, outside):
+    store = opened(app, folder)
+    store.save_label("a", label, "final", {})
+    (folder / "labels" / "final" / "b.png").symlink_to(outside)
+    store.refresh()
+    assert sorted(store.get_labeled_images()) == ["a", "b"]
+    assert [Path(pair["label"]).name for pair in store.datalist()] == ["a.png"]
+    with zipfile.ZipFile(store.get_dataset_archive(None)) as archive:
+        assert sorted(archive.namelist()) == ["image/a.png", "label/a.png", "metadata.json"]
+    os.unlink(archive.filename)
 
 
 @pytest.mark.parametrize("place", ["labels", "labels/final", "labels/original", "datastore_v2.json", ".lock"])
@@ -179,7 +202,7 @@ def test_facts_do_not_replace_those_of_the_app(app, folder):
     ({"batch_size": {"_target_": "os.system"}}, "batch_size is {'_target_': 'os.system'}; it must be a number"),
     ({"seed": [1]}, "seed is [1]; it must be a number"),
     ({"spatial_size": [64, "$64"]}, "spatial_size is [64, '$64']; it must be a number"),
-    ({"spatial_size": [32, 2**20]}, "spatial_size is [32, 1048576]; use at most 16384"),
+    ({"spatial_size": [32, 32_768]}, "spatial_size is [32, 32768]; use at most 16384"),
     ({"geometry": "$'fit'"}, "geometry is \"$'fit'\"; use one of 'fit', 'native'"),
     ({"geometry": {"_target_": "os.system"}}, "geometry is {'_target_': 'os.system'}"),
 ])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import category
 
 from scripts.common.errors import InputError
 
@@ -34,9 +35,9 @@ def checked_name(name: str, what: str, suffix: str = "") -> str:
         The name.
 
     Raises:
-        InputError: if the name is empty, is a path, has control characters, or is too long.
+        InputError: if the name is empty, is a path, has control characters or no Unicode, or is too long.
     """
-    wrong = not name or name in (".", "..") or any(mark in "/\\" or not mark.isprintable() for mark in name)
+    wrong = name in ("", ".", "..") or any(mark in "/\\" or category(mark) in ("Cc", "Cs") for mark in name)
     if wrong or len((name + suffix).encode(errors="replace")) > _LONGEST_NAME:
         raise InputError(f"{what} is {name[:80]!r}; send the name of a file, without folders and without its suffix")
     return name

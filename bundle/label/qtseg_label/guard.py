@@ -55,7 +55,7 @@ class Guard:
         if problem is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": problem})
+            await send({"type": "websocket.close", "code": 1008})
         else:
             await JSONResponse({"detail": problem}, 403)(scope, receive, send)
 

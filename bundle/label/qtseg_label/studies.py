@@ -123,7 +123,11 @@ class Studies(LocalDatastore):
         label = self._datastore.label(label_id, label_tag)
         super().update_label_info(label_id, label_tag, info if label is None else merged_facts(label.info, info))
 
-    def is_inside(self, path: str) -> bool:
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
+        """Return the paths of images and final labels, without labels that are links leading out of the folder."""
+        return [pair for pair in super().datalist(full_path) if self.is_inside(self.folder / pair["label"])]
+
+    def is_inside(self, path: str | Path) -> bool:
         """Return whether a path, with all links followed, lies in the folder."""
         return Path(path).resolve().is_relative_to(self.folder)
 
