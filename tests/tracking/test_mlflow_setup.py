@@ -155,7 +155,7 @@ def test_an_experiment_that_was_deleted_is_named(tmp_path):
     tracker = RunTracker(sqlite_uri(tmp_path / "mlruns.db"), experiment_name="mine", run_name="a")
     number = tracker.client.create_experiment("mine")
     tracker.client.delete_experiment(number)
-    with pytest.raises(InputError, match=f"experiment mine was deleted in MLflow; restore it .*--experiment-id {number}"):
+    with pytest.raises(InputError, match=f"mine was deleted in MLflow; restore it .*--experiment-id {number}"):
         tracker.start(Engine(lambda engine, batch: None))
     tracker.client.restore_experiment(number)
     tracker.start(Engine(lambda engine, batch: None))
