@@ -110,6 +110,7 @@ def test_good_knobs_pass():
         ("tolerance", -1, "tolerance is -1; it must be a number of at least 0"),
         ("overlap", 1, "overlap is 1; it must be at least 0 and less than 1"),
         ("overlap", 0.9999999, "overlap is 0.9999999; use at most 0.95"),
+        ("tracking_uri", 2018, "tracking_uri is 2018; it must be the address of an MLflow server or another store"),
         ("scores_dir", 2018, "scores_dir is 2018, which is no path; write ./2018"),
         ("scores_dir", "s::1", "scores_dir is s#1, but in a path of a config no # can be"),
     ],

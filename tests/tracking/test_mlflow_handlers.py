@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import mlflow
 import numpy as np
 import pytest
@@ -34,6 +36,17 @@ def test_a_run_that_fails_is_marked_so_and_the_error_goes_on(store):
     with pytest.raises(ValueError, match="out of luck"):
         trainer.run([0], max_epochs=1)
     assert [run.info.status for run in runs(store)] == ["FAILED"]
+
+
+def test_names_that_are_no_unicode_are_logged_as_text(store):
+    trainer = Engine(lambda engine, batch: None)
+    params = {"dataset_dir": os.fsdecode(b"/caf\xe9"), "layout": "größe", "fold": 0}
+    RunTracker(**store, iteration_log=False, experiment_param=params).attach(trainer)
+    trainer.run([0], max_epochs=1)
+    (run,) = runs(store)
+    assert {name: run.data.params[name] for name in params} == {
+        "dataset_dir": r"/caf\udce9", "layout": "größe", "fold": "0"
+    }
 
 
 def test_validation_joins_the_run_with_scores_and_pictures(store, tmp_path):

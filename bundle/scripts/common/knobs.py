@@ -115,6 +115,9 @@ _NUMBER = _must(lambda value: is_finite(value) and value >= 0, "; it must be a n
 #: The checks of a knob, by its name. A check takes the name and the value, and returns the value with its right type.
 CHECKS: dict[str, Sequence[Check]] = {
     **dict.fromkeys(("output_dir", "ckpt_dir", "scores_dir"), (_path,)),
+    "tracking_uri": (
+        _must(lambda value: isinstance(value, str), "; it must be the address of an MLflow server or another store"),
+    ),
     "spatial_size": (lambda name, value: image_size(value),),
     "geometry": (_choice(("fit", "native")),),
     "label_fit": (_choice(LABEL_FITS),),

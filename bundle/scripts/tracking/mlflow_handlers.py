@@ -34,6 +34,11 @@ class _Tracker(MLFlowHandler):
         check_experiment(self.client.get_experiment_by_name(self.experiment_name))
         super()._set_experiment()
 
+    def _log_params(self, params: dict[str, Any]) -> None:
+        """Log parameters. MLflow's stores hold Unicode only, so of other names the bytes are written as text."""
+        texts = {name: _as_unicode(value) if isinstance(value, str) else value for name, value in params.items()}
+        super()._log_params(texts)
+
 
 class RunTracker(_Tracker):
     """MONAI's MLflow handler, extended to mark the run as failed when the engine stops with an error.
@@ -87,6 +92,10 @@ class RunTracker(_Tracker):
             status = RunStatus.KILLED if interrupted else RunStatus.FAILED
             self.client.set_terminated(self.cur_run.info.run_id, _status_name(status))
         raise error
+
+
+def _as_unicode(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _status_name(status: int) -> str:
