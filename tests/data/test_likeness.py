@@ -66,6 +66,20 @@ def test_alike_images_of_two_blocks():
     assert found.has_detail.all() and not Likeness(np.zeros((2, 32, 32), np.uint8)).has_detail.any()
 
 
+def test_contents_must_be_more_alike_than_whole_images():
+    noise = np.random.default_rng(0).normal(size=(32, 32))
+
+    def largest_noise(are_contents: bool) -> int:
+        for strength in range(100):
+            copy = (drawn(1) + strength * noise).clip(0, 255).astype(np.uint8)
+            compared = Likeness(np.concatenate([drawn(40), copy]), are_contents=are_contents)
+            if compared.alike(slice(0, 1), slice(40, 41)) is None:
+                return strength - 1
+        raise AssertionError("noise does not matter")
+
+    assert largest_noise(False) > largest_noise(True) > 1
+
+
 def test_blocks_whose_images_are_all_alike():
     random = np.random.default_rng(0)
     still = drawn(1)[0] + random.integers(0, 3, (20, 32, 32))

@@ -65,7 +65,7 @@ def near_duplicates(facts: Sequence[Facts]) -> NearDuplicates:
     content = None
     if has_border.any():
         thumbnails[has_border] = [from_text(facts[i].content) for i in positions[has_border]]
-        content = Likeness(thumbnails)
+        content = Likeness(thumbnails, are_contents=True)
     kept = _Pairs(len(positions))
     blocks = [slice(start, min(start + _BLOCK, len(positions))) for start in range(0, len(positions), _BLOCK)]
     for number, rows in enumerate(blocks):

@@ -26,8 +26,9 @@ _COARSE = 3  # standard deviation in pixels of the thumbnail; coarser structures
 # Smallest likeness of near-duplicates. For copies of images of DSB2018, ISIC 2016, BUSI and CHASE_DB1 (JPEG of quality
 # 40, a quarter or 1.7 times the size, brightened) it was 0.98 or more. For other images it was 0.88 or less.
 _ALIKE = 0.9
-# The same for mirrored and turned images, where the best of seven comparisons counts: 0.91 or less for other images.
-_ALIKE_TURNED = 0.93
+# The same for mirrored and turned images, where the best of seven comparisons counts, and for contents, whose round
+# frames lie exactly on each other: 0.91 or less for other images.
+_ALIKE_CHANGED = 0.93
 # The same if all images show one picture, such as a video without motion: there is no other picture to subtract.
 _ALIKE_IN_ONE_PICTURE = 0.98
 _LEAST_DETAIL = 1e-3  # length of the details of a thumbnail, in grey values; below, it is constant
@@ -56,18 +57,22 @@ class Likeness:
 
     Args:
         thumbnails: (N, 32, 32) grey values of the images.
+        are_contents: whether the thumbnails show the contents of the images, without borders.
 
     Attributes:
         has_detail: (N,) whether a thumbnail is more than constant. Constant ones are like no other.
     """
 
-    def __init__(self, thumbnails: NDArray[np.uint8]) -> None:
+    def __init__(self, thumbnails: NDArray[np.uint8], *, are_contents: bool = False) -> None:
         self._spectra = _by_parts(_details, thumbnails)  # (N, 1024), of length 1, or 0 for constant thumbnails
         self.has_detail = np.asarray(self._spectra.any(axis=1))
         step = max(1, len(thumbnails) // _SAMPLE)
         pictures = _pictures(self._spectra[self.has_detail][::step])
         several = len(pictures) > 1
-        self._limit, self._turned_limit = (_ALIKE, _ALIKE_TURNED) if several else (_ALIKE_IN_ONE_PICTURE,) * 2
+        self._limit = _ALIKE_CHANGED if are_contents else _ALIKE
+        self._turned_limit = _ALIKE_CHANGED
+        if not several:
+            self._limit = self._turned_limit = _ALIKE_IN_ONE_PICTURE
         self._mean = pictures.mean(0) if several else np.zeros(THUMBNAIL**2, np.float32)
         self._turned_mean = _symmetric(self._mean)
         # distances of every image from both means, and from its own mirrored and turned forms
