@@ -33,7 +33,7 @@ from .widths import median_width
 
 __all__ = ["Facts", "survey_images"]
 
-_VERSION = 4  # version of the file with the facts; a change makes older files invalid
+_VERSION = 5  # version of the file with the facts; a change makes older files invalid
 _SLOW = 10.0  # seconds; the log reports surveys that take longer
 _AT_A_TIME = 256  # images that are read between two barriers
 

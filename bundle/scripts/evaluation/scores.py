@@ -157,7 +157,7 @@ def read_scores(path: str | os.PathLike, *, allow_empty: bool = False) -> dict[s
     path = Path(path) / "scores.csv" if Path(path).is_dir() else Path(path)
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.DictReader(file, restval="")
+            reader = csv.DictReader(file)
             lines = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); name the folder of an evaluation") from error
@@ -166,11 +166,12 @@ def read_scores(path: str | os.PathLike, *, allow_empty: bool = False) -> dict[s
     return {row["image"]: _read_row(row, f"{path}, line {line}", allow_empty) for line, row in lines}
 
 
-def _read_row(row: Mapping[str, str], where: str, allow_empty: bool) -> dict[str, Any]:
+def _read_row(row: Mapping[str | None, str | None], where: str, allow_empty: bool) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for column, text in row.items():
-        if column is None:  # the csv module puts cells beyond the last column under this key
-            raise InputError(f"{where} has more cells than there are columns; evaluate again")
+        if column is None or text is None:  # the csv module puts cells beyond the last column under the key None
+            number = "more" if column is None else "fewer"
+            raise InputError(f"{where} has {number} cells than there are columns; evaluate again")
         try:
             values[column] = text if column in FACTS else float("nan" if allow_empty and not text else text)
         except ValueError as error:

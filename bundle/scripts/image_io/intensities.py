@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Scale the intensities of an image, so that a few pixels cannot take the contrast of all others."""
+"""Turn stored pixels into intensities; a few outliers need not take the contrast of all others."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-__all__ = ["LOWER", "NARROW", "UPPER", "between_percentiles", "has_outliers", "middle", "stretched"]
+from .formats.pixels import Pixels
+
+__all__ = ["LOWER", "NARROW", "UPPER", "between_percentiles", "has_outliers", "intensities_of", "middle", "stretched", "ycrcb"]
 
 #: the percentiles that the range of an image goes between
 LOWER, UPPER = 0.5, 99.5
@@ -81,3 +84,48 @@ def has_outliers(values: NDArray[Any]) -> bool:
     """
     low, high = middle(values)
     return high - low < NARROW * (float(values.max()) - float(values.min()))
+
+
+def intensities_of(pixels: Pixels, channels: int, scaling: str) -> NDArray[Any]:
+    """Return stored pixels as intensities.
+
+    Args:
+        pixels: pixels of a page, as its file stores them.
+        channels: 3 for RGB, or 1 for grey. Colors become grey by their luma; grey is replicated.
+        scaling: "min_max" or "percentiles", as :py:class:`.readers.ImageFileReader` explains.
+
+    Returns:
+        (H, W, channels) uint8 or float32 in [0, 255].
+    """
+    values = pixels.values * np.uint8(255 // pixels.full_scale) if pixels.full_scale < 255 else pixels.values
+    if pixels.palette is not None:
+        values = pixels.palette[values]
+    if pixels.padding is not None and not pixels.padding.all():
+        values = np.where(pixels.padding, values[~pixels.padding].min(), values)
+    if values.ndim == 2:
+        values = values[..., None]
+    values = values[..., : 3 if values.shape[-1] >= 3 else 1]  # drops alpha
+    if values.shape[-1] > channels:
+        values = _luma(values)
+    if scaling == "percentiles":
+        values = between_percentiles(values)
+    elif values.dtype != np.uint8:
+        values = stretched(values, float(values.min()), float(values.max()))
+    if values.shape[-1] < channels:
+        values = np.concatenate([values] * channels, axis=-1)
+    return values
+
+
+def ycrcb(values: NDArray[Any]) -> NDArray[Any]:
+    """Convert (H, W, 3) RGB in [0, 255] to luma, red difference and blue difference of the same type."""
+    red, green, blue = np.moveaxis(values.astype(np.float32), -1, 0)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    converted = np.stack([luma, (red - luma) * 0.713 + 128, (blue - luma) * 0.564 + 128], axis=-1)
+    return (np.rint(converted) if values.dtype == np.uint8 else converted).clip(0, 255).astype(values.dtype)
+
+
+def _luma(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the ITU-R 601 luma of (H, W, 3) colors as (H, W, 1)."""
+    if values.dtype == np.uint8:
+        return np.asarray(Image.fromarray(values).convert("L"))[..., None]
+    return values @ np.array([[0.299], [0.587], [0.114]])

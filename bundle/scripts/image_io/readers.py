@@ -12,7 +12,6 @@ from monai.config import PathLike
 from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..common.errors import InputError
 from ..common.limits import INTENSITIES, MAX_CLASSES, MOST_PIXELS
@@ -20,7 +19,7 @@ from .color_classes import check_colors
 from .formats.nifti import turned_like
 from .formats.pixels import Pixels
 from .formats.registry import format_named, format_of, has_image_suffix
-from .intensities import between_percentiles, stretched
+from .intensities import intensities_of, ycrcb
 from .mask_rules import label_ids
 from .pages import read_pages
 from .quiet_decoders import leave_out
@@ -127,14 +126,14 @@ class ImageFileReader(ImageReader):
             (H, W, channels) uint8 or float32 in [0, 255].
         """
         (page,) = read_pages(path, self.max_pixels, single=True)
-        return _intensities(page, self.channels, "min_max")
+        return intensities_of(page, self.channels, "min_max")
 
     def convert(self, values: NDArray[Any]) -> NDArray[Any]:
         """Convert (H, W, channels) intensities from RGB to the color space of this reader."""
-        return _ycrcb(values) if self.color_space == "YCrCb" and self.channels == 3 else values
+        return ycrcb(values) if self.color_space == "YCrCb" and self.channels == 3 else values
 
     def _values(self, page: Pixels) -> NDArray[Any]:
-        return self.convert(_intensities(page, self.channels, self.intensities))
+        return self.convert(intensities_of(page, self.channels, self.intensities))
 
 
 class MaskFileReader(ImageFileReader):
@@ -253,42 +252,6 @@ class MaskFileReader(ImageFileReader):
         ids = label_ids(pixels, path=path, **self.rules)
         see(pixels)
         return ids
-
-
-def _intensities(pixels: Pixels, channels: int, scaling: str) -> NDArray[Any]:
-    """Return stored pixels as intensities, (H, W, channels) uint8 or float32 in [0, 255]."""
-    values = pixels.values * np.uint8(255 // pixels.full_scale) if pixels.full_scale < 255 else pixels.values
-    if pixels.palette is not None:
-        values = pixels.palette[values]
-    if pixels.padding is not None and not pixels.padding.all():
-        values = np.where(pixels.padding, values[~pixels.padding].min(), values)
-    if values.ndim == 2:
-        values = values[..., None]
-    values = values[..., : 3 if values.shape[-1] >= 3 else 1]  # drops alpha
-    if values.shape[-1] > channels:
-        values = _luma(values)
-    if scaling == "percentiles":
-        values = between_percentiles(values)
-    elif values.dtype != np.uint8:
-        values = stretched(values, float(values.min()), float(values.max()))
-    if values.shape[-1] < channels:
-        values = np.concatenate([values] * channels, axis=-1)
-    return values
-
-
-def _luma(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the ITU-R 601 luma of (H, W, 3) colors as (H, W, 1)."""
-    if values.dtype == np.uint8:
-        return np.asarray(Image.fromarray(values).convert("L"))[..., None]
-    return values @ np.array([[0.299], [0.587], [0.114]])
-
-
-def _ycrcb(values: NDArray[Any]) -> NDArray[Any]:
-    """Convert (H, W, 3) RGB in [0, 255] to luma, red difference and blue difference of the same type."""
-    red, green, blue = np.moveaxis(values.astype(np.float32), -1, 0)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    converted = np.stack([luma, (red - luma) * 0.713 + 128, (blue - luma) * 0.564 + 128], axis=-1)
-    return (np.rint(converted) if values.dtype == np.uint8 else converted).clip(0, 255).astype(values.dtype)
 
 
 def _meta(shape: tuple[int, ...], channel_dim: float) -> dict[str, Any]:
