@@ -106,7 +106,8 @@ def test_misses_false_alarms_and_right_absence_are_counted(tmp_path):
     [
         ("b.png,g,high,0.5,7", "line 3 has 'high' as dice of b.png, which is no number; evaluate again"),
         ("b.png,g,0.5,,7", "line 3 has '' as hd95 of b.png, which is no number; evaluate again"),
-        ("b.png,g,0.5,0.5", "line 3 has '' as label_pixels of b.png, which is no number; evaluate again"),
+        ("b.png,g,0.5,0.5,", "line 3 has '' as label_pixels of b.png, which is no number; evaluate again"),
+        ("b.png,g,0.5,0.5", "line 3 has fewer cells than there are columns; evaluate again"),
         ("b.png,g,0.5,0.5,7,1", "line 3 has more cells than there are columns; evaluate again"),
     ],
 )
@@ -123,7 +124,7 @@ def test_a_damaged_cell_is_refused_by_its_line_column_image_and_value(line, mess
 
 def test_an_empty_cell_is_no_number_where_that_is_allowed(tmp_path):
     path = tmp_path / "scores.csv"
-    path.write_text("image,group,dice,hd95\na.png,1,,2.5\nb.png,1,0.5\n")
+    path.write_text("image,group,dice,hd95\na.png,1,,2.5\nb.png,1,0.5,\n")
     first, second = read_scores(path, allow_empty=True).values()
     assert math.isnan(first["dice"]) and first["hd95"] == 2.5
     assert second["dice"] == 0.5 and math.isnan(second["hd95"])
