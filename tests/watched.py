@@ -15,6 +15,7 @@ from typing import Any
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2}
 CHANGES |= {"os.truncate": 1, "os.chmod": 1, "os.utime": 1, "shutil.rmtree": 1}
+IN_FOLDER = {"os.remove", "os.rmdir"}  # whose last argument is a folder that the path starts from, or -1
 
 
 def watch(log: str) -> None:
@@ -30,9 +31,10 @@ def watch(log: str) -> None:
             if isinstance(path, (str, bytes)) and flags & WRITING:
                 note("write", os.path.abspath(os.fsdecode(path)))
         elif event in CHANGES:
+            start = f"/proc/self/fd/{arguments[-1]}" if event in IN_FOLDER and arguments[-1] != -1 else "."
             for path in arguments[: CHANGES[event]]:
                 if isinstance(path, (str, bytes, os.PathLike)):
-                    note("write", os.path.abspath(os.fsdecode(path)))
+                    note("write", os.path.abspath(os.path.join(os.path.realpath(start), os.fsdecode(path))))
         elif event == "sqlite3.connect" and arguments[0] != ":memory:":
             note("write", os.path.abspath(os.fsdecode(arguments[0])))
         elif event == "socket.connect":

@@ -202,7 +202,7 @@ def test_facts_do_not_replace_those_of_the_app(app, folder):
     ({"batch_size": {"_target_": "os.system"}}, "batch_size is {'_target_': 'os.system'}; it must be a number"),
     ({"seed": [1]}, "seed is [1]; it must be a number"),
     ({"spatial_size": [64, "$64"]}, "spatial_size is [64, '$64']; it must be a number"),
-    ({"spatial_size": [32, 32_768]}, "spatial_size is [32, 32768]; use at most 16384"),
+    ({"spatial_size": [32, 2**20]}, "spatial_size is [32, 1048576]; use at most 16777216 pixels"),
     ({"geometry": "$'fit'"}, "geometry is \"$'fit'\"; use one of 'fit', 'native'"),
     ({"geometry": {"_target_": "os.system"}}, "geometry is {'_target_': 'os.system'}"),
 ])
