@@ -39,7 +39,7 @@ def test_8_bits_are_kept(suffix, mode, channels, tmp_path):
     values, *rest = read(tmp_path / f"a.{suffix}")
     assert values.dtype == np.uint8
     np.testing.assert_array_equal(values, pixels)
-    assert rest == [255, None, False, False]
+    assert rest == [255, None, False, False, None]
 
 
 @pytest.mark.parametrize("interlace", [False, True])
