@@ -120,8 +120,9 @@ def report_check(
     _logger.info(f"check:    {counted(report['num_images'], 'image')} of {_extent(report['sizes'])} pixels")
     for row in report["classes"]:
         width = f", {row['width']:.1f} pixels wide" if row["width"] is not None else ""
+        name = f" ({row['name']})" if row["name"] else ""
         _logger.info(
-            f"check:    class {row['id']}{row['name'] and ' (' + row['name'] + ')'} is in {counted(row['images'], 'mask')}, {row['share']:.1%} of all pixels, "
+            f"check:    class {row['id']}{name} is in {counted(row['images'], 'mask')}, {row['share']:.1%} of all pixels, "
             f"{counted(row['objects'], 'object')}{width}"
             + (f", {row['vanishing']} below a pixel" if row["vanishing"] else "")
         )

@@ -12,7 +12,17 @@ from PIL import Image
 
 from .formats.pixels import Pixels
 
-__all__ = ["LOWER", "NARROW", "UPPER", "between_percentiles", "has_outliers", "intensities_of", "middle", "stretched", "ycrcb"]
+__all__ = [
+    "LOWER",
+    "NARROW",
+    "UPPER",
+    "between_percentiles",
+    "has_outliers",
+    "intensities_of",
+    "middle",
+    "stretched",
+    "ycrcb",
+]
 
 #: the percentiles that the range of an image goes between
 LOWER, UPPER = 0.5, 99.5

@@ -128,8 +128,8 @@ def first_intensities(
         return str(same[0].get(_INTENSITIES, PUBLISHED[_INTENSITIES]))
     if weights is not None:
         record = user_path(weights).parent / _FILE  # of a checkpoint in the folder of its run
-        run = _read(record) if record.is_file() else None
-        of_weights = settings_of(weights) if run is None else {**PUBLISHED, **_fingerprint_in(run)}
+        of_run = _read(record) if record.is_file() else None
+        of_weights = settings_of(weights) if of_run is None else {**PUBLISHED, **_fingerprint_in(of_run)}
         return str(of_weights[_INTENSITIES])
     return str((settings or {}).get(_INTENSITIES, INTENSITIES[0]))
 
