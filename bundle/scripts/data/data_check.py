@@ -122,8 +122,8 @@ def report_check(
         width = f", {row['width']:.1f} pixels wide" if row["width"] is not None else ""
         name = f" ({row['name']})" if row["name"] else ""
         _logger.info(
-            f"check:    class {row['id']}{name} is in {counted(row['images'], 'mask')}, {row['share']:.1%} of all pixels, "
-            f"{counted(row['objects'], 'object')}{width}"
+            f"check:    class {row['id']}{name} is in {counted(row['images'], 'mask')}, {row['share']:.1%} of all "
+            f"pixels, {counted(row['objects'], 'object')}{width}"
             + (f", {row['vanishing']} below a pixel" if row["vanishing"] else "")
         )
     for problem in report["problems"]:
